@@ -1,0 +1,31 @@
+# Postroom. Needs python3 (3.11 or newer), make and git; everything else is fetched into .venv.
+PYTHON ?= python3
+BOOT    = $(PYTHON) tools/bootstrap.py
+BIN     = .venv/bin
+
+.PHONY: run test check bench lock clean
+
+run:            ## start the demo: an organization with two users, on high ports
+	@$(BOOT) run
+	@exec $(BIN)/postroom demo $(ARGS)
+
+test:           ## install what the tests need and run them all
+	@$(BOOT) dev --system
+	@$(BIN)/python tools/run_tests.py $(ARGS)
+
+check:          ## lint, types, import contracts
+	@$(BOOT) dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing
+
+bench:          ## side by side with named peers, as ratios
+	@$(BOOT) dev --system
+	@$(BIN)/python -m bench $(ARGS)
+
+lock:           ## pin every dependency again, with hashes
+	@$(BOOT) dev
+	@$(BIN)/python tools/lock.py
+
+clean:          ## remove what the other targets made
+	rm -rf .venv data build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

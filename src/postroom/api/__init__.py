@@ -1,0 +1,1 @@
+"""The administration side: the AWS JSON gateway and its operations."""

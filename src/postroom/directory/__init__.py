@@ -1,0 +1,1 @@
+"""Who exists: organizations, users, groups, resources, addresses, domains."""

@@ -1,0 +1,1 @@
+"""Content grammars, pure: MIME and its neighbours."""

@@ -1,0 +1,1 @@
+"""Work with no waiting client: batches, with no decisions of their own."""

@@ -1,0 +1,1 @@
+"""Folders and items: open, append, read, search, change."""

@@ -1,0 +1,1 @@
+"""Mail in motion: recipients, delivery, submission, the queue, outbound, bounces."""

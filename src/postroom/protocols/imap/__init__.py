@@ -1,0 +1,1 @@
+"""IMAP4: reading and arranging mail."""

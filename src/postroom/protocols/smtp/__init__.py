@@ -1,0 +1,1 @@
+"""SMTP: letters from strangers, and submission by our own users."""

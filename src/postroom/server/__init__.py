@@ -1,0 +1,1 @@
+"""The program: configuration, wiring, listeners, certificates, logs, metrics, the command line."""

@@ -1,0 +1,1 @@
+"""Every SQL statement, as named functions that take the transaction first."""

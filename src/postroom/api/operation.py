@@ -1,0 +1,169 @@
+"""What an operation is: a function from a `Call` to an answer, entered in the registry under its AWS name.
+
+Most operations live in one organization: the gateway has found it and seen that its state allows the call, and runs the handler in
+one transaction of that organization, read-only when the name begins with Describe, Get or List.  A few touch the registry as well,
+and a transaction never spans two scopes, so they say what is to be done there, each step in its own transaction:
+
+    @operation("RegisterMailDomain", before=claim, undo=unclaim)      # registry, organization; `undo` when the second refused
+    @operation("DeregisterMailDomain", after=unclaim)                 # organization, registry
+
+`call.prior` is what the step before returned (in `after`: the handler's answer).  A step must be safe to repeat: the program may die
+between two of them, and the client will try again.
+
+An operation about the organizations themselves runs as a whole in the registry (`scope=Scope.REGISTRY`) or conducts several
+transactions by itself on a storage thread (`@crossing`), handed the store instead of a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from postroom.model.organizations import Organization
+from postroom.storage.engine import Store, Tx
+
+Answer = dict[str, Any]
+
+NO_ORGANIZATION = Organization(
+    number=0, id="", alias="", state="", directory_id="", directory_type="", default_domain="", key_arn=None, created_at=0.0
+)
+
+
+class Scope(Enum):
+    """Where an operation's transaction runs."""
+
+    ORGANIZATION = "organization"
+    REGISTRY = "registry"
+    CROSSING = "crossing"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who signed the request, from where, and the names that ARNs are made of."""
+
+    account: str
+    region: str
+    key_id: str
+    name: str
+    address: str
+    secure: bool
+
+    @property
+    def arn(self) -> str:
+        """Name the caller as AWS does."""
+        return f"arn:aws:iam::{self.account}:user/{self.name}"
+
+    def organization_arn(self, organization_id: str) -> str:
+        """Name an organization as AWS does."""
+        return f"arn:aws:workmail:{self.region}:{self.account}:organization/{organization_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The part of a list that is asked for: at most `limit` rows after the key `after` (None: from the start).
+
+    Fetch `fetch` rows, one more than the limit, and let `paging.answer` cut them.
+    """
+
+    after: tuple[Any, ...] | None = None
+    limit: int = 100
+
+    @property
+    def fetch(self) -> int:
+        """Count the rows to ask the storage for."""
+        return self.limit + 1
+
+
+FIRST_PAGE = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as a handler sees it: checked against the model, permitted, in a transaction."""
+
+    tx: Tx
+    caller: Caller
+    organization: Organization
+    params: Mapping[str, Any]
+    page: Page = FIRST_PAGE
+    prior: Any = None
+
+    @property
+    def arn(self) -> str:
+        """Name this call's organization as AWS does."""
+        return self.caller.organization_arn(self.organization.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One request to an operation that conducts its own transactions, on a storage thread."""
+
+    store: Store
+    caller: Caller
+    organization: Organization
+    params: Mapping[str, Any]
+    remember: Callable[[Tx, Answer], Answer]
+    """Keep the answer under the request's ClientToken; to be called in the transaction that decides."""
+    domain: str
+    """The domain under which test domains are made."""
+
+
+Handler = Callable[[Call], Answer]
+Step = Callable[[Call], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An entry of the registry."""
+
+    name: str
+    scope: Scope
+    writes: bool
+    any_state: bool
+    """Serves organizations in every state, deleted ones too."""
+    handler: Callable[[Any], Answer]
+    before: Step | None = None
+    undo: Step | None = None
+    after: Step | None = None
+    doc: str = field(default="", compare=False)
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+_READING = ("Describe", "Get", "List")
+
+
+def operation(
+    name: str,
+    *,
+    scope: Scope = Scope.ORGANIZATION,
+    any_state: bool = False,
+    before: Step | None = None,
+    undo: Step | None = None,
+    after: Step | None = None,
+) -> Callable[[Handler], Handler]:
+    """Enter a handler under its AWS name."""
+
+    def enter(handler: Handler) -> Handler:
+        _enter(Operation(name, scope, not name.startswith(_READING), any_state, handler, before, undo, after, handler.__doc__ or ""))
+        return handler
+
+    return enter
+
+
+def crossing(name: str) -> Callable[[Callable[[Crossing], Answer]], Callable[[Crossing], Answer]]:
+    """Enter a handler that conducts its own transactions, for organizations in any state."""
+
+    def enter(handler: Callable[[Crossing], Answer]) -> Callable[[Crossing], Answer]:
+        _enter(Operation(name, Scope.CROSSING, True, True, handler, doc=handler.__doc__ or ""))
+        return handler
+
+    return enter
+
+
+def _enter(entry: Operation) -> None:
+    if entry.name in OPERATIONS:
+        raise ValueError(f"two handlers for {entry.name}")
+    OPERATIONS[entry.name] = entry

@@ -1,0 +1,185 @@
+"""Make .venv with the locked dependencies, from nothing but python3: `bootstrap.py run|dev [--system]`.
+
+A bare Debian ships python3 without pip, ensurepip and therefore without a working `python3 -m venv`. So the environment is made
+without pip, pip's own wheel is fetched from the configured package index and checked against the hash below, and that wheel
+installs what requirements/*.txt pins, every file by hash. A stamp holding the hash of all inputs makes the next start immediate.
+"""
+
+import configparser
+import hashlib
+import html.parser
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PIP_WHEEL = "pip-26.3-py3-none-any.whl"
+PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
+DEBIAN_PACKAGES = ("swaks", "isync", "mutt", "postfix", "dovecot-imapd", "dovecot-lmtpd")
+PROGRAMS = ("swaks", "mbsync", "mutt", "postfix", "dovecot")
+PROGRAM = """#!{python}
+import sys
+from postroom.server.cli import main
+sys.exit(main())
+"""
+
+
+class Links(html.parser.HTMLParser):
+    """The targets of all links of an index page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep the target of a link."""
+        self.targets += [value for name, value in attrs if tag == "a" and name == "href" and value]
+
+
+def pip_setting(name: str, default: str) -> str:
+    """Read one of pip's own settings: its environment variable, then its files, the most specific first."""
+    if value := os.environ.get("PIP_" + name.upper().replace("-", "_")):
+        return value
+    home = Path.home()
+    files = [os.environ.get("PIP_CONFIG_FILE"), home / ".config/pip/pip.conf", home / ".pip/pip.conf", "/etc/pip.conf"]
+    for file in files:
+        parser = configparser.ConfigParser(interpolation=None)
+        if file and parser.read(file) and (value := parser.get("global", name, fallback="")):
+            return value
+    return default
+
+
+def trust() -> ssl.SSLContext:
+    """Build the TLS context for one file whose hash is pinned.
+
+    A bare Debian has no certificate authorities at all (ca-certificates is a package); there the pinned hash alone decides.
+    """
+    context = ssl.create_default_context(cafile=pip_setting("cert", "") or None)
+    if not context.get_ca_certs() and not any(Path(ssl.get_default_verify_paths().openssl_capath).glob("*.0")):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def get(address: str) -> bytes:
+    """Fetch one address, giving up after a minute."""
+    with urllib.request.urlopen(address, timeout=60, context=trust() if address.startswith("https:") else None) as answer:
+        return bytes(answer.read())
+
+
+def pip_wheel() -> Path:
+    """Fetch pip's wheel into .venv unless it is there, and prove it is the pinned one."""
+    target = VENV / PIP_WHEEL
+    if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == PIP_SHA256:
+        return target
+    index = pip_setting("index-url", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    page = Links()
+    page.feed(get(index).decode())
+    wanted = [link for link in page.targets if urllib.parse.urlsplit(link).path.endswith("/" + PIP_WHEEL)]
+    if not wanted:
+        raise SystemExit(f"The package index does not offer {PIP_WHEEL}.")
+    content = get(urllib.parse.urljoin(index, wanted[0]))
+    if hashlib.sha256(content).hexdigest() != PIP_SHA256:
+        raise SystemExit(f"{PIP_WHEEL} from the package index is not the file this project was locked with.")
+    target.write_bytes(content)
+    return target
+
+
+def python() -> Path:
+    """Return the environment's interpreter, making the environment when it is missing or broken."""
+    interpreter = VENV / "bin" / "python"
+    if not interpreter.exists() or subprocess.run([interpreter, "-c", ""], check=False).returncode:
+        venv.EnvBuilder(with_pip=False, symlinks=True, clear=True).create(VENV)
+    return interpreter
+
+
+def install(interpreter: Path, requirements: Path) -> None:
+    """Install the locked files, nothing from source and nothing without its hash."""
+    pip = [str(interpreter), str(pip_wheel()) + "/pip"]
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-input"]
+    subprocess.run([*pip, "install", *options, "--requirement", str(requirements)], check=True)
+
+
+def link(interpreter: Path) -> None:
+    """Put src/ on the environment's path and the `postroom` program into its bin."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    library = subprocess.run([interpreter, "-c", ask], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    (Path(library) / "postroom.pth").write_text(f"{ROOT / 'src'}\n")
+    program = VENV / "bin" / "postroom"
+    program.write_text(PROGRAM.format(python=interpreter))
+    program.chmod(0o755)
+
+
+def inputs(requirements: Path) -> Iterator[bytes]:
+    """Yield everything the environment depends on."""
+    yield requirements.read_bytes()
+    yield Path(__file__).read_bytes()
+    yield f"{ROOT} {sys.version}".encode()
+
+
+def prepare(kind: str) -> None:
+    """Bring .venv to the state of one lock file; `dev` holds everything `run` does."""
+    requirements = ROOT / "requirements" / f"{kind}.txt"
+    digest = hashlib.sha256(b"\0".join(inputs(requirements))).hexdigest()
+    stamp = VENV / f"{kind}.stamp"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    print(f"Installing what `make {'run' if kind == 'run' else 'test'}` needs into .venv ...", file=sys.stderr, flush=True)
+    interpreter = python()
+    install(interpreter, requirements)
+    link(interpreter)
+    stamp.write_text(digest)
+
+
+def install_programs() -> None:
+    """Install the foreign clients and servers the interop tests drive, where this may be done.
+
+    Their daemons stay stopped: while the packages are set up, a policy-rc.d refuses to start any.
+    """
+    missing = [name for name in PROGRAMS if not shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")]
+    if not missing or os.geteuid() != 0 or not shutil.which("apt-get") or os.environ.get("POSTROOM_NO_APT"):
+        return
+    print(f"Installing {', '.join(missing)} for the interop tests ...", file=sys.stderr, flush=True)
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        apt_get("install", "--yes", "--no-install-recommends", *DEBIAN_PACKAGES)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def apt_get(*arguments: str) -> None:
+    """Run apt-get quietly, with fresh lists; a failure only costs the tests that needed the package."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (("update",), arguments):
+        done = subprocess.run(["apt-get", "-qq", *command], env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            print(f"apt-get {command[0]} failed; tests that need those programs will be skipped.", file=sys.stderr)
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the environment named on the command line."""
+    if sys.version_info < (3, 11):  # noqa: UP036  this file is run by whatever python3 is there
+        raise SystemExit("Postroom needs Python 3.11 or newer; say which with `make PYTHON=python3.12 ...`.")
+    if not arguments or arguments[0] not in ("run", "dev"):
+        raise SystemExit("usage: bootstrap.py run|dev [--system]")
+    prepare(arguments[0])
+    if "--system" in arguments:
+        install_programs()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

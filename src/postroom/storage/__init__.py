@@ -1,1 +1,1 @@
-"""One interface, its engines, all SQL, the schema, blobs and keys."""
+"""Storage: one interface, its engines, all SQL, the schema, blobs and keys."""

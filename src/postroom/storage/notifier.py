@@ -1,0 +1,83 @@
+"""Tells waiting clients what has been committed.
+
+A transaction notes what it changes; the store publishes the notes after COMMIT, so nobody ever hears of a
+change that is not there. Callbacks run in the event loop of the subscriber.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+MailboxCallback = Callable[[int], None]
+TopicCallback = Callable[[int], None]
+
+
+class Changes:
+    """The notes of one transaction."""
+
+    __slots__ = ("folders", "topics")
+
+    def __init__(self) -> None:
+        self.folders: set[tuple[int, int]] = set()
+        self.topics: set[str] = set()
+
+    def add(self, mailbox: int, folder: int) -> None:
+        """Note that a folder of a mailbox has a new entry in its change log."""
+        self.folders.add((mailbox, folder))
+
+    def wake(self, topic: str) -> None:
+        """Note that a job has new work, for example `queue`."""
+        self.topics.add(topic)
+
+
+class Notifier:
+    """Subscriptions to mailboxes (`callback(folder)`) and to topics (`callback(scope)`)."""
+
+    def __init__(self) -> None:
+        self._mailboxes: dict[tuple[int, int], dict[int, tuple[asyncio.AbstractEventLoop, MailboxCallback]]] = {}
+        self._topics: dict[str, dict[int, tuple[asyncio.AbstractEventLoop, TopicCallback]]] = defaultdict(dict)
+        self._next = 0
+
+    def subscribe(self, scope: int, mailbox: int, callback: MailboxCallback) -> Callable[[], None]:
+        """Call back with the folder's id whenever one of the mailbox changes; gives the way to stop."""
+        key = (scope, mailbox)
+        self._next += 1
+        number = self._next
+        self._mailboxes.setdefault(key, {})[number] = (asyncio.get_running_loop(), callback)
+
+        def unsubscribe() -> None:
+            listeners = self._mailboxes.get(key, {})
+            listeners.pop(number, None)
+            if not listeners:
+                self._mailboxes.pop(key, None)
+
+        return unsubscribe
+
+    def on(self, topic: str, callback: TopicCallback) -> Callable[[], None]:
+        """Call back with the scope whenever a transaction wakes the topic; gives the way to stop."""
+        self._next += 1
+        number = self._next
+        self._topics[topic][number] = (asyncio.get_running_loop(), callback)
+
+        def unsubscribe() -> None:
+            self._topics[topic].pop(number, None)
+
+        return unsubscribe
+
+    def publish(self, scope: int, changes: Sequence[Changes]) -> None:
+        """Tell the subscribers; called from any thread, after COMMIT."""
+        calls: dict[asyncio.AbstractEventLoop, list[tuple[Callable[[int], None], int]]] = {}
+        for mailbox, folder in {pair for change in changes for pair in change.folders}:
+            for loop, callback in list(self._mailboxes.get((scope, mailbox), {}).values()):
+                calls.setdefault(loop, []).append((callback, folder))
+        for topic in {name for change in changes for name in change.topics}:
+            for loop, callback in list(self._topics.get(topic, {}).values()):
+                calls.setdefault(loop, []).append((callback, scope))
+        for loop, batch in calls.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_call_all, batch)
+
+
+def _call_all(batch: list[tuple[Callable[[int], None], int]]) -> None:
+    for callback, value in batch:
+        callback(value)

@@ -1,1 +1,1 @@
-"""Every SQL statement, as named functions that take the transaction first."""
+"""All SQL: named functions that take the transaction first."""

@@ -1,0 +1,166 @@
+"""PostgreSQL behind the store: the same tables in one database, `organization` first in every key.
+
+A write transaction takes an advisory lock of its organization, so writers of one organization follow each
+other exactly as on SQLite, over any number of processes, and the same code is right on both. Reads are
+REPEATABLE READ, READ ONLY snapshots. Sessions borrow a connection from `BEGIN` to `COMMIT`.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import psycopg.sql
+
+from postroom.storage import dialect, migrations
+from postroom.storage.engine import Store
+from postroom.storage.keys import KeyProvider
+from postroom.storage.store import EngineStore, Row
+
+KEPT = 8
+"""Idle connections kept open."""
+LOCK_CLASS = 0x706F7374
+MIGRATION_LOCK = 0x6D6967
+
+
+class PostgresEngine:
+    """One database and its connections."""
+
+    name = "postgresql"
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._idle: queue.LifoQueue[psycopg.Connection[Row]] = queue.LifoQueue(KEPT)
+        with psycopg.connect(dsn) as connection:
+            _migrate(connection)
+
+    def borrow(self) -> psycopg.Connection[Row]:
+        """Take an idle connection, or open one."""
+        while True:
+            try:
+                connection = self._idle.get_nowait()
+            except queue.Empty:
+                return psycopg.connect(self._dsn, autocommit=True)
+            if not connection.closed:
+                return connection
+
+    def give_back(self, connection: psycopg.Connection[Row]) -> None:
+        """Keep a connection for the next session."""
+        try:
+            self._idle.put_nowait(connection)
+        except queue.Full:
+            connection.close()
+
+    def open(self, scope: int, key: bytes) -> Callable[[], "PostgresSession"]:
+        """Give the way to open sessions; the schema is one for all."""
+        return lambda: PostgresSession(self, scope)
+
+    def destroy(self, scope: int) -> None:
+        """Delete the organization's rows from every table of organizations."""
+        with psycopg.connect(self._dsn) as connection:
+            tables = connection.execute(
+                "SELECT table_name FROM information_schema.columns"
+                " WHERE table_schema = current_schema() AND column_name = 'organization'"
+            ).fetchall()
+            for (table,) in tables:
+                name = psycopg.sql.Identifier(table)
+                connection.execute(
+                    psycopg.sql.SQL("DELETE FROM {} WHERE organization = %s").format(name), (scope,)
+                )
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
+
+class PostgresSession:
+    """A session of one scope; holds a connection only inside a transaction."""
+
+    __slots__ = ("_changed", "_connection", "_cursor", "_engine", "_scope")
+
+    def __init__(self, engine: PostgresEngine, scope: int) -> None:
+        self._engine = engine
+        self._scope = scope
+        self._connection: psycopg.Connection[Row] | None = None
+        self._cursor: psycopg.Cursor[Row] | None = None
+        self._changed = 0
+
+    def execute(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
+        """Run a statement and give its rows."""
+        assert self._cursor is not None
+        self._cursor.execute(dialect.postgresql(sql), values or None)  # type: ignore[arg-type]
+        self._changed = max(self._cursor.rowcount, 0)
+        return self._cursor.fetchall() if self._cursor.description else []
+
+    def execute_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement for each row of values."""
+        assert self._cursor is not None
+        self._cursor.executemany(dialect.postgresql(sql), rows)  # type: ignore[arg-type]
+
+    def changed(self) -> int:
+        """Give the rows changed by the last statement."""
+        return self._changed
+
+    def begin(self, *, write: bool) -> None:
+        """Take the organization's write lock, or a snapshot."""
+        self._connection = self._engine.borrow()
+        self._cursor = self._connection.cursor()
+        try:
+            if write:
+                self._cursor.execute("BEGIN")
+                self._cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, self._scope))
+            else:
+                self._cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        except BaseException:
+            self._connection.close()
+            self._connection = self._cursor = None
+            raise
+
+    def commit(self) -> None:
+        """Commit; returns after the server's fsync."""
+        self._end("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll back, if there is anything to roll back."""
+        if self._connection is not None:
+            self._end("ROLLBACK")
+
+    def close(self) -> None:
+        """Give up what an unfinished transaction holds."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = self._cursor = None
+
+    def _end(self, word: str) -> None:
+        connection, cursor = self._connection, self._cursor
+        self._connection = self._cursor = None
+        assert connection is not None and cursor is not None
+        try:
+            cursor.execute(word.encode())
+        except BaseException:
+            connection.close()
+            raise
+        cursor.close()
+        self._engine.give_back(connection)
+
+
+def open_store(
+    dsn: str, folder: Path, keys: KeyProvider, clock: Callable[[], float] = time.time
+) -> Store:
+    """Open the store of a database; large blobs are files in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return EngineStore(PostgresEngine(dsn), folder, keys, clock)
+
+
+def _migrate(connection: psycopg.Connection[Row]) -> None:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
+    done = {name for (name,) in connection.execute("SELECT name FROM migrations").fetchall()}
+    for kind in ("registry", "organization"):
+        for name, script in migrations.scripts("postgresql", kind):
+            if name not in done:
+                connection.execute(script.encode())
+                connection.execute("INSERT INTO migrations VALUES (%s)", (name,))

@@ -1,0 +1,417 @@
+"""The store: scopes, storage threads and group commit, the same for both engines.
+
+Each scope has one writer and a few readers. A write joins the scope's queue; whichever storage thread is
+free drains it: one BEGIN, every waiting function in its own savepoint, one COMMIT. Those that came during
+the fsync form the next batch, so the batch grows with the load and a lonely writer waits for nobody. A
+function that fails is rolled back alone. Results and notes go to the event loop after COMMIT, together.
+"""
+
+import asyncio
+import os
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import structlog
+
+from postroom.model import errors
+from postroom.storage.blobs import BlobStore
+from postroom.storage.engine import REGISTRY, Tx
+from postroom.storage.keys import KeyProvider
+from postroom.storage.notifier import Changes, Notifier
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+BATCH = 128
+"""Writes that share a COMMIT at the most."""
+THREADS = 6
+"""Storage threads: more would only wait for the interpreter."""
+READERS = 4
+"""Read sessions kept open per scope."""
+OPEN_SCOPES = 64
+"""Organizations kept open at once; the idle ones beyond are closed."""
+
+log = structlog.get_logger("postroom.storage")
+
+
+class Session(Protocol):
+    """One connection of an engine, used by one thread at a time."""
+
+    def execute(self, sql: str, values: Mapping[str, Any]) -> list[Row]: ...
+    def execute_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None: ...
+    def changed(self) -> int: ...
+    def begin(self, *, write: bool) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """What differs between SQLite and PostgreSQL."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self, scope: int, key: bytes) -> Callable[[], Session]:
+        """Bring the scope's schema up to date and give the way to open sessions."""
+
+    def destroy(self, scope: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Transaction:
+    """The `Tx` of both engines."""
+
+    __slots__ = ("_execute", "_session", "blobs", "changes", "now", "organization")
+
+    def __init__(self, session: Session, scope: int, now: float, blobs: BlobStore) -> None:
+        self._session = session
+        self._execute = session.execute
+        self.organization = scope
+        self.now = now
+        self.blobs = blobs
+        self.changes = Changes()
+
+    def run(self, sql: str, /, **values: Any) -> int:
+        """Execute a statement; give the number of rows changed."""
+        values["organization"] = self.organization
+        self._execute(sql, values)
+        return self._session.changed()
+
+    def one(self, sql: str, /, **values: Any) -> Row | None:
+        """Give the first row, or None."""
+        values["organization"] = self.organization
+        rows = self._execute(sql, values)
+        return rows[0] if rows else None
+
+    def all(self, sql: str, /, **values: Any) -> list[Row]:
+        """Give all rows."""
+        values["organization"] = self.organization
+        return self._execute(sql, values)
+
+    def many(self, sql: str, rows: Iterable[Mapping[str, Any]], /) -> None:
+        """Execute a statement once for each row of values."""
+        self._session.execute_many(sql, ({**row, "organization": self.organization} for row in rows))
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A write that waits for its batch, and what became of it."""
+
+    call: Callable[[Tx], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Scope:
+    """An open scope."""
+
+    number: int
+    connect: Callable[[], Session]
+    blobs: BlobStore
+    writer: Session | None = None
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    queue: deque[_Waiting] = field(default_factory=deque)
+    draining: bool = False
+    readers: list[Session] = field(default_factory=list)
+    busy: int = 0
+
+    def close(self) -> None:
+        for session in self.readers:
+            session.close()
+        self.readers.clear()
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+class EngineStore:
+    """The `Store` over an engine; `folder` holds the blob files."""
+
+    def __init__(self, engine: Engine, folder: Path, keys: KeyProvider, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: OrderedDict[int, _Scope] = OrderedDict()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+        self.keys = keys
+        self.notifier = Notifier()
+
+    @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self._engine.name
+
+    def now(self) -> float:
+        """Give the time in epoch seconds."""
+        return self._clock()
+
+    @contextmanager
+    def transaction(self, scope: int, *, write: bool = True) -> Iterator[Tx]:
+        """Open a transaction for a with-block of plain code; it commits at the end of the block."""
+        opened = self._enter(scope)
+        try:
+            if write:
+                with opened.writing:
+                    session = self._writer(opened)
+                    tx = Transaction(session, scope, self._clock(), opened.blobs)
+                    session.begin(write=True)
+                    try:
+                        yield tx
+                        session.commit()
+                    except BaseException:
+                        session.rollback()
+                        raise
+                self.notifier.publish(scope, [tx.changes])
+            else:
+                with self._reading(opened) as session:
+                    yield Transaction(session, scope, self._clock(), opened.blobs)
+        finally:
+            self._leave(opened)
+
+    async def transact(
+        self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(tx, *args)` in a group-committed write; answer after the fsync."""
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(lambda tx: function(tx, *args, **kwargs), loop, loop.create_future())
+        opened = self._opened(scope) or await self.run(self._enter_and_leave, scope)
+        with self._lock:
+            opened.queue.append(waiting)
+            start = not opened.draining
+            if start:
+                opened.draining = True
+                opened.busy += 1
+        if start:
+            self._threads.submit(self._drain, opened)
+        result: T = await waiting.future
+        return result
+
+    async def read(
+        self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(tx, *args)` in a read-only snapshot."""
+
+        def call() -> T:
+            with self.transaction(scope, write=False) as tx:
+                return function(tx, *args, **kwargs)
+
+        return await self.run(call)
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a plain function on a storage thread."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                _tell(loop, _settle, future, None, error)
+            else:
+                _tell(loop, _settle, future, result, None)
+
+        self._threads.submit(work)
+        return await future
+
+    def scopes(self) -> list[int]:
+        """List the numbers of the active organizations."""
+        with self.transaction(REGISTRY, write=False) as tx:
+            rows = tx.all("SELECT number FROM organizations WHERE state = 'Active' ORDER BY number")
+        return [number for (number,) in rows]
+
+    def blobs(self, scope: int) -> BlobStore:
+        """Give an organization's blobs."""
+        return (self._opened(scope) or self._enter_and_leave(scope)).blobs
+
+    def destroy(self, scope: int) -> None:
+        """Remove all rows and files of an organization whose key has been shredded."""
+        with self._lock:
+            opened = self._open.pop(scope, None)
+        if opened is not None:
+            with opened.writing:
+                opened.close()
+        self._engine.destroy(scope)
+        for path in sorted(self._blob_folder(scope).rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+    def close(self) -> None:
+        """Wait for running transactions and close everything."""
+        self._threads.shutdown(wait=True)
+        with self._lock:
+            for opened in self._open.values():
+                opened.close()
+            self._open.clear()
+        self._engine.close()
+
+    # Scopes
+
+    def _opened(self, scope: int) -> _Scope | None:
+        return self._open.get(scope)
+
+    def _enter_and_leave(self, scope: int) -> _Scope:
+        opened = self._enter(scope)
+        self._leave(opened)
+        return opened
+
+    def _enter(self, scope: int) -> _Scope:
+        """Find or open a scope and mark it busy."""
+        with self._lock:
+            opened = self._open.get(scope)
+            if opened is not None:
+                opened.busy += 1
+                self._open.move_to_end(scope)
+                return opened
+        key = self._data_key(scope)
+        with self._lock:
+            opened = self._open.get(scope)
+            if opened is None:
+                blobs = BlobStore(self._blob_folder(scope), key)
+                opened = _Scope(scope, self._engine.open(scope, key), blobs)
+                self._open[scope] = opened
+            opened.busy += 1
+            self._close_idle()
+        return opened
+
+    def _leave(self, opened: _Scope) -> None:
+        with self._lock:
+            opened.busy -= 1
+
+    def _close_idle(self) -> None:
+        for number, opened in list(self._open.items()):
+            if len(self._open) <= OPEN_SCOPES:
+                return
+            if number != REGISTRY and not opened.busy and not opened.queue:
+                del self._open[number]
+                opened.close()
+
+    def _blob_folder(self, scope: int) -> Path:
+        return self._folder / "blobs" / str(scope)
+
+    def _data_key(self, scope: int) -> bytes:
+        if scope == REGISTRY:
+            return self.keys.registry_key()
+        with self.transaction(REGISTRY, write=False) as tx:
+            row = tx.one("SELECT wrapped_key, key_arn FROM organizations WHERE number = :number", number=scope)
+        if row is None or row[0] is None:
+            raise errors.OrganizationNotFound()
+        return self.keys.unwrap(row[0], row[1])
+
+    # Sessions
+
+    def _writer(self, opened: _Scope) -> Session:
+        if opened.writer is None:
+            opened.writer = opened.connect()
+        return opened.writer
+
+    @contextmanager
+    def _reading(self, opened: _Scope) -> Iterator[Session]:
+        try:
+            session = opened.readers.pop()
+        except IndexError:
+            session = opened.connect()
+        try:
+            session.begin(write=False)
+            try:
+                yield session
+            finally:
+                session.rollback()
+        except BaseException:
+            session.close()
+            raise
+        if len(opened.readers) < READERS and self._open.get(opened.number) is opened:
+            opened.readers.append(session)
+        else:
+            session.close()
+
+    # Group commit
+
+    def _drain(self, opened: _Scope) -> None:
+        while True:
+            with self._lock:
+                batch = [opened.queue.popleft() for _ in range(min(BATCH, len(opened.queue)))]
+                if not batch:
+                    opened.draining = False
+                    opened.busy -= 1
+                    return
+            try:
+                with opened.writing:
+                    changes = self._commit(opened, batch)
+            except BaseException as error:
+                log.error("commit_failed", scope=opened.number, writes=len(batch), exc_info=True)
+                for waiting in batch:
+                    waiting.error = errors.TryLater("The store cannot write now.")
+                    waiting.error.__cause__ = error
+                changes = []
+            _settle_all(batch)
+            self.notifier.publish(opened.number, changes)
+
+    def _commit(self, opened: _Scope, batch: Sequence[_Waiting]) -> list[Changes]:
+        session = self._writer(opened)
+        now = self._clock()
+        changes: list[Changes] = []
+        session.begin(write=True)
+        try:
+            for waiting in batch:
+                tx = Transaction(session, opened.number, now, opened.blobs)
+                session.execute("SAVEPOINT one", {})
+                try:
+                    waiting.result = waiting.call(tx)
+                except Exception as error:
+                    waiting.error = error
+                    session.execute("ROLLBACK TO SAVEPOINT one", {})
+                    session.execute("RELEASE SAVEPOINT one", {})
+                else:
+                    session.execute("RELEASE SAVEPOINT one", {})
+                    changes.append(tx.changes)
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        return changes
+
+
+def _settle_all(batch: Sequence[_Waiting]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in batch:
+        by_loop.setdefault(waiting.loop, []).append(waiting)
+    for loop, settled in by_loop.items():
+        _tell(loop, _settle_batch, settled)
+
+
+def _settle_batch(batch: Sequence[_Waiting]) -> None:
+    for waiting in batch:
+        _settle(waiting.future, waiting.result, waiting.error)
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:
+    """Call back in the loop; one that has closed has nobody left to tell."""
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def holder_name() -> str:
+    """Name this process in leases."""
+    return f"{os.uname().nodename}:{os.getpid()}"

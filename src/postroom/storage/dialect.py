@@ -2,6 +2,7 @@
 
 - parameters: one text with `:name`; psycopg wants `%(name)s`;
 - `{bytes}`: the type of raw bytes has two names;
+- `{key}`: text that is searched by prefix must sort by its bytes, as SQLite's does, whatever the database's collation;
 - `{clustered}`: a SQLite table stores rows in key order only WITHOUT ROWID; PostgreSQL has no such choice;
 - `{blob_key}`, `{blob_constraint}`: large rows suit SQLite's rowid tables only, whose key must be one integer;
 - words: SQLite has FTS5, PostgreSQL searches text (`queries/words.py`).
@@ -11,9 +12,10 @@ import re
 from functools import lru_cache
 
 SCHEMA = {
-    "sqlite": {"bytes": "BLOB", "clustered": "WITHOUT ROWID", "blob_key": "INTEGER PRIMARY KEY", "blob_constraint": ""},
+    "sqlite": {"bytes": "BLOB", "key": "TEXT", "clustered": "WITHOUT ROWID", "blob_key": "INTEGER PRIMARY KEY", "blob_constraint": ""},
     "postgresql": {
         "bytes": "BYTEA",
+        "key": 'TEXT COLLATE "C"',
         "clustered": "",
         "blob_key": "BIGINT NOT NULL",
         "blob_constraint": ", PRIMARY KEY (organization, id)",

@@ -5,12 +5,12 @@ CREATE TABLE entities (
     id               TEXT NOT NULL,
     kind             TEXT NOT NULL,
     name             TEXT NOT NULL,
-    name_key         TEXT NOT NULL,
+    name_key         {key} NOT NULL,
     display_name     TEXT NOT NULL,
-    display_key      TEXT NOT NULL,
-    state            TEXT NOT NULL,
+    display_key      {key} NOT NULL,
+    state            {key} NOT NULL,
     email            TEXT,
-    email_key        TEXT,
+    email_key        {key},
     role             TEXT NOT NULL,
     hidden           BIGINT NOT NULL,
     created_at       DOUBLE PRECISION NOT NULL,
@@ -18,16 +18,16 @@ CREATE TABLE entities (
     disabled_at      DOUBLE PRECISION,
     provisioned_at   DOUBLE PRECISION,
     deprovisioned_at DOUBLE PRECISION,
-    identity_user    TEXT,
+    identity_user    {key},
     PRIMARY KEY (organization, id)
 ) {clustered};
 
 CREATE UNIQUE INDEX entities_by_name ON entities (organization, name_key);
 CREATE INDEX entities_by_kind ON entities (organization, kind, id);
 CREATE INDEX entities_by_state ON entities (organization, kind, state, id);
-CREATE INDEX entities_by_kind_and_name ON entities (organization, kind, name_key);
+CREATE INDEX entities_by_kind_and_name ON entities (organization, kind, name_key, id);
 CREATE INDEX entities_by_display_name ON entities (organization, kind, display_key, id);
-CREATE INDEX entities_by_email ON entities (organization, kind, email_key) WHERE email_key IS NOT NULL;
+CREATE INDEX entities_by_email ON entities (organization, kind, email_key, id) WHERE email_key IS NOT NULL;
 CREATE INDEX entities_by_identity ON entities (organization, kind, identity_user, id) WHERE identity_user IS NOT NULL;
 
 -- What a user says of herself; a row only when something is said.

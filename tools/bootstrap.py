@@ -104,7 +104,7 @@ def python() -> Path:
 def install(interpreter: Path, requirements: Path) -> None:
     """Install the locked files, nothing from source and nothing without its hash."""
     pip = [str(interpreter), str(pip_wheel()) + "/pip"]
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-input"]
+    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-input"]
     subprocess.run([*pip, "install", *options, "--requirement", str(requirements)], check=True)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from postroom.directory import domains
 from postroom.model import ids
 from postroom.model.organizations import Organization
 from postroom.storage import keys, sqlite
 from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.queries import access_rules, organizations
 
 POSTGRES = ("127.0.0.1", 5432)
 POSTGRES_DSN = os.environ.get("POSTROOM_TEST_POSTGRES", "host=127.0.0.1 port=5432 user=postgres dbname=postgres")
@@ -121,18 +123,12 @@ def make_organization(store: Store, *, number: int = 1, alias: str = "example") 
             at=store.now(),
         )
         for domain in (f"{alias}.test", test_domain):
-            tx.run(
-                "INSERT INTO domain_claims (organization, domain, number) VALUES (:organization, :domain, :number)",
-                domain=domain,
-                number=number,
-            )
-    from postroom.directory import domains
-
+            organizations.insert_claim(tx, domain, number, verified=True)
     with store.transaction(number) as tx:
         domains.create_test_domain(tx, test_domain)
+        access_rules.insert_default(tx)
         domains.register(tx, f"{alias}.test")
         domains.set_verification(tx, f"{alias}.test", ownership="VERIFIED", dkim="VERIFIED")
-        domains.set_default(tx, f"{alias}.test")
     return organization
 
 

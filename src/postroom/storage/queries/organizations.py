@@ -107,12 +107,31 @@ def find_claim(tx: Tx, domain: str) -> int | None:
     return int(row[0]) if row else None
 
 
-def insert_claim(tx: Tx, domain: str, number: int) -> bool:
+def find_route(tx: Tx, domain: str) -> int | None:
+    """Find the number of the organization that hosts a mail domain: whose claim is verified."""
+    row = tx.one("SELECT number FROM domain_claims WHERE domain = :domain AND verified = 1", domain=domain)
+    return int(row[0]) if row else None
+
+
+def insert_claim(tx: Tx, domain: str, number: int, *, verified: bool = False) -> bool:
     """Claim a mail domain; say whether it is this organization's now."""
     tx.run(
-        "INSERT INTO domain_claims (domain, number) VALUES (:domain, :number) ON CONFLICT (domain) DO NOTHING", domain=domain, number=number
+        "INSERT INTO domain_claims (domain, number, verified) VALUES (:domain, :number, :verified) ON CONFLICT (domain) DO NOTHING",
+        domain=domain,
+        number=number,
+        verified=int(verified),
     )
     return find_claim(tx, domain) == number
+
+
+def verify_claim(tx: Tx, domain: str, number: int, *, verified: bool = True) -> int:
+    """Open or close the route that follows a claim; counts rows."""
+    return tx.run(
+        "UPDATE domain_claims SET verified = :verified WHERE domain = :domain AND number = :number",
+        domain=domain,
+        number=number,
+        verified=int(verified),
+    )
 
 
 def delete_claim(tx: Tx, domain: str, number: int) -> None:

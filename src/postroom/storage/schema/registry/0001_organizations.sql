@@ -19,11 +19,13 @@ CREATE TABLE organizations (
 CREATE UNIQUE INDEX organizations_id ON organizations (id);
 CREATE UNIQUE INDEX organizations_alias ON organizations (lower(alias)) WHERE state <> 'Deleted';
 
--- Which organization hosts a mail domain; the domain in its A-label form, lower case.
+-- Which organization has claimed a mail domain; the domain in its A-label form, lower case. Mail is routed to it,
+-- and users sign in under it, only once the claim is verified: until then anybody might have claimed it.
 CREATE TABLE domain_claims (
     organization BIGINT NOT NULL DEFAULT 0,
     domain TEXT NOT NULL,
     number BIGINT NOT NULL,
+    verified BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (domain)
 );
 CREATE INDEX domain_claims_number ON domain_claims (number);

@@ -7,6 +7,9 @@ and a transaction never spans two scopes, so they say what is to be done there, 
     @operation("RegisterMailDomain", before=claim, undo=unclaim)      # registry, organization; `undo` when the second refused
     @operation("DeregisterMailDomain", after=unclaim)                 # organization, registry
 
+Slow work that needs no rows, such as hashing a password, is a `prepare` step: `prepare(params)` runs on a thread of its own, before
+any transaction and outside the event loop.
+
 `call.prior` is what the step before returned (in `after`: the handler's answer).  A step must be safe to repeat: the program may die
 between two of them, and the client will try again.
 
@@ -21,6 +24,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from postroom.directory.domains import Targets
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store, Tx
 
@@ -61,6 +65,16 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class MailDomainPolicy:
+    """What the settings say of mail domains: where their DNS records point, and whether a new one is trusted before DNS shows them."""
+
+    targets: Targets = Targets()
+    trust: bool = False
+    test_suffix: str = "postroom.test"
+    """The domain under which test domains are made, and nobody may register another."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The part of a list that is asked for: at most `limit` rows after the key `after` (None: from the start).
 
@@ -89,6 +103,7 @@ class Call:
     params: Mapping[str, Any]
     page: Page = FIRST_PAGE
     prior: Any = None
+    mail_domains: MailDomainPolicy = MailDomainPolicy()
 
     @property
     def arn(self) -> str:
@@ -112,6 +127,7 @@ class Crossing:
 
 Handler = Callable[[Call], Answer]
 Step = Callable[[Call], Any]
+Preparation = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +143,7 @@ class Operation:
     before: Step | None = None
     undo: Step | None = None
     after: Step | None = None
+    prepare: Preparation | None = None
     doc: str = field(default="", compare=False)
 
 
@@ -143,11 +160,13 @@ def operation(
     before: Step | None = None,
     undo: Step | None = None,
     after: Step | None = None,
+    prepare: Preparation | None = None,
 ) -> Callable[[Handler], Handler]:
     """Enter a handler under its AWS name."""
 
     def enter(handler: Handler) -> Handler:
-        _enter(Operation(name, scope, not name.startswith(_READING), any_state, handler, before, undo, after, handler.__doc__ or ""))
+        writes = not name.startswith(_READING)
+        _enter(Operation(name, scope, writes, any_state, handler, before, undo, after, prepare, handler.__doc__ or ""))
         return handler
 
     return enter

@@ -1,0 +1,141 @@
+"""Access control rules: which protocols may be used by whom from where.
+
+Every condition of a rule must hold for it to match, and a rule without conditions always does. A matching DENY beats
+any ALLOW, and what no rule matches is denied; so an organization starts with one rule that allows everything.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
+
+from postroom.model.actors import Protocol
+from postroom.storage.engine import Tx
+from postroom.storage.queries import access_rules
+
+
+class Effect(StrEnum):
+    """What a rule does (WorkMail API: AccessControlRuleEffect)."""
+
+    ALLOW = "ALLOW"
+    DENY = "DENY"
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a rule asks for; an empty tuple asks nothing (WorkMail API: PutAccessControlRule)."""
+
+    ip_ranges: tuple[str, ...] = ()
+    not_ip_ranges: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    user_ids: tuple[str, ...] = ()
+    not_user_ids: tuple[str, ...] = ()
+    impersonation_role_ids: tuple[str, ...] = ()
+    not_impersonation_role_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Somebody about to use a protocol: a user, or an impersonation role."""
+
+    action: Protocol
+    address: str
+    user_id: str = ""
+    impersonation_role_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """One rule; times are epoch seconds."""
+
+    name: str
+    effect: Effect
+    conditions: Conditions = Conditions()
+    description: str = ""
+    created_at: float = 0.0
+    modified_at: float = 0.0
+
+    def matches(self, situation: Situation) -> bool:
+        """Say whether every condition holds."""
+        asked = self.conditions
+        return (
+            _holds(situation.action.value, asked.actions, asked.not_actions)
+            and _holds(situation.user_id, asked.user_ids, asked.not_user_ids)
+            and _holds(situation.impersonation_role_id, asked.impersonation_role_ids, asked.not_impersonation_role_ids)
+            and (not asked.ip_ranges or _inside(situation.address, asked.ip_ranges))
+            and (not asked.not_ip_ranges or not _inside(situation.address, asked.not_ip_ranges))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, and the names of the rules that decided it (WorkMail API: GetAccessControlEffect)."""
+
+    effect: Effect
+    rules: tuple[str, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Say whether it may be."""
+        return self.effect is Effect.ALLOW
+
+
+def decide(rules: Iterable[AccessRule], situation: Situation) -> Decision:
+    """Deny wins over allow; what no rule matches is denied (WorkMail: access control rules)."""
+    hits = [rule for rule in rules if rule.matches(situation)]
+    denying = tuple(rule.name for rule in hits if rule.effect is Effect.DENY)
+    if denying:
+        return Decision(Effect.DENY, denying)
+    return Decision(Effect.ALLOW if hits else Effect.DENY, tuple(rule.name for rule in hits))
+
+
+def load(tx: Tx) -> list[AccessRule]:
+    """Read an organization's rules, by name (WorkMail API: ListAccessControlRules)."""
+    return [
+        AccessRule(str(name), Effect(effect), _conditions(str(conditions)), str(description), created_at, modified_at)  # type: ignore[arg-type]
+        for name, effect, description, conditions, created_at, modified_at in access_rules.page(tx)
+    ]
+
+
+def put(tx: Tx, rule: AccessRule) -> None:
+    """Add a rule, or replace the one of the same name (WorkMail API: PutAccessControlRule)."""
+    access_rules.insert(
+        tx,
+        name=rule.name,
+        effect=rule.effect.value,
+        description=rule.description,
+        conditions=msgspec.json.encode(rule.conditions).decode(),
+        at=tx.now,
+    )
+
+
+def delete(tx: Tx, name: str) -> None:
+    """Remove a rule, which need not be there (WorkMail API: DeleteAccessControlRule)."""
+    access_rules.delete(tx, name)
+
+
+@lru_cache(maxsize=4096)
+def _conditions(text: str) -> Conditions:
+    return msgspec.json.decode(text, type=Conditions)
+
+
+def _holds(value: str, wanted: Sequence[str], unwanted: Sequence[str]) -> bool:
+    return (not wanted or value in wanted) and value not in unwanted
+
+
+def _inside(address: str, ranges: Sequence[str]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return any(ip in _network(text) for text in ranges)
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)

@@ -1,0 +1,1 @@
+"""The bytes of IMAP: commands to typed values, answers to bytes; pure."""

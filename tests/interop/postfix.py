@@ -33,7 +33,7 @@ myhostname = mx.{domain}
 mydomain = {domain}
 myorigin = {domain}
 mydestination =
-inet_interfaces = {address}
+inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 alias_maps =
@@ -64,7 +64,7 @@ queue_run_delay = 2s
 """
 
 MASTER = """
-smtp inet n - n - - smtpd
+{address}:smtp inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -137,7 +137,7 @@ class Postfix:
             )
             + "".join(f"{name} = {value}\n" for name, value in (settings or {}).items()),
         )
-        self._write("configuration/master.cf", MASTER + services.format(folder=self.folder, address=self.address))
+        self._write("configuration/master.cf", (MASTER + services).format(folder=self.folder, address=self.address))
         self._write("people", "".join(f"{name}@{domain} {name}/\n" for name in people))
         self.route(transports or {})
 

@@ -1,0 +1,252 @@
+"""The settings of a server: one TOML file, every key known by name.
+
+Each table is a struct below or beside the room it belongs to; the docstring under a field is its documentation, from which
+docs/configuration.md is made. A key that no struct knows is refused, with the nearest key that one does.
+"""
+
+import difflib
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from postroom.protocols.smtp.settings import Settings as SmtpSettings
+from postroom.server import endpoints
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the text says where and why."""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration file."""
+
+
+class Storage(Table):
+    """The `[storage]` table: where everything is kept."""
+
+    engine: Literal["sqlite", "postgresql"] = "sqlite"
+    """`sqlite` keeps one encrypted file per organization under `data`; `postgresql` keeps them in one database."""
+    dsn: str = ""
+    """How to reach PostgreSQL, as libpq reads it: `host=/run/postgresql dbname=postroom`, or a `postgresql://` address."""
+
+
+class Keys(Table):
+    """The `[keys]` table: what encrypts the organizations' data keys."""
+
+    keyring: str = ""
+    """The local keyring's file, `keyring.json` under `data` by default. Without it no mail can be read: keep a copy elsewhere."""
+
+
+class Api(Table):
+    """The `[api]` table: the WorkMail administration API."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8080",)
+    """Addresses for HTTP. Requests are signed, but answers travel in clear: keep it on the loopback or behind a proxy."""
+    listen_tls: tuple[str, ...] = ()
+    """Addresses for HTTPS."""
+    region: str = "us-east-1"
+    """The region in ARNs, which clients must also sign for."""
+    account: str = "000000000000"
+    """The twelve-digit account number in ARNs."""
+    request_seconds: float = 30.0
+    """How long a request may take to arrive."""
+    connections: int = 1000
+    """Connections at once; beyond it a request is answered 503."""
+
+
+class Smtp(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[smtp]` table: mail from other servers."""
+
+    listen: tuple[str, ...] = ("*:25",)
+    """Addresses where other servers deliver, with STARTTLS."""
+
+
+class Submission(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[submission]` table: mail from our own users. Beside `listen` and `listen_tls` it has every setting of `[smtp]`."""
+
+    listen: tuple[str, ...] = ("*:587",)
+    """Addresses for submission with STARTTLS."""
+    listen_tls: tuple[str, ...] = ("*:465",)
+    """Addresses for submission under TLS from the first byte."""
+
+
+class Imap(Table):
+    """The `[imap]` table."""
+
+    listen: tuple[str, ...] = ("*:143",)
+    """Addresses for IMAP with STARTTLS; no password is taken before it."""
+    listen_tls: tuple[str, ...] = ("*:993",)
+    """Addresses for IMAP under TLS from the first byte."""
+
+
+class Tls(Table):
+    """The `[tls]` table. Read again at SIGHUP."""
+
+    certificate: str = ""
+    """A PEM file with the certificate and its chain. Without one, a local authority under `data` issues a certificate."""
+    key: str = ""
+    """The PEM file of its private key."""
+
+
+class Mail(Table):
+    """The `[mail]` table: mail on its way out."""
+
+    hostname: str = ""
+    """This server's name in DNS, in greetings, Received lines and message identifiers. The machine's own name by default."""
+    smarthost: str = ""
+    """`host:port` of a server that takes all mail going out. Without one, mail goes to the MX of its domain."""
+
+
+class Dns(Table):
+    """The `[dns]` table."""
+
+    nameservers: tuple[str, ...] = ()
+    """`host:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
+
+
+class Domains(Table):
+    """The `[domains]` table."""
+
+    base: str = "postroom.test"
+    """Every organization gets the test domain `ALIAS.BASE`."""
+    verify: bool = True
+    """Whether a mail domain must prove its owner by a TXT record before it takes mail. Turn it off in laboratories only."""
+
+
+class Log(Table):
+    """The `[log]` table."""
+
+    format: Literal["json", "console"] = "json"
+    """One JSON object per line, or lines for people."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is written."""
+
+
+class Metrics(Table):
+    """The `[metrics]` table. The API's HTTP door also answers `/metrics`, to the loopback alone."""
+
+    listen: tuple[str, ...] = ()
+    """Addresses of a plain HTTP listener with nothing but `/metrics` and `/healthz`, for a scraper on another machine."""
+
+
+class Settings(Table):
+    """Everything that can be set."""
+
+    data: str = "/var/lib/postroom"
+    """The folder for all data. A relative path starts at the configuration file."""
+    storage: Storage = Storage()
+    keys: Keys = Keys()
+    api: Api = Api()
+    smtp: Smtp = Smtp()
+    submission: Submission = Submission()
+    imap: Imap = Imap()
+    tls: Tls = Tls()
+    mail: Mail = Mail()
+    dns: Dns = Dns()
+    domains: Domains = Domains()
+    log: Log = Log()
+    metrics: Metrics = Metrics()
+
+
+def load(path: Path) -> Settings:
+    """Read and check a configuration file; raises ConfigurationError."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    try:
+        return parse(text, path.resolve().parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def parse(text: str, folder: Path) -> Settings:
+    """Read and check a configuration; relative paths start at `folder`. Raises ConfigurationError."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"not TOML: {error}") from None
+    refuse_unknown(values, Settings)
+    try:
+        settings = msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(_where(str(error))) from None
+    return check(complete(settings, folder))
+
+
+def refuse_unknown(values: Mapping[str, Any], struct: type[msgspec.Struct], table: str = "") -> None:
+    """Raise ConfigurationError for the first key that a struct does not have, naming the nearest that it has."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    for key, value in values.items():
+        kind = fields.get(key)
+        if kind is None:
+            place = f"in [{table}]" if table else "at the top"
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            raise ConfigurationError(f'unknown setting "{key}" {place}' + (f'; did you mean "{near[0]}"?' if near else ""))
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+            refuse_unknown(value, kind, f"{table}.{key}" if table else key)
+
+
+def complete(settings: Settings, folder: Path) -> Settings:
+    """Fill in what follows from other settings: absolute paths and the host name."""
+    data = (folder / settings.data).resolve()
+    hostname = settings.mail.hostname or socket.gethostname()
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        data=str(data),
+        keys=replace(settings.keys, keyring=str(data / (settings.keys.keyring or "keyring.json"))),
+        tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
+        mail=replace(settings.mail, hostname=hostname),
+        smtp=replace(settings.smtp, hostname=_named(settings.smtp.hostname, hostname)),
+        submission=replace(settings.submission, hostname=_named(settings.submission.hostname, hostname)),
+    )
+
+
+def check(settings: Settings) -> Settings:
+    """Check what the types cannot say; raises ConfigurationError."""
+    for table in ("api", "smtp", "submission", "imap", "metrics"):
+        part = getattr(settings, table)
+        for name in ("listen", "listen_tls"):
+            for text in getattr(part, name, ()):
+                _checked(f"{table}.{name}", endpoints.parse, text)
+    for text in settings.dns.nameservers:
+        _checked("dns.nameservers", endpoints.split, text, 53)
+    if settings.mail.smarthost:
+        _checked("mail.smarthost", endpoints.split, settings.mail.smarthost, 25)
+    if bool(settings.tls.certificate) != bool(settings.tls.key):
+        raise ConfigurationError("[tls] needs both certificate and key, or neither")
+    if settings.storage.engine == "postgresql" and not settings.storage.dsn:
+        raise ConfigurationError('[storage] engine = "postgresql" needs a dsn')
+    if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
+        raise ConfigurationError("[api] account must be twelve digits")
+    return settings
+
+
+def _checked(where: str, read: Any, *arguments: Any) -> None:
+    try:
+        read(*arguments)
+    except ValueError as error:
+        table, _, name = where.partition(".")
+        raise ConfigurationError(f"[{table}] {name}: {error}") from None
+
+
+def _absolute(folder: Path, path: str) -> str:
+    return str((folder / path).resolve()) if path else ""
+
+
+def _named(hostname: str, default: str) -> str:
+    return default if hostname == "localhost" else hostname
+
+
+def _where(text: str) -> str:
+    """Turn msgspec's `... - at `$.smtp.listen[0]`` into `[smtp] listen: ...`."""
+    reason, _, path = text.partition(" - at `$.")
+    if not path:
+        return reason
+    table, _, name = path.rstrip("`").partition(".")
+    return f"[{table}] {name}: {reason}" if name else f"{table}: {reason}"

@@ -1,0 +1,106 @@
+"""HTTP: uvicorn's protocol for one ASGI application, as one more server beside the mail protocols.
+
+uvicorn parses and answers; the program listens, drains and handles signals. Added are two bounds it lacks: how long a
+request may take to arrive, and how large its head may grow.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+HEAD_OCTETS = 65_536
+KEEP_ALIVE_SECONDS = 75
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One HTTP connection whose requests must arrive whole, in time."""
+
+    seconds = 30.0
+    _head = 0
+    _reading_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the time of the first request."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._start()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; a head without end closes the connection."""
+        if self._deadline is None:
+            self._start()
+        if self._reading_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._reading_head and self._head > HEAD_OCTETS and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The head has ended; a body may follow."""
+        self._reading_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole; the next one has its own time."""
+        self._reading_head, self._head = True, 0
+        self._stop()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the time."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _start(self) -> None:
+        self._deadline = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def _stop(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class HttpServer:
+    """Connections to one application."""
+
+    def __init__(self, application: Application, *, seconds: float = 30.0, connections: int = 1000) -> None:
+        self._protocol = type("Protocol", (BoundedProtocol,), {"seconds": seconds})
+        self._config = uvicorn.Config(
+            application, interface="asgi3", http=self._protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, limit_concurrency=connections,
+        )  # fmt: skip
+        self._config.load()
+        self._state = ServerState()
+        self._clock: asyncio.TimerHandle | None = None
+
+    def connection(self, *, implicit_tls: bool = False) -> asyncio.Protocol:
+        """Make the protocol of one connection; TLS is the listener's."""
+        if self._clock is None:
+            self._tick()
+        made: asyncio.Protocol = self._protocol(config=self._config, server_state=self._state, app_state={})
+        return made
+
+    def _tick(self) -> None:
+        """Set the Date of all answers (RFC 9110 §6.6.1), once a second."""
+        self._state.default_headers[:] = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        self._clock = asyncio.get_running_loop().call_later(1.0, self._tick)
+
+    async def close(self, grace: float) -> None:
+        """Let requests under way finish for `grace` seconds, then cut what is left."""
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=grace)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        if self._clock is not None:
+            self._clock.cancel()

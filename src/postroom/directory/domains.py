@@ -46,9 +46,7 @@ def records(domain: MailDomain, targets: Targets) -> list[Record]:
     The first TXT proves ownership, the first CNAME is autodiscover's.
     """
     name = domain.domain
-    keys = [
-        Record("CNAME", f"{token}._domainkey.{name}", f"{token}.{targets.dkim_domain}") for token in domain.dkim_tokens
-    ]
+    keys = [Record("CNAME", f"{token}._domainkey.{name}", f"{token}.{targets.dkim_domain}") for token in domain.dkim_tokens]
     return [
         Record("TXT", f"_amazonses.{name}", domain.ownership_token),
         Record("MX", name, f"10 {targets.mail_host}"),
@@ -70,6 +68,11 @@ def claim(tx: Tx, name: str, organization: int, *, verified: bool = False) -> bo
     if not organizations.insert_claim(tx, domain, organization, verified=verified):
         raise errors.DomainInUse(f"The domain {domain} is already in use.")
     return True
+
+
+def claim_holder(tx: Tx, name: str) -> int | None:
+    """Find the scope of the organization that has claimed a domain, verified or not. Registry."""
+    return organizations.find_claim(tx, domain_key(name))
 
 
 def release(tx: Tx, name: str, organization: int) -> None:

@@ -22,9 +22,7 @@ def update(tx: Tx, reference: str, *, hidden: bool | None = None) -> None:
     """Change what is given (WorkMail API: UpdateGroup)."""
     group = get(tx, reference, KINDS)
     if hidden is not None:
-        entities.update(
-            tx, group.id, name=group.name, display_name=group.display_name, role=group.role, hidden=hidden, identity_user=None
-        )
+        entities.update(tx, group.id, name=group.name, display_name=group.display_name, role=group.role, hidden=hidden, identity_user=None)
 
 
 def delete(tx: Tx, reference: str) -> None:

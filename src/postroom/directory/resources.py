@@ -14,9 +14,7 @@ def create(tx: Tx, *, name: str, type: str, description: str | None = None, hidd
     """Add a resource, not yet registered to mail; raises `NameTaken`, `NameReserved` (WorkMail API: CreateResource)."""
     require_new_name(tx, name)
     identifier = ids.new_resource_id()
-    entity = Entity(
-        identifier, Kind.RESOURCE, name, name, State.DISABLED, None, "RESOURCE", hidden, tx.now, None, None, None, None, None
-    )
+    entity = Entity(identifier, Kind.RESOURCE, name, name, State.DISABLED, None, "RESOURCE", hidden, tx.now, None, None, None, None, None)
     entities.insert(tx, entity)
     resources.insert(tx, Resource(identifier, type, description, Booking()))
     return entity

@@ -37,6 +37,9 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_impersonation_role_ids: tuple[str, ...] = ()
 
 
+UNCONDITIONAL = Conditions()
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Somebody about to use a protocol: a user, or an impersonation role."""
@@ -53,7 +56,7 @@ class AccessRule:
 
     name: str
     effect: Effect
-    conditions: Conditions = Conditions()
+    conditions: Conditions = UNCONDITIONAL
     description: str = ""
     created_at: float = 0.0
     modified_at: float = 0.0

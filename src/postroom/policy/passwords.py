@@ -33,7 +33,7 @@ def verify(stored: str, password: str) -> bool:
     """Say whether a password is the one kept; takes tens of milliseconds."""
     try:
         return _HASHER.verify(stored, password)
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError, UnicodeEncodeError):
         return False
 
 

@@ -169,9 +169,7 @@ def page_of_resources(tx: Tx, *, where: Prefix | None, after: tuple[object, ...]
     return _page(tx, Kind.RESOURCE, f"{_SUMMARY}, r.type, r.description", join, where, after, limit)
 
 
-def _page(
-    tx: Tx, kind: Kind, columns: str, join: str, where: Prefix | None, after: tuple[object, ...] | None, limit: int
-) -> list[Row]:
+def _page(tx: Tx, kind: Kind, columns: str, join: str, where: Prefix | None, after: tuple[object, ...] | None, limit: int) -> list[Row]:
     if where is None:
         return tx.all(
             f"SELECT e.id, {columns} FROM entities e{join} WHERE e.organization = :organization AND e.kind = :kind "

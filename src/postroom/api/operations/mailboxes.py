@@ -1,0 +1,20 @@
+"""Sizes and quotas of mailboxes (WorkMail API: GetMailboxDetails, UpdateMailboxQuota)."""
+
+from postroom.api.operation import Answer, Call, operation
+from postroom.directory import mailboxes
+
+MB = 1024 * 1024
+
+
+@operation("GetMailboxDetails")
+def get_mailbox_details(call: Call) -> Answer:
+    """Show a mailbox's quota and size, both in MB."""
+    quota_mb, used_bytes = mailboxes.describe(call.tx, call.params["UserId"])
+    return {"MailboxQuota": quota_mb, "MailboxSize": used_bytes / MB}
+
+
+@operation("UpdateMailboxQuota")
+def update_mailbox_quota(call: Call) -> Answer:
+    """Set a mailbox's quota in MB."""
+    mailboxes.set_quota(call.tx, call.params["UserId"], call.params["MailboxQuota"])
+    return {}

@@ -1,0 +1,154 @@
+"""Organizations: made, found, deleted.
+
+Making one crosses two scopes, and a transaction never does, so it goes in steps that can each be taken up again: a data key from the key
+provider, a row in state Creating with the claim of the test domain, the organization's own first rows, state Active.  Deleting one
+shreds the wrapped key first, which is what makes its data unreadable; removing the files only tidies up.  `recover` finishes what a
+dead program left halfway.
+
+A deleted organization stays in the registry, described and listed as Deleted; its alias is free again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from postroom.directory import domains
+from postroom.model import errors, ids
+from postroom.model.entities import Kind, State
+from postroom.model.organizations import Organization, OrganizationStatus
+from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.queries import access_rules, entities, organizations
+from postroom.storage.queries import domains as domain_rows
+from postroom.storage.queries.entities import Prefix
+
+DIRECTORY_TYPE = "VpcDirectory"
+TEST_SUFFIX = "postroom.test"
+
+Decided = Callable[[Tx, Organization], None]
+"""Told in the registry transaction that decides, so that what it writes there stands or falls with the decision."""
+
+
+def create(
+    store: Store,
+    *,
+    alias: str,
+    key_arn: str | None = None,
+    mail_domains: Sequence[str] = (),
+    trusted: bool = False,
+    test_suffix: str = TEST_SUFFIX,
+    decided: Decided = lambda tx, organization: None,
+) -> Organization:
+    """Make an organization with its test domain `<alias>.<test_suffix>`; raises NameTaken (WorkMail API: CreateOrganization).
+
+    `mail_domains` are claimed with it and, when `trusted`, taken as verified.  Not to be called inside a transaction.
+    """
+    key = store.keys.new_data_key(key_arn)
+    with store.transaction(REGISTRY) as tx:
+        planned = _plan(tx, alias, key_arn, test_suffix)
+        organizations.insert(tx, planned, key.wrapped)
+        domains.claim(tx, planned.default_domain, planned.number, verified=True)
+        for name in mail_domains:
+            domains.claim(tx, name, planned.number, verified=trusted)
+        decided(tx, planned)
+    return _complete(store, planned)
+
+
+def delete(store: Store, organization: Organization, *, force: bool, decided: Decided = lambda tx, organization: None) -> Organization:
+    """Delete an organization and all it holds; raises OrganizationState while users are enabled, unless forced.
+
+    Not to be called inside a transaction (WorkMail API: DeleteOrganization).
+    """
+    if organization.state == OrganizationStatus.ACTIVE and not force:
+        with store.transaction(organization.number, write=False) as tx:
+            _require_no_enabled_users(tx)
+    with store.transaction(REGISTRY) as tx:
+        found = organizations.get(tx, organization.id)
+        if found.state != OrganizationStatus.DELETED:
+            organizations.set_state(tx, found.number, OrganizationStatus.DELETING)
+            organizations.shred_key(tx, found.number)
+            organizations.delete_claims(tx, found.number)
+        decided(tx, found)
+    return _bury(store, organization) if found.state != OrganizationStatus.DELETED else found
+
+
+def recover(store: Store) -> None:
+    """Finish what was begun: organizations left in state Creating or Deleting by a program that died."""
+    with store.transaction(REGISTRY, write=False) as tx:
+        creating = organizations.in_state(tx, OrganizationStatus.CREATING)
+        deleting = organizations.in_state(tx, OrganizationStatus.DELETING)
+    for organization in creating:
+        _complete(store, organization)
+    for organization in deleting:
+        _bury(store, organization)
+
+
+def get(tx: Tx, organization_id: str) -> Organization:
+    """Get an organization in whatever state; raises OrganizationNotFound. Registry."""
+    return organizations.get(tx, organization_id)
+
+
+def find_by_number(tx: Tx, number: int) -> Organization | None:
+    """Find an organization by its storage scope. Registry."""
+    return organizations.find_by_number(tx, number)
+
+
+def page(tx: Tx, *, after: int, limit: int) -> list[Organization]:
+    """List organizations in the order of their making, behind a number (WorkMail API: ListOrganizations). Registry."""
+    return organizations.page(tx, after, limit)
+
+
+def require_active(organization: Organization) -> None:
+    """Raise OrganizationState unless the organization is Active."""
+    if organization.state != OrganizationStatus.ACTIVE:
+        raise errors.OrganizationState(f"The organization {organization.id} is in the state {organization.state}.")
+
+
+def _plan(tx: Tx, alias: str, key_arn: str | None, test_suffix: str) -> Organization:
+    test_domain = domains.host_name(f"{alias}.{test_suffix}")
+    if organizations.find_by_alias(tx, alias) is not None or organizations.find_claim(tx, test_domain) is not None:
+        raise errors.NameTaken(f"The alias {alias} is already in use.")
+    return Organization(
+        number=organizations.next_number(tx),
+        id=ids.new_organization_id(),
+        alias=alias,
+        state=OrganizationStatus.CREATING,
+        directory_id=ids.new_directory_id(),
+        directory_type=DIRECTORY_TYPE,
+        default_domain=test_domain,
+        key_arn=key_arn,
+        created_at=tx.now,
+    )
+
+
+def _complete(store: Store, organization: Organization) -> Organization:
+    """Write the organization's first rows, then call it Active."""
+    with store.transaction(REGISTRY, write=False) as tx:
+        claims = organizations.claims(tx, organization.number)
+    with store.transaction(organization.number) as tx:
+        _furnish(tx, organization, claims)
+    with store.transaction(REGISTRY) as tx:
+        organizations.set_state(tx, organization.number, OrganizationStatus.ACTIVE, completed_at=tx.now)
+        return organizations.get(tx, organization.id)
+
+
+def _furnish(tx: Tx, organization: Organization, claims: Sequence[tuple[str, bool]]) -> None:
+    if domain_rows.find(tx, organization.default_domain) is not None:
+        return
+    domains.create_test_domain(tx, organization.default_domain)
+    access_rules.insert_default(tx)
+    for name, verified in claims:
+        domains.register(tx, name, verified=verified)
+
+
+def _bury(store: Store, organization: Organization) -> Organization:
+    """Remove the files, then call it Deleted."""
+    store.destroy(organization.number)
+    with store.transaction(REGISTRY) as tx:
+        organizations.set_state(tx, organization.number, OrganizationStatus.DELETED, deleted_at=tx.now)
+        return organizations.get(tx, organization.id)
+
+
+def _require_no_enabled_users(tx: Tx) -> None:
+    enabled = Prefix("state", State.ENABLED.value)
+    if entities.page(tx, Kind.USER, where=enabled, after=None, limit=1):
+        raise errors.OrganizationState("The organization has enabled users; disable them or force the deletion.")

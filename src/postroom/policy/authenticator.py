@@ -1,0 +1,134 @@
+"""The one place where a waiting client proves who it is: look up, verify off the loop, remember, slow down guessers.
+
+Verifying costs tens of milliseconds by design, and mail clients sign in all the time, so the outcome of a check is remembered for five
+minutes under a keyed digest of user name and password, together with the stored hash it was checked against: a new password makes
+it worthless at once. Right or wrong, equal credentials that arrive together are checked once; a phone that repeats an old password
+counts as one failure, not as an attack.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import Counter
+
+from postroom.model import errors
+from postroom.model.actors import Actor, Client, Credentials
+from postroom.policy import passwords, sign_in
+from postroom.policy.sign_in import Candidate
+from postroom.policy.throttle import Throttle
+from postroom.storage.engine import REGISTRY, Store
+
+REMEMBERED_SECONDS = 300.0
+MAX_REMEMBERED = 50_000
+MAX_WAITING = 512
+LONGEST_NAME = 320
+LONGEST_PASSWORD = 1024
+
+SIGN_INS = Counter("postroom_policy_sign_ins", "Sign-ins by protocol and outcome", ["protocol", "outcome"])
+log = structlog.get_logger("postroom.policy")
+
+Digest = bytes
+
+
+class Authenticator:
+    """Signs clients in; belongs to one event loop. `clock` is any steady clock in seconds."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._throttle = Throttle(clock)
+        self._key = secrets.token_bytes(32)
+        self._remembered: OrderedDict[Digest, tuple[str, bool, float]] = OrderedDict()
+        self._running: dict[tuple[Digest, str], asyncio.Task[bool]] = {}
+        self._lanes = asyncio.Semaphore(passwords.LANES)
+
+    async def authenticate(self, credentials: Credentials, client: Client) -> Actor:
+        """Say who acts; raises `SignInFailed` with one text for every reason, or `TryLater`."""
+        try:
+            actor, reason = await self._attempt(credentials, client)
+        except errors.TryLater:
+            SIGN_INS.labels(client.protocol.value, "throttled").inc()
+            raise
+        if actor is None:
+            SIGN_INS.labels(client.protocol.value, "failed").inc()
+            name = credentials.username[:LONGEST_NAME]
+            log.info("sign_in_failed", protocol=client.protocol.value, client=client.address, user=name, reason=reason)
+            raise errors.SignInFailed()
+        SIGN_INS.labels(client.protocol.value, "succeeded").inc()
+        return actor
+
+    async def _attempt(self, credentials: Credentials, client: Client) -> tuple[Actor | None, str]:
+        if len(credentials.username) > LONGEST_NAME or len(credentials.password) > LONGEST_PASSWORD:
+            return None, "too_long"
+        self._throttle.check_network(client.address)
+        candidate = await self._look_up(credentials, client)
+        account = candidate.actor.user_id if candidate.actor else sign_in.key_of(credentials.username) or credentials.username
+        self._throttle.check(client.address, account)
+        digest = self._digest(credentials)
+        right = self._recall(digest, candidate.stored)
+        if right is None:
+            right = await self._verify(digest, candidate.stored, credentials.password, client.address, account)
+        if not right:
+            return None, candidate.reason or "password"
+        if candidate.actor is not None:
+            self._throttle.succeeded(client.address, account)
+        return candidate.actor, candidate.reason
+
+    async def _look_up(self, credentials: Credentials, client: Client) -> Candidate:
+        organization = await self._store.read(REGISTRY, sign_in.locate, credentials.username)
+        if organization is None:
+            return sign_in.NOBODY
+        return await self._store.read(organization.number, sign_in.look_up, organization, credentials, client)
+
+    async def _verify(self, digest: Digest, stored: str, password: str, address: str, account: str) -> bool:
+        """Check once for all who ask at the same time; outlives whoever asked first."""
+        key = (digest, stored)
+        task = self._running.get(key)
+        if task is None:
+            if len(self._running) >= MAX_WAITING:
+                raise errors.TryLater("Too many are signing in; try again later.")
+            task = asyncio.create_task(self._check(digest, stored, password, address, account))
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    async def _check(self, digest: Digest, stored: str, password: str, address: str, account: str) -> bool:
+        async with self._lanes:
+            self._throttle.check(address, account)
+            loop = asyncio.get_running_loop()
+            right = await loop.run_in_executor(passwords.HASHING, passwords.verify, stored, password)
+        if not right:
+            self._throttle.failed(address, account)
+        self._remember(digest, stored, right)
+        return right
+
+    def _forget(self, key: tuple[Digest, str], done: "asyncio.Task[bool]") -> None:
+        del self._running[key]
+        if not done.cancelled():
+            done.exception()  # heard by whoever still waits; nobody else need be told
+
+    def _digest(self, credentials: Credentials) -> Digest:
+        name = sign_in.key_of(credentials.username) or credentials.username
+        text = f"{name}\0{credentials.password}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
+
+    def _recall(self, digest: Digest, stored: str) -> bool | None:
+        found = self._remembered.get(digest)
+        if found is None:
+            return None
+        checked, right, until = found
+        if checked != stored or self._clock() >= until:
+            del self._remembered[digest]
+            return None
+        return right
+
+    def _remember(self, digest: Digest, stored: str, right: bool) -> None:
+        self._remembered[digest] = (stored, right, self._clock() + REMEMBERED_SECONDS)
+        self._remembered.move_to_end(digest)
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)

@@ -1,1 +1,1 @@
-"""Folders and items: open, append, read, search, change."""
+"""Folders and items of a mailbox: open, append, read, search, change."""

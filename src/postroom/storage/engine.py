@@ -20,12 +20,17 @@ T = TypeVar("T")
 REGISTRY: Final = 0
 """The scope that knows organizations, mail domains and API principals."""
 
+
 class Tx(Protocol):
     """One transaction in one scope. SQL takes named values; `:organization` is bound for you."""
 
     @property
     def organization(self) -> int:
         """The scope: the organization's number, or `REGISTRY`."""
+
+    @property
+    def engine(self) -> str:
+        """The engine's name, `sqlite` or `postgresql`."""
 
     @property
     def now(self) -> float:
@@ -73,14 +78,10 @@ class Store(Protocol):
     def transaction(self, scope: int, *, write: bool = True) -> AbstractContextManager[Tx]:
         """Open a transaction for a with-block of plain code; it commits at the end of the block."""
 
-    async def transact(
-        self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def transact(self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(tx, *args)` in a write transaction on a storage thread; answer after the fsync."""
 
-    async def read(
-        self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(tx, *args)` in a read-only snapshot on a storage thread."""
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

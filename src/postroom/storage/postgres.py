@@ -61,14 +61,11 @@ class PostgresEngine:
         """Delete the organization's rows from every table of organizations."""
         with psycopg.connect(self._dsn) as connection:
             tables = connection.execute(
-                "SELECT table_name FROM information_schema.columns"
-                " WHERE table_schema = current_schema() AND column_name = 'organization'"
+                "SELECT table_name FROM information_schema.columns WHERE table_schema = current_schema() AND column_name = 'organization'"
             ).fetchall()
             for (table,) in tables:
                 name = psycopg.sql.Identifier(table)
-                connection.execute(
-                    psycopg.sql.SQL("DELETE FROM {} WHERE organization = %s").format(name), (scope,)
-                )
+                connection.execute(psycopg.sql.SQL("DELETE FROM {} WHERE organization = %s").format(name), (scope,))
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -91,14 +88,14 @@ class PostgresSession:
     def execute(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
         """Run a statement and give its rows."""
         assert self._cursor is not None
-        self._cursor.execute(dialect.postgresql(sql), values or None)  # type: ignore[arg-type]
+        self._cursor.execute(dialect.postgresql(sql), values or None)
         self._changed = max(self._cursor.rowcount, 0)
         return self._cursor.fetchall() if self._cursor.description else []
 
     def execute_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement for each row of values."""
         assert self._cursor is not None
-        self._cursor.executemany(dialect.postgresql(sql), rows)  # type: ignore[arg-type]
+        self._cursor.executemany(dialect.postgresql(sql), rows)
 
     def changed(self) -> int:
         """Give the rows changed by the last statement."""
@@ -137,7 +134,8 @@ class PostgresSession:
     def _end(self, word: str) -> None:
         connection, cursor = self._connection, self._cursor
         self._connection = self._cursor = None
-        assert connection is not None and cursor is not None
+        assert connection is not None
+        assert cursor is not None
         try:
             cursor.execute(word.encode())
         except BaseException:
@@ -147,9 +145,7 @@ class PostgresSession:
         self._engine.give_back(connection)
 
 
-def open_store(
-    dsn: str, folder: Path, keys: KeyProvider, clock: Callable[[], float] = time.time
-) -> Store:
+def open_store(dsn: str, folder: Path, keys: KeyProvider, clock: Callable[[], float] = time.time) -> Store:
     """Open the store of a database; large blobs are files in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return EngineStore(PostgresEngine(dsn), folder, keys, clock)

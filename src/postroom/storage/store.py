@@ -44,38 +44,57 @@ log = structlog.get_logger("postroom.storage")
 class Session(Protocol):
     """One connection of an engine, used by one thread at a time."""
 
-    def execute(self, sql: str, values: Mapping[str, Any]) -> list[Row]: ...
-    def execute_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None: ...
-    def changed(self) -> int: ...
-    def begin(self, *, write: bool) -> None: ...
-    def commit(self) -> None: ...
-    def rollback(self) -> None: ...
-    def close(self) -> None: ...
+    def execute(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
+        """Run a statement and give its rows."""
+
+    def execute_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement for each row of values."""
+
+    def changed(self) -> int:
+        """Give the rows changed by the last statement."""
+
+    def begin(self, *, write: bool) -> None:
+        """Begin: a write takes the scope's write lock, a read takes a snapshot."""
+
+    def commit(self) -> None:
+        """Commit; returns once it is durable."""
+
+    def rollback(self) -> None:
+        """Roll back, if there is anything to roll back."""
+
+    def close(self) -> None:
+        """Give up the connection."""
 
 
 class Engine(Protocol):
     """What differs between SQLite and PostgreSQL."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """`sqlite` or `postgresql`."""
+
     def open(self, scope: int, key: bytes) -> Callable[[], Session]:
         """Bring the scope's schema up to date and give the way to open sessions."""
 
-    def destroy(self, scope: int) -> None: ...
-    def close(self) -> None: ...
+    def destroy(self, scope: int) -> None:
+        """Remove everything of a scope."""
+
+    def close(self) -> None:
+        """Close what scopes share."""
 
 
 class Transaction:
     """The `Tx` of both engines."""
 
-    __slots__ = ("_execute", "_session", "blobs", "changes", "now", "organization")
+    __slots__ = ("_execute", "_session", "blobs", "changes", "engine", "now", "organization")
 
-    def __init__(self, session: Session, scope: int, now: float, blobs: BlobStore) -> None:
+    def __init__(self, session: Session, scope: "_Scope", now: float) -> None:
         self._session = session
         self._execute = session.execute
-        self.organization = scope
+        self.organization = scope.number
+        self.engine = scope.engine
         self.now = now
-        self.blobs = blobs
+        self.blobs = scope.blobs
         self.changes = Changes()
 
     def run(self, sql: str, /, **values: Any) -> int:
@@ -116,6 +135,7 @@ class _Scope:
     """An open scope."""
 
     number: int
+    engine: str
     connect: Callable[[], Session]
     blobs: BlobStore
     writer: Session | None = None
@@ -164,7 +184,7 @@ class EngineStore:
             if write:
                 with opened.writing:
                     session = self._writer(opened)
-                    tx = Transaction(session, scope, self._clock(), opened.blobs)
+                    tx = Transaction(session, opened, self._clock())
                     session.begin(write=True)
                     try:
                         yield tx
@@ -175,17 +195,17 @@ class EngineStore:
                 self.notifier.publish(scope, [tx.changes])
             else:
                 with self._reading(opened) as session:
-                    yield Transaction(session, scope, self._clock(), opened.blobs)
+                    yield Transaction(session, opened, self._clock())
         finally:
             self._leave(opened)
 
-    async def transact(
-        self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def transact(self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(tx, *args)` in a group-committed write; answer after the fsync."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(lambda tx: function(tx, *args, **kwargs), loop, loop.create_future())
-        opened = self._opened(scope) or await self.run(self._enter_and_leave, scope)
+        opened = self._opened(scope)
+        if opened is None:
+            opened = await self.run(self._enter_and_leave, scope)
         with self._lock:
             opened.queue.append(waiting)
             start = not opened.draining
@@ -197,9 +217,7 @@ class EngineStore:
         result: T = await waiting.future
         return result
 
-    async def read(
-        self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(tx, *args)` in a read-only snapshot."""
 
         def call() -> T:
@@ -277,7 +295,7 @@ class EngineStore:
             opened = self._open.get(scope)
             if opened is None:
                 blobs = BlobStore(self._blob_folder(scope), key)
-                opened = _Scope(scope, self._engine.open(scope, key), blobs)
+                opened = _Scope(scope, self._engine.name, self._engine.open(scope, key), blobs)
                 self._open[scope] = opened
             opened.busy += 1
             self._close_idle()
@@ -353,8 +371,8 @@ class EngineStore:
                     waiting.error = errors.TryLater("The store cannot write now.")
                     waiting.error.__cause__ = error
                 changes = []
+            self.notifier.publish(opened.number, changes)  # first, so that who hears of success knows others have been told
             _settle_all(batch)
-            self.notifier.publish(opened.number, changes)
 
     def _commit(self, opened: _Scope, batch: Sequence[_Waiting]) -> list[Changes]:
         session = self._writer(opened)
@@ -363,7 +381,7 @@ class EngineStore:
         session.begin(write=True)
         try:
             for waiting in batch:
-                tx = Transaction(session, opened.number, now, opened.blobs)
+                tx = Transaction(session, opened, now)
                 session.execute("SAVEPOINT one", {})
                 try:
                     waiting.result = waiting.call(tx)

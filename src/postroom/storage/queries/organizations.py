@@ -134,6 +134,12 @@ def verify_claim(tx: Tx, domain: str, number: int, *, verified: bool = True) -> 
     )
 
 
+def claims(tx: Tx, number: int) -> list[tuple[str, bool]]:
+    """List the claims of an organization: (domain, verified)."""
+    rows = tx.all("SELECT domain, verified FROM domain_claims WHERE number = :number ORDER BY domain", number=number)
+    return [(domain, bool(verified)) for domain, verified in rows]
+
+
 def delete_claim(tx: Tx, domain: str, number: int) -> None:
     """Give up a claim, if it is this organization's."""
     tx.run("DELETE FROM domain_claims WHERE domain = :domain AND number = :number", domain=domain, number=number)

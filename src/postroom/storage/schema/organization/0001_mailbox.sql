@@ -121,6 +121,7 @@ CREATE TABLE contents (
     PRIMARY KEY (organization, id)
 ) {clustered};
 CREATE UNIQUE INDEX contents_hash ON contents (organization, hash);
+CREATE INDEX contents_file ON contents (organization, file) WHERE file IS NOT NULL;
 
 -- The bytes of small contents; large ones are files.
 CREATE TABLE blobs (

@@ -1,0 +1,102 @@
+"""Contents: what a message says, computed once outside any transaction and kept once per organization."""
+
+from dataclasses import dataclass
+
+from postroom.formats import message
+from postroom.formats.message import Summary
+from postroom.model import errors
+from postroom.storage.blobs import Blob
+from postroom.storage.engine import Store, Tx
+from postroom.storage.queries import contents as queries
+from postroom.storage.queries import words
+
+_SWEEP_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A content ready to be kept in a transaction."""
+
+    blob: Blob
+    summary: Summary
+    kind: str = "message"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content."""
+        return self.blob.size
+
+
+def prepare(store: Store, scope: int, raw: bytes) -> Prepared:
+    """Parse and hash a message, and write it to a durable file if it is large; never inside a transaction."""
+    return Prepared(store.blobs(scope).prepare(raw), message.summarize(raw))
+
+
+def keep(tx: Tx, prepared: Prepared) -> int:
+    """Give the id of the content, inserting it unless the organization has it already."""
+    known = queries.find(tx, prepared.blob.hash)
+    if known is not None:
+        return known
+    summary = prepared.summary
+    content = queries.insert(
+        tx,
+        {
+            "hash": prepared.blob.hash,
+            "kind": prepared.kind,
+            "size": prepared.blob.size,
+            "file": prepared.blob.file,
+            "codec": prepared.blob.codec,
+            "sent_at": summary.sent_at,
+            "envelope": summary.envelope,
+            "structure": summary.structure,
+            "parts": summary.parts,
+            "subject": _stored(summary.subject),
+            "sender": _stored(summary.sender),
+            "to": _stored(summary.to),
+            "cc": _stored(summary.cc),
+            "bcc": _stored(summary.bcc),
+            "message_id": _stored(summary.message_id.casefold()),
+            "in_reply_to": _stored(summary.in_reply_to.casefold()),
+            "refs": _stored(summary.references.casefold()),
+            "attachments": summary.attachments,
+        },
+        prepared.blob.data,
+    )
+    words.insert(tx, tx.engine, content, _stored(summary.header_text.casefold()), _stored(summary.body_text.casefold()))
+    return content
+
+
+def read(tx: Tx, content: int) -> bytes:
+    """Give the bytes of a content; raises `ItemNotFound`."""
+    found = queries.read(tx, content)
+    if found is None:
+        raise errors.ItemNotFound()
+    data, file, codec = found
+    if data is not None:
+        return data
+    assert file is not None
+    return tx.blobs.read_file(file, codec)
+
+
+def sweep(tx: Tx, *, unused_for: float, after: int = 0) -> tuple[int, int]:
+    """Delete a page of contents that nothing has referred to since; gives (last id seen or 0 at the end, deleted)."""
+    page = queries.page_unused(tx, after=after, before=tx.now - unused_for, limit=_SWEEP_PAGE)
+    for content in page:
+        words.delete(tx, tx.engine, content)
+        queries.delete(tx, content)
+    return (page[-1] if len(page) == _SWEEP_PAGE else 0), len(page)
+
+
+def sweep_files(tx: Tx, *, older_than: float) -> int:
+    """Remove blob files that no content refers to; gives their number."""
+    removed = 0
+    for file in list(tx.blobs.files(older_than=older_than)):
+        if not queries.has_file(tx, file):
+            tx.blobs.remove(file)
+            removed += 1
+    return removed
+
+
+def _stored(text: str) -> str:
+    """Make any text storable: no NUL, which PostgreSQL refuses, and no lone surrogates."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,76 @@
+"""Search: the query tree, and the confirmation on contents of what an index can only narrow."""
+
+from collections.abc import Sequence
+
+from postroom.formats import message, sections
+from postroom.mailbox import contents
+from postroom.model.search import (
+    All,
+    And,
+    Body,
+    Field,
+    HasFlags,
+    Header,
+    LacksFlags,
+    Larger,
+    Modseq,
+    Not,
+    Or,
+    Query,
+    Received,
+    Sent,
+    Smaller,
+    Text,
+    UidRanges,
+    Uids,
+)
+from postroom.storage.engine import Tx
+from postroom.storage.queries import search as queries
+
+__all__ = [
+    "All",
+    "And",
+    "Body",
+    "Field",
+    "HasFlags",
+    "Header",
+    "LacksFlags",
+    "Larger",
+    "Modseq",
+    "Not",
+    "Or",
+    "Query",
+    "Received",
+    "Sent",
+    "Smaller",
+    "Text",
+    "UidRanges",
+    "Uids",
+    "uids",
+]
+
+
+def uids(tx: Tx, folder_id: int, query: Query) -> list[int]:
+    """List the UIDs of the items of a folder that match, in order (RFC 9051 §6.4.4)."""
+
+    def confirm(candidates: Sequence[int], condition: Query) -> list[int]:
+        return [content for content in candidates if matches(contents.read(tx, content), condition)]
+
+    return queries.uids(tx, tx.engine, folder_id, query, confirm)
+
+
+def matches(raw: bytes, condition: Query) -> bool:
+    """Tell whether a message truly holds the text of a `Header`, `Body` or `Text` condition."""
+    if isinstance(condition, Header):
+        return _has_header(raw, condition.name.lower(), condition.text.casefold())
+    summary = message.summarize(raw)
+    if isinstance(condition, Body):
+        return condition.text.casefold() in summary.body_text.casefold()
+    if isinstance(condition, Text):
+        wanted = condition.text.casefold()
+        return wanted in summary.header_text.casefold() or wanted in summary.body_text.casefold()
+    raise TypeError(condition)
+
+
+def _has_header(raw: bytes, name: str, wanted: str) -> bool:
+    return any(field.lower() == name and wanted in sections.decode_header(value).casefold() for field, value in sections.headers(raw))

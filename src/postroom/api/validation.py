@@ -64,8 +64,8 @@ def _type(shape: Shape) -> Any:
     if shape.enum:
         return Literal[shape.enum]
     if shape.kind == "string":
-        pattern = {} if shape.pattern is None else {"pattern": full_match(shape.pattern)}
-        return Annotated[str, msgspec.Meta(**_lengths(shape), **pattern)]
+        pattern = None if shape.pattern is None else full_match(shape.pattern)
+        return Annotated[str, msgspec.Meta(pattern=pattern, **_lengths(shape))]
     if shape.kind in INTEGER_BITS:
         bound = 2 ** INTEGER_BITS[shape.kind]
         least = -bound if shape.least is None else int(shape.least)

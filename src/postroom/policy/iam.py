@@ -1,0 +1,184 @@
+"""IAM policy documents: may this action be done to this resource, in these circumstances?
+
+A document is compiled once into matchers and refused there if it is malformed, so a decision never fails.  Deny wins over allow; what no
+statement allows is denied.  Conditions are read as AWS reads them: operators of one statement must all hold, of the values of a key one
+must match; a key that is absent fails an operator, unless it is a negated one, ends in IfExists or is ForAllValues.
+
+AWS: "IAM JSON policy elements reference", "Policy evaluation logic"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import msgspec
+
+from postroom.model import errors
+from postroom.policy import iam_conditions
+from postroom.policy.iam_conditions import Condition, Context
+from postroom.policy.wildcards import Wildcard
+
+LONGEST_DOCUMENT = 6144
+ADMINISTRATOR = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+READ_ONLY = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["workmail:Describe*","workmail:Get*","workmail:List*"],"Resource":"*"}]}'
+)
+
+_VERSIONS = ("2012-10-17", "2008-10-17")
+_TOP = frozenset({"Version", "Id", "Statement"})
+_PARTS = frozenset({"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"})
+_ACTION = re.compile(r"(?a)(\*|[\w*?-]+:[\w*?-]+)\Z")
+_SID = re.compile(r"[0-9A-Za-z]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether an action is allowed; if not, whether a statement said so."""
+
+    allowed: bool
+    explicit: bool = False
+
+
+ALLOWED = Decision(True)
+DENIED = Decision(False)
+DENIED_EXPLICITLY = Decision(False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A compiled statement; a negated list matches what is not in it."""
+
+    allows: bool
+    actions: tuple[Wildcard, ...]
+    actions_negated: bool
+    resources: tuple[Wildcard, ...]
+    resources_negated: bool
+    conditions: tuple[Condition, ...]
+
+    def matches(self, action: str, resource: str, context: Context) -> bool:
+        """Say whether the statement speaks of this request."""
+        return (
+            any(pattern.matches(action, context) for pattern in self.actions) != self.actions_negated
+            and any(pattern.matches(resource, context) for pattern in self.resources) != self.resources_negated
+            and all(condition.holds(context) for condition in self.conditions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A compiled document; `keys` are the condition keys it looks at, in lower case."""
+
+    denying: tuple[Statement, ...]
+    allowing: tuple[Statement, ...]
+    keys: frozenset[str]
+
+    def looks_at(self, prefix: str) -> bool:
+        """Say whether a condition key with this prefix matters."""
+        return any(key.startswith(prefix) for key in self.keys)
+
+
+def decide(policy: Policy, action: str, resource: str, context: Context) -> Decision:
+    """Decide about an action (`workmail:CreateUser`) on a resource (an ARN, or `*`); keys of the context are in lower case."""
+    if any(statement.matches(action, resource, context) for statement in policy.denying):
+        return DENIED_EXPLICITLY
+    if any(statement.matches(action, resource, context) for statement in policy.allowing):
+        return ALLOWED
+    return DENIED
+
+
+@lru_cache(maxsize=1024)
+def parse(document: str) -> Policy:
+    """Compile a policy document; raises InvalidParameter when it is malformed."""
+    if len(document) > LONGEST_DOCUMENT:
+        _malformed(f"it is longer than {LONGEST_DOCUMENT} characters")
+    try:
+        raw = msgspec.json.decode(document)
+    except (ValueError, RecursionError):
+        _malformed("it is not JSON")
+    if not isinstance(raw, dict) or not raw.keys() <= _TOP:
+        _malformed("it must be an object with Version and Statement")
+    version = raw.get("Version", _VERSIONS[1])
+    if version not in _VERSIONS:
+        _malformed("Version must be 2012-10-17 or 2008-10-17")
+    statements = raw.get("Statement")
+    entries: list[Any] = statements if isinstance(statements, list) else [statements]
+    if not entries:
+        _malformed("it has no Statement")
+    variables = version == _VERSIONS[0]
+    compiled = [_statement(entry, variables) for entry in entries]
+    sids = [entry["Sid"] for entry in entries if entry.get("Sid")]
+    if len(set(sids)) != len(sids):
+        _malformed("a Sid occurs twice")
+    return Policy(
+        tuple(statement for statement in compiled if not statement.allows),
+        tuple(statement for statement in compiled if statement.allows),
+        frozenset(condition.key for statement in compiled for condition in statement.conditions),
+    )
+
+
+def _statement(raw: Any, variables: bool) -> Statement:
+    if not isinstance(raw, dict):
+        _malformed("a Statement must be an object")
+    if "Principal" in raw or "NotPrincipal" in raw:
+        _malformed("it belongs to a principal and may not name one")
+    if not raw.keys() <= _PARTS:
+        _malformed(f"a Statement has an unknown element {sorted(raw.keys() - _PARTS)[0]}")
+    if raw.get("Effect") not in ("Allow", "Deny"):
+        _malformed("Effect must be Allow or Deny")
+    if not isinstance(raw.get("Sid", ""), str) or not _SID.match(raw.get("Sid", "")):
+        _malformed("Sid must be letters and digits")
+    actions, actions_negated = _either(raw, "Action", "NotAction", _is_action, "actions must be prefaced by a vendor, as in workmail:CreateUser")
+    resources, resources_negated = _either(raw, "Resource", "NotResource", _is_resource, 'a Resource must be an ARN or "*"')
+    return Statement(
+        raw["Effect"] == "Allow",
+        tuple(Wildcard.of(action, ignore_case=True) for action in actions),
+        actions_negated,
+        tuple(Wildcard.of(resource, variables=variables) for resource in resources),
+        resources_negated,
+        _conditions(raw.get("Condition", {}), variables),
+    )
+
+
+def _either(raw: Mapping[str, Any], name: str, negated: str, right: Callable[[str], bool], wish: str) -> tuple[Sequence[str], bool]:
+    if (name in raw) == (negated in raw):
+        _malformed(f"a Statement must have either {name} or {negated}")
+    value = raw[name] if name in raw else raw[negated]
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) and right(text) for text in texts):
+        _malformed(wish)
+    return texts, negated in raw
+
+
+def _is_action(text: str) -> bool:
+    return _ACTION.match(text) is not None
+
+
+def _is_resource(text: str) -> bool:
+    return text == "*" or (text.startswith("arn:") and text.count(":") >= 5) or text in ("arn:*", "arn:aws:*")
+
+
+def _conditions(raw: Any, variables: bool) -> tuple[Condition, ...]:
+    if not isinstance(raw, dict):
+        _malformed("Condition must be an object")
+    compiled = []
+    for operator, keys in raw.items():
+        if not isinstance(keys, dict):
+            _malformed(f"the condition {operator} must be an object of keys")
+        for key, value in keys.items():
+            values = value if isinstance(value, list) else [value]
+            if not values or not all(isinstance(entry, str | bool | int | float) for entry in values):
+                _malformed(f"the condition {operator} of {key} must have values")
+            texts = [str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in values]
+            try:
+                compiled.append(iam_conditions.compile_condition(operator, key, texts, variables))
+            except ValueError as error:
+                _malformed(str(error))
+    return tuple(compiled)
+
+
+def _malformed(why: str) -> NoReturn:
+    raise errors.InvalidParameter(f"The policy document is malformed: {why}.")

@@ -1,1 +1,1 @@
-"""Content grammars, pure: MIME and its neighbours."""
+"""Content grammars, pure: bytes and text in, values out, no input or output of their own."""

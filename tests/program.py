@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +198,43 @@ def hire(ready: Ready, name: str) -> User:
     user = workmail.create_user(OrganizationId=ready.organization_id, Name=name, DisplayName=name.title(), Password=password)["UserId"]
     workmail.register_to_work_mail(OrganizationId=ready.organization_id, EntityId=user, Email=email)
     return User(user, email, password)
+
+
+LABORATORY = """
+data = "{data}"
+[api]
+listen = ["127.0.0.1:0"]
+[smtp]
+listen = ["127.0.0.1:0"]
+[submission]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+[imap]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+[mail]
+hostname = "localhost"
+smarthost = "{smarthost}"
+[dns]
+nameservers = [{nameservers}]
+"""
+
+
+def laboratory(folder: Path, *, smarthost: str = "", nameservers: Sequence[str] = ()) -> Program:
+    """Let the demo make an organization, then serve its data with settings of one's own."""
+    first = demo(folder)
+    made = first.ready
+    first.stop()
+    config = folder / "postroom.toml"
+    servers = ", ".join(f'"{server}"' for server in nameservers)
+    config.write_text(LABORATORY.format(data=folder / "data", smarthost=smarthost, nameservers=servers))
+    program = serve(config, folder)
+    program.ready = replace(
+        program.ready,
+        access_key_id=made.access_key_id,
+        secret_access_key=made.secret_access_key,
+        organization_id=made.organization_id,
+        domain=made.domain,
+        users=made.users,
+    )
+    return program

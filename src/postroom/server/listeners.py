@@ -47,7 +47,7 @@ class Listener:
     port: int
     servers: Sequence[asyncio.Server]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Accept no more."""
         for server in self.servers:
             server.close()
@@ -85,18 +85,28 @@ def _bind(host: str, port: int) -> socket.socket:
     return made
 
 
-async def open_all(doors: Sequence[Door]) -> list[Listener]:
-    """Bind every door before the first one accepts; raises PortTaken with none left open."""
+async def open_all(doors: Sequence[Door], *, yielding: bool = False) -> list[Listener]:
+    """Bind every door before the first one accepts; raises PortTaken with none left open.
+
+    A yielding program takes any free port instead of one that is taken.
+    """
     bound: list[tuple[Door, list[socket.socket]]] = []
     try:
         for door in doors:
-            bound.append((door, bind(door.endpoint)))  # noqa: PERF401  what was bound must be known when the next one fails
+            bound.append((door, _bind_or_yield(door.endpoint) if yielding else bind(door.endpoint)))  # noqa: PERF401  what was bound must be known when the next one fails
     except PortTaken:
         for _, sockets in bound:
             for made in sockets:
                 made.close()
         raise
     return [await _accept(door, sockets) for door, sockets in bound]
+
+
+def _bind_or_yield(endpoint: Endpoint) -> list[socket.socket]:
+    try:
+        return bind(endpoint)
+    except PortTaken:
+        return bind(Endpoint(endpoint.host, 0))
 
 
 async def _accept(door: Door, sockets: Sequence[socket.socket]) -> Listener:

@@ -1,0 +1,41 @@
+"""The command line: one module per verb, imported only when it is asked for."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import postroom
+
+VERBS = {
+    "serve": "run the server",
+    "demo": "run an organization with two users, on high ports, under one folder",
+    "keys": "access keys of the API: create, list, disable, enable, delete",
+    "users": "users, when the API is out of reach: list, reset-password",
+    "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; what went wrong is one line on standard error and exit status 1."""
+    from postroom.model.errors import PostroomError
+    from postroom.server.configuration import ConfigurationError
+    from postroom.server.listeners import PortTaken
+
+    options = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="postroom", description="Mail and calendar server with the WorkMail administration API.")
+    parser.add_argument("--version", action="version", version=f"postroom {postroom.__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    asked = next((word for word in options if word in VERBS), None)
+    for name, text in VERBS.items():
+        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name == asked:
+            module = importlib.import_module(f"postroom.server.cli.{name}")
+            module.describe(verb)
+            verb.set_defaults(run=module.run)
+    parsed = parser.parse_args(options)
+    try:
+        return int(parsed.run(parsed))
+    except (ConfigurationError, PortTaken, PostroomError) as error:
+        print(f"postroom: {error}", file=sys.stderr)
+        return 1

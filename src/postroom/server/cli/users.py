@@ -1,0 +1,89 @@
+"""`postroom users`: the last resort of an administrator who can reach the data but not the API."""
+
+import argparse
+import getpass
+import secrets
+import string
+import sys
+from collections.abc import Callable
+
+from postroom.directory import entities, organizations, users
+from postroom.model import errors
+from postroom.model.entities import Kind
+from postroom.model.organizations import Organization, OrganizationStatus
+from postroom.policy import passwords
+from postroom.server import opening
+from postroom.server.cli import options
+from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.queries import entities as rows
+
+PAGE = 500
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs below `users`."""
+    options.add_configuration(parser)
+    parser.add_argument("--organization", metavar="ALIAS_OR_ID", help="needed only when there are several")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("list", help="list the users of an organization").set_defaults(action=_list)
+    reset = actions.add_parser("reset-password", help="give a user a new password")
+    reset.add_argument("user", help="the user's id, name or address")
+    reset.add_argument("--password-stdin", action="store_true", help="read it from standard input instead of asking or making one")
+    reset.set_defaults(action=_reset_password)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one of them."""
+    store = opening.open_store(options.settings(arguments))
+    action: Callable[[Store, Organization, argparse.Namespace], None] = arguments.action
+    try:
+        action(store, _organization(store, arguments.organization), arguments)
+    finally:
+        store.close()
+    return 0
+
+
+def _organization(store: Store, wanted: str | None) -> Organization:
+    """Find the organization that is meant; raises OrganizationNotFound."""
+    with store.transaction(REGISTRY, write=False) as tx:
+        active = [one for one in organizations.page(tx, after=0, limit=10_000) if one.state == OrganizationStatus.ACTIVE]
+    found = [one for one in active if wanted in (None, one.alias, one.id)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(one.alias for one in active) or "none"
+    raise errors.OrganizationNotFound(f"Say which organization with --organization; there are: {names}.")
+
+
+def _list(store: Store, organization: Organization, arguments: argparse.Namespace) -> None:
+    print(f"{'ID':<36} {'STATE':<9} {'NAME':<24} ADDRESS")
+    after: tuple[object, ...] | None = None
+    while True:
+        with store.transaction(organization.number, write=False) as tx:
+            page = rows.page(tx, Kind.USER, where=None, after=after, limit=PAGE)
+        for _, identifier, email, name, _, state, *_ in page:
+            print(f"{identifier:<36} {state:<9} {name:<24} {email or ''}")
+        if len(page) < PAGE:
+            return
+        after = page[-1][:2]
+
+
+def _reset_password(store: Store, organization: Organization, arguments: argparse.Namespace) -> None:
+    """Set a password read, asked for, or, when nobody can be asked, made and printed."""
+    made = None
+    if arguments.password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    elif sys.stdin.isatty():
+        password = getpass.getpass("New password: ")
+    else:
+        password = made = _new_password()
+    passwords.check_rules(password)
+    stored = passwords.hash(password)
+    with store.transaction(organization.number) as tx:
+        users.reset_password(tx, arguments.user, stored)
+        user = entities.get(tx, arguments.user)
+    print(f"The password of {user.name} is changed." + (f" It is: {made}" if made else ""))
+
+
+def _new_password() -> str:
+    letters = string.ascii_letters + string.digits
+    return "".join(secrets.choice(letters) for _ in range(16)) + "-7Aa"

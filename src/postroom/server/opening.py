@@ -1,0 +1,27 @@
+"""The store that the configuration names."""
+
+from pathlib import Path
+
+from postroom.server.configuration import ConfigurationError, Settings
+from postroom.storage import keys
+from postroom.storage.engine import Store
+
+
+def keyring(settings: Settings) -> keys.LocalKeyring:
+    """Open the keyring, making it at the first start."""
+    return keys.LocalKeyring(Path(settings.keys.keyring))
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the store, making it at the first start; raises ConfigurationError when its engine is not installed."""
+    folder = Path(settings.data)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.storage.engine == "sqlite":
+        from postroom.storage import sqlite
+
+        return sqlite.open_store(folder, keyring(settings))
+    try:
+        from postroom.storage import postgres
+    except ImportError as error:
+        raise ConfigurationError(f'[storage] engine = "postgresql" needs `pip install postroom[postgres]` ({error})') from None
+    return postgres.open_store(settings.storage.dsn, folder, keyring(settings))

@@ -1,0 +1,166 @@
+"""The running program: rooms wired together, every listener open, signals obeyed, an orderly end.
+
+SIGTERM or SIGINT closes the listeners, lets every client finish what it is at within a few seconds and exits with 0; nothing
+acknowledged depends on that, as a killed program loses nothing either. SIGHUP reads the certificate again.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from postroom.directory import organizations
+from postroom.server import certificates, listeners, logs, ready, wiring
+from postroom.server.configuration import Settings
+from postroom.server.endpoints import parse
+from postroom.server.listeners import Listener
+from postroom.storage.engine import Store
+
+Facts = Mapping[str, Any]
+GRACE_SECONDS = 2.5
+END_SECONDS = 4.0
+
+log = structlog.get_logger("postroom.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the program tells the world besides serving it."""
+
+    ready_file: Path | None = None
+    facts: Facts = field(default_factory=dict)
+    """Added to what the ready file says."""
+    announce: Callable[[Facts], None] | None = None
+    """Called with the same facts."""
+    yielding: bool = False
+    """Whether a free port will do where the configured one is taken."""
+
+
+def prepare(settings: Settings) -> None:
+    """Set up what must stand before anything is opened."""
+    os.umask(0o077)
+    logs.configure(format=settings.log.format, level=settings.log.level)
+
+
+def serve(settings: Settings, store: Store, outside: Outside) -> int:
+    """Run until a signal ends it; give the exit status."""
+    organizations.recover(store)
+    with _runner() as runner:
+        finished = runner.run(_main(settings, store, outside))
+    sys.stdout.flush()
+    if not finished:
+        os._exit(0)  # a thread that does not come back must not hold up the end; what is committed is safe
+    return 0
+
+
+def _runner() -> "asyncio.Runner":
+    """Make the event loop: uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+async def _main(settings: Settings, store: Store, outside: Outside) -> bool:
+    """Open, serve, drain; tell whether everything came to its end in time."""
+    end = _on_signals()
+    files = tls_files(settings)
+    context = certificates.context(files)
+    rooms = wiring.wire(settings, store, context)
+    opened = await listeners.open_all(rooms.doors, yielding=outside.yielding)
+    rooms.start()
+    _on_hangup(context, files)
+    facts = {**_facts(settings, opened, files), **outside.facts}
+    _settle_memory()
+    if outside.ready_file:
+        ready.write(outside.ready_file, facts)
+    if outside.announce:
+        outside.announce(facts)
+    log.info("ready", **{listener.door.name: f"{listener.host}:{listener.port}" for listener in opened})
+    await end.wait()
+    log.info("draining")
+    return await _drain(rooms, opened, store)
+
+
+async def _drain(rooms: wiring.Rooms, opened: list[Listener], store: Store) -> bool:
+    for listener in opened:
+        listener.close()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await rooms.close(GRACE_SECONDS)
+            await asyncio.to_thread(store.close)
+    except TimeoutError:
+        log.warning("ended_early")
+        return False
+    log.info("ended")
+    return True
+
+
+def _on_signals() -> asyncio.Event:
+    """Give the event that SIGTERM and SIGINT set."""
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    return end
+
+
+def _on_hangup(context: ssl.SSLContext, files: certificates.Files) -> None:
+    """Read the certificate again at SIGHUP; a bad one is logged and the old one stays."""
+
+    def reload() -> None:
+        try:
+            certificates.load(context, files)
+        except (OSError, ssl.SSLError) as error:
+            log.error("certificate_not_reloaded", reason=str(error))
+        else:
+            log.info("certificate_reloaded")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
+def tls_files(settings: Settings) -> certificates.Files:
+    """Give the configured certificate, or one from the local authority for every name this server is reached by."""
+    if settings.tls.certificate:
+        return certificates.Files(Path(settings.tls.certificate), Path(settings.tls.key))
+    hosts = [
+        parse(text).host
+        for table in (settings.api, settings.smtp, settings.submission, settings.imap)
+        for text in (*table.listen, *getattr(table, "listen_tls", ()))
+    ]
+    names = [settings.mail.hostname, "localhost", "127.0.0.1", "::1", *(host for host in hosts if host)]
+    return certificates.local(Path(settings.data) / "tls", list(dict.fromkeys(name for name in names if name not in ("0.0.0.0", "::"))))  # noqa: S104
+
+
+def _facts(settings: Settings, opened: list[Listener], files: certificates.Files) -> dict[str, Any]:
+    """Say where everything is; of several addresses of one kind, the first."""
+    facts: dict[str, Any] = {}
+    for listener in opened:
+        facts.setdefault(listener.door.name, [listener.host, listener.port])
+    host, port = facts.pop("api", facts.get("api_tls", ["", 0]))
+    scheme = "http" if settings.api.listen else "https"
+    facts.pop("api_tls", None)
+    facts["api"] = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    facts["region"] = settings.api.region
+    facts["ca_file"] = str(files.authority or files.certificate)
+    return facts
+
+
+def _settle_memory() -> None:
+    """Set aside what start-up made: it stays for good, so the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    with suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)

@@ -64,9 +64,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def postgres_dsn() -> Iterator[str]:
-    """A database of its own, dropped afterwards."""
+@pytest.fixture(scope="session")
+def postgres_database() -> Iterator[str]:
+    """A database of this test process, dropped at the end."""
     import psycopg
 
     name = f"postroom_test_{secrets.token_hex(6)}"
@@ -77,6 +77,19 @@ def postgres_dsn() -> Iterator[str]:
     finally:
         with psycopg.connect(POSTGRES_DSN, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def postgres_dsn(postgres_database: str) -> str:
+    """A database without rows."""
+    import psycopg
+
+    with psycopg.connect(postgres_database) as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_name <> 'migrations'"
+        ).fetchall()
+        connection.execute("".join(f"DELETE FROM {table};" for (table,) in tables).encode())
+    return postgres_database
 
 
 @pytest.fixture(params=ENGINES)

@@ -1,0 +1,156 @@
+"""Items: UIDs, flags, counts, quota, copies and the change log."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.mailbox.conftest import Desk, letter
+
+from postroom.mailbox import changes, contents, folders, items, keywords, quota
+from postroom.mailbox.access import Mailbox
+from postroom.model import errors
+from postroom.model.flags import Flag
+from postroom.storage.engine import Tx
+
+ALL = [(1, 1 << 40)]
+
+
+def test_uids_grow_and_are_never_used_again(desk: Desk) -> None:
+    given = [desk.put(letter(str(n))).uid for n in range(3)]
+    inbox = desk.folder().id
+    items.set_flags(desk.tx, desk.mailbox, inbox, [(3, 3)], "add", Flag.DELETED)
+    assert items.expunge(desk.tx, desk.mailbox, inbox) == [3]
+    assert [*given, desk.put(letter("again")).uid] == [1, 2, 3, 4]
+    assert items.uids(desk.tx, inbox) == [1, 2, 4]
+
+
+def test_counts_follow_every_change(desk: Desk) -> None:
+    sizes = [len(letter(str(n))) for n in range(4)]
+    for n in range(4):
+        desk.put(letter(str(n)), flags=Flag.SEEN if n == 0 else 0)
+    inbox = desk.folder()
+    assert (inbox.total, inbox.unseen, inbox.size) == (4, 3, sum(sizes))
+    items.set_flags(desk.tx, desk.mailbox, inbox.id, [(1, 3)], "add", Flag.SEEN)
+    assert desk.folder().unseen == 1
+    items.set_flags(desk.tx, desk.mailbox, inbox.id, [(2, 4)], "remove", Flag.SEEN)
+    assert desk.folder().unseen == 3
+    items.move(desk.tx, desk.mailbox, inbox.id, [(2, 2)], desk.mailbox, desk.folder("Drafts").id)
+    items.copy(desk.tx, desk.mailbox, inbox.id, [(1, 1)], desk.mailbox, desk.folder("Drafts").id)
+    assert (desk.folder().total, desk.folder().unseen) == (3, 2)
+    assert (desk.folder("Drafts").total, desk.folder("Drafts").unseen) == (2, 1)
+    assert quota.usage(desk.tx, desk.mailbox)[0] == sum(sizes) + sizes[0]
+    items.set_flags(desk.tx, desk.mailbox, inbox.id, ALL, "replace", Flag.DELETED)
+    items.expunge(desk.tx, desk.mailbox, inbox.id, [(1, 3)])
+    assert (desk.folder().total, desk.folder().unseen, desk.folder().size) == (1, 1, sizes[3])
+
+
+def test_the_log_tells_what_changed_and_what_is_gone(desk: Desk) -> None:
+    desk.put(letter("1"))
+    start = desk.put(letter("2")).modseq
+    inbox = desk.folder().id
+    assert changes.since(desk.tx, inbox, start).changed == []
+    stored = items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 2)], "add", Flag.FLAGGED)
+    assert [row[0] for row in stored.changed] == [1, 2]
+    again = items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 2)], "add", Flag.FLAGGED)
+    assert again.changed == [] or again.modseq == stored.modseq
+    assert again.modseq == stored.modseq
+    items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 1)], "add", Flag.DELETED)
+    items.expunge(desk.tx, desk.mailbox, inbox)
+    new = desk.put(letter("3"))
+    found = changes.since(desk.tx, inbox, start)
+    assert found.gone == [1]
+    assert [(uid, flags) for uid, flags, _ in found.changed] == [(2, Flag.FLAGGED), (3, 0)]
+    assert (found.modseq, found.total, found.uidnext) == (new.modseq, 2, 4)
+
+
+def test_unchanged_since_withholds_a_change(desk: Desk) -> None:
+    first = desk.put(letter("1")).modseq
+    desk.put(letter("2"))
+    inbox = desk.folder().id
+    result = items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 2)], "add", Flag.SEEN, unchanged_since=first)
+    assert result.failed == [2]
+    assert [row[:2] for row in result.changed] == [(1, Flag.SEEN)]
+
+
+def test_a_full_mailbox_takes_nothing_and_charges_nothing(desk: Desk, make_mailbox: Callable[..., Mailbox]) -> None:
+    small = make_mailbox(desk.tx, "bob", 1)
+    prepared = contents.prepare(desk.store, small.scope, letter(body="x" * 700_000))
+    inbox = folders.by_role(desk.tx, small, "inbox").id
+    items.append(desk.tx, small, inbox, prepared)
+    used = quota.usage(desk.tx, small)
+    with pytest.raises(errors.OverQuota):
+        items.append(desk.tx, small, inbox, prepared)
+    assert quota.usage(desk.tx, small) == used
+    with pytest.raises(errors.OverQuota):
+        items.copy(desk.tx, small, inbox, ALL, small, inbox)
+    assert items.uids(desk.tx, inbox) == [1]
+
+
+def test_a_move_keeps_the_item_and_leaves_a_tombstone(desk: Desk) -> None:
+    put = desk.put(letter())
+    source, target = desk.folder().id, desk.folder("Junk Email").id
+    copied = items.move(desk.tx, desk.mailbox, source, ALL, desk.mailbox, target)
+    assert copied.pairs == [(1, 1)]
+    assert items.rows(desk.tx, target, ALL, ("item",)) == [(put.item,)]
+    assert changes.since(desk.tx, source, put.modseq).gone == [1]
+
+
+def test_keywords_are_spelled_anew_in_another_mailbox(desk: Desk, make_mailbox: Callable[..., Mailbox]) -> None:
+    keywords.mask(desk.tx, desk.mailbox, ["$Other"], create=True)
+    mask = keywords.mask(desk.tx, desk.mailbox, ["$Forwarded"], create=True)
+    assert keywords.mask(desk.tx, desk.mailbox, ["$forwarded", "unknown"], create=False) == mask
+    desk.put(letter(), flags=mask | Flag.SEEN)
+    bob = make_mailbox(desk.tx, "bob")
+    inbox = folders.by_role(desk.tx, bob, "inbox").id
+    items.copy(desk.tx, desk.mailbox, desk.folder().id, ALL, bob, inbox)
+    [(flags,)] = items.rows(desk.tx, inbox, ALL, ("flags",))
+    assert flags & Flag.SEEN
+    assert [name for bit, name in keywords.names(desk.tx, bob).items() if flags & bit] == ["$Forwarded"]
+
+
+def test_a_mailbox_has_room_for_fifty_six_keywords(desk: Desk) -> None:
+    keywords.mask(desk.tx, desk.mailbox, [f"k{n}" for n in range(56)], create=True)
+    with pytest.raises(errors.TooManyKeywords):
+        keywords.mask(desk.tx, desk.mailbox, ["k56"], create=True)
+
+
+def test_one_content_however_many_items(desk: Desk) -> None:
+    desk.put(letter())
+    desk.put(letter(), "Drafts")
+    rows = desk.tx.all("SELECT count(*) FROM contents WHERE organization = :organization")
+    assert rows == [(1,)]
+
+
+def test_contents_come_back_byte_for_byte(desk: Desk) -> None:
+    for raw in (letter(), b"", b"\r\n", b"\x00\xff" * 10, letter(body="y" * 400_000)):
+        desk.put(raw, "Drafts")
+        content = items.rows(desk.tx, desk.folder("Drafts").id, ALL, ("content", "size"))[-1]
+        assert contents.read(desk.tx, content[0]) == raw
+        assert content[1] == len(raw)
+
+
+def test_the_sweep_takes_what_nothing_refers_to(desk: Desk, clock, tx_after: None = None) -> None:  # type: ignore[no-untyped-def]
+    desk.put(letter(body="z" * 400_000))
+    kept = desk.put(letter("kept"))
+    inbox = desk.folder().id
+    items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 1)], "add", Flag.DELETED)
+    items.expunge(desk.tx, desk.mailbox, inbox)
+    assert contents.sweep(desk.tx, unused_for=3600) == (0, 0)
+    assert contents.sweep(desk.tx, unused_for=-1) == (0, 1)
+    assert contents.sweep_files(desk.tx, older_than=3600) == 0
+    assert contents.sweep_files(desk.tx, older_than=-1) == 1
+    [(content,)] = items.rows(desk.tx, inbox, ALL, ("content",))
+    assert contents.read(desk.tx, content) == letter("kept")
+    assert kept.uid == 2
+
+
+def test_only_the_owner_opens_a_mailbox(desk: Desk, make_mailbox: Callable[[Tx, str], Mailbox]) -> None:
+    from postroom.mailbox import access
+    from postroom.model.actors import Actor, Client, Protocol
+
+    make_mailbox(desk.tx, "bob")
+    alice = Actor(1, "m-1", "alice", "alice@example.test", Client(Protocol.IMAP, "::1", True))
+    for owner in ("bob", "nobody"):
+        with pytest.raises(errors.NotPermitted):
+            access.open_mailbox(desk.tx, alice, owner, access.Right.READ)
+    with pytest.raises(errors.NotPermitted):
+        folders.create(desk.tx, access.open_for_delivery(desk.tx, "bob"), "X")

@@ -1,0 +1,93 @@
+"""Search: every condition, alike on both engines."""
+
+import pytest
+from tests.mailbox.conftest import Desk, letter
+
+from postroom.mailbox import items
+from postroom.mailbox.search import (
+    All,
+    And,
+    Body,
+    Field,
+    HasFlags,
+    Header,
+    LacksFlags,
+    Larger,
+    Modseq,
+    Not,
+    Or,
+    Query,
+    Received,
+    Sent,
+    Smaller,
+    Text,
+    Uids,
+)
+from postroom.model.flags import Flag
+
+
+@pytest.fixture
+def full(desk: Desk) -> Desk:
+    desk.put(letter("Quarterly report", "The numbers are fine, don't worry.", Date="Mon, 05 Jan 2026 10:00:00 +0000"))
+    desk.put(letter("Grüße aus Köln", "Das Wetter ist schön. snake_case too", Cc="carol@x.test"), flags=Flag.SEEN)
+    desk.put(
+        letter("=?utf-8?q?R=C3=A9sum=C3=A9?=", "foo bar\r\nfoobar 100% of a:b", **{"X-Mark": "Red Green"}),
+        received_at=1_000_000_000,
+    )
+    desk.put(letter("big", "lorem ipsum " * 500), flags=Flag.FLAGGED | Flag.SEEN)
+    return desk
+
+
+CASES: list[tuple[Query, list[int]]] = [
+    (All(), [1, 2, 3, 4]),
+    (Text("report"), [1]),
+    (Text("REPOR"), [1]),
+    (Text("eport"), [1]),
+    (Body("report"), []),
+    (Body("numbers are"), [1]),
+    (Body("mbers ar"), [1]),
+    (Body("numbers fine"), []),
+    (Body("don't"), [1]),
+    (Body("schön"), [2]),
+    (Body("snake_case"), [2]),
+    (Body("foobar"), [3]),
+    (Body("oo ba"), [3]),
+    (Body("100%"), [3]),
+    (Body("a:b"), [3]),
+    (Body("%"), [3]),
+    (Body("nowhere"), []),
+    (Body("'; DROP TABLE words; --"), []),
+    (Body('foo" OR "bar'), []),
+    (Text("köln"), [2]),
+    (Text("Résumé"), [3]),
+    (Field("subject", "GRÜSSE"), [2]),
+    (Field("subject", "résumé"), [3]),
+    (Field("from", "BOB@other"), [1, 2, 3, 4]),
+    (Field("cc", "carol"), [2]),
+    (Field("bcc", "carol"), []),
+    (Header("X-Mark", "green"), [3]),
+    (Header("x-mark", ""), [3]),
+    (Header("Subject", "report"), [1]),
+    (Header("To", "report"), []),
+    (HasFlags(Flag.SEEN), [2, 4]),
+    (HasFlags(Flag.SEEN | Flag.FLAGGED), [4]),
+    (LacksFlags(Flag.SEEN), [1, 3]),
+    (Larger(5000), [4]),
+    (Smaller(5000), [1, 2, 3]),
+    (Received(high=1_100_000_000), [3]),
+    (Received(low=1_100_000_000), [1, 2, 4]),
+    (Sent(low=1_767_571_200, high=1_767_657_600), [1]),
+    (Uids(((2, 3), (4, 4))), [2, 3, 4]),
+    (Uids(()), []),
+    (Modseq(0), [1, 2, 3, 4]),
+    (Not(Text("foo")), [1, 2, 4]),
+    (Not(Body("numbers are")), [2, 3, 4]),
+    (Or(Text("report"), HasFlags(Flag.FLAGGED)), [1, 4]),
+    (And((HasFlags(Flag.SEEN), Not(Body("lorem ipsum")))), [2]),
+    (And(()), [1, 2, 3, 4]),
+]
+
+
+@pytest.mark.parametrize(("query", "uids"), CASES, ids=[repr(query) for query, _ in CASES])
+def test_conditions(full: Desk, query: Query, uids: list[int]) -> None:
+    assert items.search(full.tx, full.folder().id, query) == uids

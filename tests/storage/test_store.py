@@ -1,0 +1,148 @@
+"""The engine suite: what every engine must do."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from postroom.model import errors
+from postroom.model.organizations import Organization
+from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.queries import counters, leases
+
+
+def value(tx: Tx, name: str) -> int | None:
+    row = tx.one("SELECT value FROM counters WHERE organization = :organization AND name = :name", name=name)
+    return None if row is None else row[0]
+
+
+def test_with_block_commits_at_its_end_and_rolls_back_on_error(store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        counters.next(tx, "a")
+    with pytest.raises(ZeroDivisionError), store.transaction(organization.number) as tx:
+        counters.next(tx, "a")
+        1 / 0  # noqa: B018
+    with store.transaction(organization.number, write=False) as tx:
+        assert value(tx, "a") == 1
+
+
+async def test_writers_that_wait_together_fail_alone(store: Store, organization: Organization) -> None:
+    def write(tx: Tx, n: int) -> int:
+        given = counters.next(tx, "a")
+        if n % 3 == 0:
+            raise errors.OverQuota
+        return given
+
+    results = await asyncio.gather(*(store.transact(organization.number, write, n) for n in range(60)), return_exceptions=True)
+    failed = [result for result in results if isinstance(result, errors.OverQuota)]
+    given = [result for result in results if isinstance(result, int)]
+    assert len(failed) == 20
+    assert sorted(given) == list(range(1, 41))
+    assert await store.read(organization.number, value, "a") == 40
+
+
+async def test_a_batch_shares_one_commit(store: Store, organization: Organization) -> None:
+    """While the first write is held up, the others gather; all of them see the same time."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        entered.set()
+        go_on.wait(10)
+
+    first = asyncio.ensure_future(store.transact(organization.number, hold))
+    await asyncio.to_thread(entered.wait, 10)
+    transactions: list[int] = []
+    waiting = [
+        asyncio.ensure_future(store.transact(organization.number, lambda tx: transactions.append(id(tx._session))))  # type: ignore[attr-defined]
+        for _ in range(10)
+    ]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, *waiting)
+    assert len(transactions) == 10
+
+
+async def test_readers_see_the_last_commit_and_cannot_write(store: Store, organization: Organization) -> None:
+    await store.transact(organization.number, counters.next, "a")
+    assert await store.read(organization.number, value, "a") == 1
+    if store.engine == "postgresql":
+        with pytest.raises(Exception, match="read-only"):
+            await store.read(organization.number, counters.next, "a")
+
+
+async def test_changes_are_told_after_the_commit_and_only_then(store: Store, organization: Organization) -> None:
+    heard: list[int] = []
+    woken: list[int] = []
+    stop = store.notifier.subscribe(organization.number, 7, heard.append)
+    store.notifier.on("queue", woken.append)
+
+    def change(tx: Tx, *, fail: bool) -> None:
+        tx.changes.add(7, 99 if fail else 1)
+        tx.changes.wake("queue")
+        if fail:
+            raise errors.OverQuota
+
+    with pytest.raises(errors.OverQuota):
+        await store.transact(organization.number, change, fail=True)
+    await store.transact(organization.number, change, fail=False)
+    await asyncio.sleep(0.01)
+    assert heard == [1]
+    assert woken == [organization.number]
+    stop()
+    await store.transact(organization.number, change, fail=False)
+    await asyncio.sleep(0.01)
+    assert heard == [1]
+
+
+def test_scopes_do_not_see_each_other(store: Store, organization: Organization) -> None:
+    from tests.conftest import make_organization
+
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(organization.number) as tx:
+        counters.next(tx, "a", 5)
+    with store.transaction(other.number) as tx:
+        assert counters.next(tx, "a") == 1
+    assert store.scopes() == [1, 2]
+
+
+def test_destroy_leaves_nothing_behind(store: Store, organization: Organization, tmp_path: Path) -> None:
+    blob = store.blobs(organization.number).prepare(b"x" * 400_000)
+    with store.transaction(organization.number) as tx:
+        counters.next(tx, "a")
+    with store.transaction(REGISTRY) as tx:
+        tx.run("UPDATE organizations SET state = 'Deleted', wrapped_key = NULL WHERE number = 1")
+    store.destroy(organization.number)
+    assert blob.file is not None
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.name.startswith(("1.db", blob.file))]
+    with pytest.raises(errors.OrganizationNotFound), store.transaction(organization.number):
+        pass
+
+
+def test_one_holder_has_a_lease_until_it_expires(store: Store, clock) -> None:  # type: ignore[no-untyped-def]
+    def take(holder: str) -> bool:
+        with store.transaction(REGISTRY) as tx:
+            return leases.take(tx, "sweep", holder, 60)
+
+    assert take("a")
+    assert take("a")
+    assert not take("b")
+    clock.advance(61)
+    assert take("b")
+    with store.transaction(REGISTRY) as tx:
+        leases.release(tx, "sweep", "b")
+    assert take("a")
+
+
+def test_the_files_of_the_embedded_store_are_unreadable_without_the_key(store: Store, organization: Organization, tmp_path: Path) -> None:
+    marker = b"a marker that must not be on the disk"
+    store.blobs(organization.number).prepare(marker * 10_000)
+    with store.transaction(organization.number) as tx:
+        tx.run(
+            "INSERT INTO blobs (organization, id, data) VALUES (:organization, 1, :data)",
+            data=marker,
+        )
+    store.close()
+    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if marker in path.read_bytes()]

@@ -105,7 +105,8 @@ def install(interpreter: Path, requirements: Path) -> None:
     """Install the locked files, nothing from source and nothing without its hash."""
     pip = [str(interpreter), str(pip_wheel()) + "/pip"]
     options = ["-qq", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-input"]
-    subprocess.run([*pip, "install", *options, "--requirement", str(requirements)], check=True)
+    if subprocess.run([*pip, "install", *options, "--requirement", str(requirements)], check=False).returncode:
+        raise SystemExit("The dependencies could not be installed; pip says why above. Its settings (PIP_INDEX_URL, PIP_CERT, pip.conf) apply.")
 
 
 def link(interpreter: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
 
@@ -56,6 +57,10 @@ class Api(Table):
     """How long a request may take to arrive."""
     connections: int = 1000
     """Connections at once; beyond it a request is answered 503."""
+    body_bytes: int = 1_048_576
+    """The largest request body."""
+    buffered_bytes: int = 67_108_864
+    """What all bodies on their way in may take together; more is told to come back later."""
 
 
 class Smtp(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,8 +79,8 @@ class Submission(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     """Addresses for submission under TLS from the first byte."""
 
 
-class Imap(Table):
-    """The `[imap]` table."""
+class Imap(ImapSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[imap]` table: reading and arranging mail."""
 
     listen: tuple[str, ...] = ("*:143",)
     """Addresses for IMAP with STARTTLS; no password is taken before it."""
@@ -115,6 +120,14 @@ class Domains(Table):
     """Every organization gets the test domain `ALIAS.BASE`."""
     verify: bool = True
     """Whether a mail domain must prove its owner by a TXT record before it takes mail. Turn it off in laboratories only."""
+    mail_host: str = ""
+    """What the MX records of mail domains have to name; `hostname` of `[mail]` by default."""
+    autodiscover_host: str = ""
+    """What their autodiscover CNAME has to name; `hostname` of `[mail]` by default."""
+    spf_include: str = ""
+    """What their SPF record has to include; `_spf.` before `hostname` by default."""
+    dkim_domain: str = ""
+    """Where their DKIM CNAMEs have to point; `dkim.` before `hostname` by default."""
 
 
 class Log(Table):
@@ -202,6 +215,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
         keys=replace(settings.keys, keyring=str(data / (settings.keys.keyring or "keyring.json"))),
         tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
         mail=replace(settings.mail, hostname=hostname),
+        domains=_pointed(settings.domains, hostname),
         smtp=replace(settings.smtp, hostname=_named(settings.smtp.hostname, hostname)),
         submission=replace(settings.submission, hostname=_named(settings.submission.hostname, hostname)),
     )
@@ -241,6 +255,16 @@ def _absolute(folder: Path, path: str) -> str:
 
 def _named(hostname: str, default: str) -> str:
     return default if hostname == "localhost" else hostname
+
+
+def _pointed(domains: Domains, hostname: str) -> Domains:
+    return msgspec.structs.replace(
+        domains,
+        mail_host=domains.mail_host or hostname,
+        autodiscover_host=domains.autodiscover_host or hostname,
+        spf_include=domains.spf_include or f"_spf.{hostname}",
+        dkim_domain=domains.dkim_domain or f"dkim.{hostname}",
+    )
 
 
 def _where(text: str) -> str:

@@ -1,0 +1,89 @@
+"""Whom an address stands for: a mailbox, or through groups many, each of them once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from postroom.directory import addresses, domains, entities, groups
+from postroom.mailbox import access, quota
+from postroom.model import errors
+from postroom.model.entities import Kind
+from postroom.storage.engine import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address of this organization and the ids of those whose mailboxes it leads to."""
+
+    address: str
+    owners: tuple[str, ...]
+    group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The recipients of an envelope, sorted: ours, other people's, and ours that do not exist."""
+
+    here: tuple[Target, ...]
+    elsewhere: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def owners(self) -> list[str]:
+        """Everybody who gets a copy, once, in order."""
+        return list(dict.fromkeys(owner for target in self.here for owner in target.owners))
+
+
+def resolve(tx: Tx, address: str) -> Target | None:
+    """Find whom an address stands for; None for an unknown one, and for a group in which nobody has a mailbox."""
+    entity = addresses.resolve(tx, address)
+    if entity is None:
+        return None
+    if entity.kind is Kind.GROUP:
+        owners = tuple(member.id for member in groups.expand(tx, entity.id))
+        return Target(address, owners, group=True) if owners else None
+    return Target(address, (entity.id,), group=False) if entity.has_mailbox else None
+
+
+def admit(tx: Tx, address: str, size: int) -> None:
+    """Say, before a message is sent, whether it would be taken; `size` octets, 0 when not declared.
+
+    Raises `EntityNotFound`, or `OverQuota` when the one mailbox has no room; a group is never full.
+    """
+    target = resolve(tx, address)
+    if target is None:
+        raise errors.EntityNotFound("No such address here")
+    if not target.group:
+        mailbox = access.open_for_delivery(tx, target.owners[0])
+        if not quota.has_room(tx, mailbox, max(size, 1)):
+            raise errors.OverQuota("The mailbox is full")
+
+
+def divide(tx: Tx, envelope_recipients: Iterable[str]) -> Division:
+    """Sort recipients by where they are."""
+    here: list[Target] = []
+    elsewhere: list[str] = []
+    unknown: list[str] = []
+    for address in envelope_recipients:
+        target = resolve(tx, address)
+        if target is not None:
+            here.append(target)
+        elif is_ours(tx, address.rpartition("@")[2]):
+            unknown.append(address)
+        else:
+            elsewhere.append(address)
+    return Division(tuple(here), tuple(elsewhere), tuple(unknown))
+
+
+def addresses_of(tx: Tx, owners: Iterable[str]) -> list[str]:
+    """List the primary addresses of entities that are registered."""
+    found = (entities.get(tx, owner).email for owner in owners)
+    return [email for email in found if email is not None]
+
+
+def is_ours(tx: Tx, domain: str) -> bool:
+    """Say whether this organization takes mail for a domain."""
+    try:
+        domains.require_verified(tx, domain)
+    except (errors.DomainNotFound, errors.DomainState, errors.InvalidParameter):
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""The end of DATA and of the last BDAT: what is known of the message goes to mail flow, its answer to the client.
+
+Strangers' mail goes to `mailflow.inbound`, our users' to `mailflow.submission`. Both are prepared on a thread
+(parsed, hashed, large bodies written) and then committed in one transaction; 250 is said after its fsync.
+"""
+
+from postroom.mailflow import inbound, submission, trace
+from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.protocols.smtp.grammar import Reply
+from postroom.protocols.smtp.session import Conversation, Session, Transaction, Work, Write
+
+
+def head(session: Session, transaction: Transaction) -> bytes:
+    """Write the lines that are put before the message (RFC 5321 §4.4)."""
+    addresses = [address for address, _ in transaction.recipients]
+    return trace.lines(
+        sender=transaction.sender,
+        recipients=addresses,
+        origin=trace.user() if session.submitting else trace.stranger(session.hello, session.client.address),
+        host=session.settings.hostname,
+        protocol=with_protocol(session, international=transaction.international),
+        cipher=session.cipher,
+        id=session.id,
+        now=session.now(),
+    )
+
+
+def with_protocol(session: Session, *, international: bool) -> str:
+    """Name the protocol as Received does (RFC 3848, RFC 6531 §4.3)."""
+    word = "UTF8SMTP" if international else "ESMTP" if session.extended else "SMTP"
+    if session.extended:
+        word += ("S" if session.secure else "") + ("A" if session.actor else "")
+    return word
+
+
+def deliver(session: Session, transaction: Transaction, fault: str) -> Conversation:
+    """Hand the finished message over; the reply is 250 only once it is safe."""
+    spool = transaction.spool
+    if fault and transaction.refusal is None:
+        transaction.refusal = Reply(550, "5.5.2", f"Message holds a {fault}")
+    if transaction.refusal is not None or spool is None:
+        return transaction.refusal or Reply(503, "5.5.1", "MAIL first")
+    scope = transaction.recipients[0][1]
+    envelope = Envelope(
+        sender=transaction.sender,
+        recipients=tuple(address for address, _ in transaction.recipients),
+        eight_bit=transaction.eight_bit,
+        international=transaction.international,
+    )
+    limits = Limits(session.settings.maximum_hops, session.settings.maximum_attachments)
+    weight = spool.size
+    if session.actor is not None:
+        prepared = yield Work(submission.prepare, (session.actor, envelope, spool, limits), weight)
+        yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.allowance))
+    else:
+        prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)
+        yield Write(scope, inbound.deliver, (envelope, prepared))
+    return Reply(250, "2.0.0", f"OK {session.id}")

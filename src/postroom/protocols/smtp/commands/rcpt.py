@@ -1,0 +1,61 @@
+"""RCPT: whom the message is for; who is not known is refused here, never bounced later (RFC 5321 §4.1.1.3).
+
+A stranger may write to the addresses of the organizations hosted here and to nobody else. A user may write to
+anybody, but an unknown address of a hosted domain is refused at once, too.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+from postroom.directory import domains
+from postroom.mailflow import recipients
+from postroom.model import errors
+from postroom.protocols.smtp.grammar import Rcpt, Reply
+from postroom.protocols.smtp.session import Ask, Conversation, Read, Session, Transaction
+from postroom.storage.engine import REGISTRY
+
+
+def rcpt(session: Session, command: Rcpt) -> Conversation:
+    """Take a recipient into the transaction."""
+    transaction = session.transaction
+    refusal = _untimely(session, transaction, command)
+    if refusal or transaction is None:
+        return refusal or Reply(503, "5.5.1", "MAIL first")
+    scope = yield from _admit(session, transaction, command)
+    if scope is None and not session.submitting:
+        return Reply(550, "5.7.1", "Relaying denied")
+    transaction.recipients.append((command.address, session.actor.scope if session.actor else scope or 0))
+    return Reply(250, "2.1.5", "Recipient OK")
+
+
+def _untimely(session: Session, transaction: Transaction | None, command: Rcpt) -> Reply | None:
+    if transaction is None or transaction.spool is not None:
+        return Reply(503, "5.5.1", "MAIL first")
+    if len(transaction.recipients) >= session.settings.maximum_recipients:
+        return Reply(452, "4.5.3", f"A message may have {session.settings.maximum_recipients} recipients")
+    if not command.domain:
+        return Reply(550, "5.1.1", "Say postmaster of which domain")
+    if not transaction.international and not command.address.isascii():
+        return Reply(553, "5.6.7", "This address needs SMTPUTF8")
+    return None
+
+
+def _admit(session: Session, transaction: Transaction, command: Rcpt) -> Generator[Ask, Any, int | None]:
+    """Find the scope that takes mail for an address; None when none does.
+
+    A remembered route that leads nowhere is asked for again. Raises `EntityNotFound`, `OverQuota`.
+    """
+    domain, now = command.domain.lower(), session.now()
+    known = session.routes.find(domain, now)
+    if known is not None:
+        try:
+            yield Read(known, recipients.admit, (command.address, transaction.size))
+        except (errors.EntityNotFound, errors.OrganizationNotFound):
+            session.routes.forget(domain)
+        else:
+            return known
+    scope: int | None = yield Read(REGISTRY, domains.route, (domain,))
+    if scope is not None:
+        yield Read(scope, recipients.admit, (command.address, transaction.size))
+        session.routes.remember(domain, scope, now)
+    return scope

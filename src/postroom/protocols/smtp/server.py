@@ -1,0 +1,604 @@
+"""The loop that reads and writes: octets to events, events to commands, replies to the wire.
+
+One `_Conversation` drives one client. Whatever a command asks for while it runs is answered here, the only place in
+this folder that waits; meanwhile further octets pile up to a bound and then the reading stops. Replies are written
+when the client has nothing more under way, so a pipelined group is answered in one packet (RFC 2920 §3.2).
+
+Nothing a client does or leaves undone holds resources for long: lines and messages have deadlines that single octets
+do not extend, connections are counted over all and for each address, unfinished messages share one bounded room, and
+finished ones are parsed and stored a bounded number of octets at a time.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import secrets
+import ssl
+from collections import Counter as Tally
+from collections import deque
+from dataclasses import replace
+from typing import Any, cast
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from postroom.mailflow.submission import Allowance
+from postroom.model import errors as domain_errors
+from postroom.model.actors import Client, Protocol
+from postroom.policy.authenticator import Authenticator
+from postroom.protocols.smtp import commands, errors
+from postroom.protocols.smtp.commands import bdat, starttls
+from postroom.protocols.smtp.connection import BadLine, Connection, Content, End, Event, Line, Smuggling
+from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Noop, Reply, Rset, StartTls, Vrfy, parse
+from postroom.protocols.smtp.session import (
+    Ask,
+    Challenge,
+    Collect,
+    Conversation,
+    Read,
+    Role,
+    Routes,
+    Session,
+    SignIn,
+    Work,
+    Write,
+)
+from postroom.protocols.smtp.settings import Settings
+from postroom.protocols.smtp.spool import NoRoom, Room, Spool
+from postroom.storage.engine import Store
+
+__all__ = ["Settings", "SmtpServer"]
+
+CONNECTIONS = Gauge("postroom_smtp_connections", "Open connections", ["role"])
+MESSAGES = Counter("postroom_smtp_messages", "Ends of messages by the reply they got", ["role", "code"])
+OCTETS = Counter("postroom_smtp_octets", "Octets of accepted messages", ["role"])
+REFUSALS = Counter("postroom_smtp_refusals", "Commands refused, by code", ["role", "code"])
+log = structlog.get_logger("postroom.smtp")
+
+_INPUT_LIMIT = 64 * 1024
+_LINGER = 2.0
+_HANDSHAKE = 30.0
+_TICK = 1.0
+
+
+class SmtpServer:
+    """All clients of one port. `role` is `mx` for strangers or `submission` for our users."""
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        store: Store,
+        authenticator: Authenticator | None = None,
+        settings: Settings | None = None,
+        tls: ssl.SSLContext | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self.role = Role(role)
+        self.store = store
+        self.authenticator = authenticator
+        self.settings = settings or Settings()
+        self.tls = tls
+        self.allowance = allowance or Allowance()
+        if tls is not None and tls.minimum_version < ssl.TLSVersion.TLSv1_2:
+            tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.routes = Routes()
+        self.room = Room(self.settings)
+        self.clients: set[_Client] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.closing = False
+        self._by_address: Tally[str] = Tally()
+        self._trusted = [ipaddress.ip_network(text) for text in self.settings.trusted_networks]
+        self._delivery = _Scales(self.settings.memory_for_delivery)
+        self._ticking: asyncio.TimerHandle | None = None
+
+    def connection(self, *, implicit_tls: bool = False) -> asyncio.Protocol:
+        """Make the protocol of one connection; with `implicit_tls` it shakes hands first, unless the listener has."""
+        return _Client(self, implicit_tls=implicit_tls)
+
+    async def close(self, grace: float) -> None:
+        """Turn everybody away, but let messages that are being stored be answered within `grace` seconds."""
+        self.closing = True
+        for client in list(self.clients):
+            client.shut()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), grace)
+        for client in list(self.clients):
+            client.abort()
+        if self._ticking is not None:
+            self._ticking.cancel()
+
+    def enter(self, client: "_Client") -> Reply | None:
+        """Count a connection in; give the refusal when there are too many."""
+        if self.closing:
+            return Reply(421, "4.3.2", f"{self.settings.hostname} is shutting down")
+        if len(self.clients) >= self.settings.maximum_connections:
+            return Reply(421, "4.7.0", "Too many connections")
+        if client.counted_as and self._by_address[client.counted_as] >= self.settings.connections_per_address:
+            return Reply(421, "4.7.0", "Too many connections from your address")
+        self.clients.add(client)
+        self._empty.clear()
+        self._by_address[client.counted_as] += 1
+        CONNECTIONS.labels(self.role).inc()
+        if self._ticking is None:
+            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        return None
+
+    def leave(self, client: "_Client") -> None:
+        """Count a connection out."""
+        if client in self.clients:
+            self.clients.discard(client)
+            CONNECTIONS.labels(self.role).dec()
+            self._by_address[client.counted_as] -= 1
+            if not self._by_address[client.counted_as]:
+                del self._by_address[client.counted_as]
+            if not self.clients:
+                self._empty.set()
+
+    def counted_as(self, address: str) -> str:
+        """Give the name under which an address is counted: itself, an IPv6 /64, '' for a trusted one."""
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return ""
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        if any(parsed.version == network.version and parsed in network for network in self._trusted):
+            return ""
+        if isinstance(parsed, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((parsed, 64), strict=False))
+        return str(parsed)
+
+    @property
+    def stressed(self) -> bool:
+        """Say whether connections are scarce, so that idle ones get less time."""
+        return len(self.clients) * 5 > self.settings.maximum_connections * 4
+
+    async def answer(self, session: Session, ask: Ask) -> Any:
+        """Do what a command asks for."""
+        match ask:
+            case Read(scope, function, arguments):
+                return await self.store.read(scope, function, *arguments)
+            case Write(scope, function, arguments):
+                return await self.store.transact(scope, function, *arguments)
+            case Work(function, arguments, weight):
+                async with self._delivery.hold(weight):
+                    return await self.store.run(function, self.store, *arguments)
+            case SignIn(credentials) if self.authenticator is not None:
+                return await self.authenticator.authenticate(credentials, session.client)
+            case _:
+                raise domain_errors.Unsupported()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for client in list(self.clients):
+            client.check_deadline(now)
+        self._ticking = loop.call_later(_TICK, self._tick) if self.clients else None
+
+
+class _Client(asyncio.Protocol):
+    """One connection. Exactly one of these is true: idle, `_busy`, collecting a message, or waiting for an answer."""
+
+    def __init__(self, server: SmtpServer, *, implicit_tls: bool) -> None:
+        self._server = server
+        self._settings = server.settings
+        self._implicit_tls = implicit_tls
+        self._framing = Connection()
+        self._out: list[bytes] = []
+        self._busy = False
+        self._held_back = False  # the client does not read its replies
+        self._eof = False
+        self._over = False  # no more input is looked at
+        self._waiting: Conversation | None = None  # for a line
+        self._collecting: Conversation | None = None  # for content
+        self._chunk: tuple[Bdat, Reply | None] | None = None
+        self._message_octets = 0
+        self._errors = 0
+        self._idle_commands = 0
+        self._since = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self.counted_as = ""
+
+    # What the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, or turn away."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) and peer else "unknown"
+        self.counted_as = self._server.counted_as(address)
+        server, settings = self._server, self._settings
+        self._session = Session(
+            role=server.role,
+            settings=settings,
+            client=Client(Protocol.SMTP, address, secure=False),
+            now=server.store.now,
+            can_upgrade=server.tls is not None,
+            open_spool=lambda head: Spool(server.room, head),
+            routes=server.routes,
+            allowance=server.allowance,
+        )
+        refusal = server.enter(self)
+        if refusal:
+            REFUSALS.labels(server.role, refusal.code).inc()
+            self._over = True
+            transport.write(refusal.render())
+            transport.close()
+        elif self._implicit_tls and transport.get_extra_info("ssl_object") is None:
+            self._upgrade()
+        else:
+            self._note_security()
+            self._greet()
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets."""
+        if self._over:
+            return
+        self._framing.receive(data)
+        if self._busy or self._held_back:
+            if self._framing.pending > _INPUT_LIMIT:
+                self._transport.pause_reading()
+            return
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """Answer what has come, then close."""
+        self._eof = True
+        if not self._busy and not self._over:
+            self._advance()
+        return self._busy and not self._session.secure
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client; a message being stored is stored all the same."""
+        self._over = True
+        self._server.leave(self)
+        for conversation in (self._waiting, self._collecting):
+            if conversation is not None:
+                conversation.close()
+        if not self._busy:
+            self._session.reset()
+
+    def pause_writing(self) -> None:
+        """Do nothing more for who does not listen."""
+        self._held_back = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._held_back = False
+        if not self._busy and not self._over:
+            self._advance()
+
+    # Events
+
+    def _advance(self) -> None:
+        """Handle events while there are any and nothing has to be waited for, then write the replies."""
+        while not (self._busy or self._over or self._held_back):
+            event = self._framing.next()
+            if event is None:
+                break
+            self._handle(event)
+        if self._over:
+            return
+        if not self._busy:
+            self._flush()
+            if self._eof:
+                self._hang_up()
+            else:
+                self._transport.resume_reading()
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Content(octets):
+                self._take(octets)
+            case Line(text):
+                self._since = self._loop.time()
+                self._line(text)
+            case End(fault):
+                self._since = self._loop.time()
+                self._end(fault)
+            case BadLine("too long" | "NUL" as reason):
+                self._drop_waiting()
+                self._finish(Reply(500, "5.5.2", f"Line refused: {reason}"))
+            case BadLine(reason):
+                self._drop_waiting()
+                self._finish(Reply(521, "5.5.2", f"Lines end with CRLF: {reason}"))
+            case Smuggling():
+                self._drop_waiting()
+                self._finish(Reply(521, "5.5.2", "Content ends with CRLF.CRLF and nothing else"))
+
+    def _line(self, text: bytes) -> None:
+        if self._waiting is not None:
+            conversation, self._waiting = self._waiting, None
+            self._drive(conversation, text)
+            return
+        try:
+            command = parse(text)
+        except BadCommand as bad:
+            self._finish(bad.reply)
+            return
+        if self._too_idle(command):
+            self._finish(Reply(421, "4.7.0", "Too many commands without mail"))
+        elif isinstance(command, Bdat):
+            self._begin_chunk(command)
+        elif isinstance(command, StartTls):
+            self._start_tls(command)
+        else:
+            self._run(commands.answer(self._session, command))
+
+    def _too_idle(self, command: Command) -> bool:
+        if isinstance(command, Noop | Rset | Vrfy):
+            self._idle_commands += 1
+        return self._idle_commands > self._settings.maximum_idle_commands
+
+    def _run(self, answer: Reply | Conversation) -> None:
+        if isinstance(answer, Reply):
+            self._finish(answer)
+        else:
+            self._drive(answer, None)
+
+    def _drive(self, conversation: Conversation, value: Any, error: BaseException | None = None) -> None:
+        """Run a command to its next ask or to its reply."""
+        try:
+            ask = conversation.send(value) if error is None else conversation.throw(error)
+        except StopIteration as done:
+            self._finish(done.value)
+        except BadCommand as bad:
+            self._finish(bad.reply)
+        except domain_errors.PostroomError as refusal:
+            self._finish(errors.reply(refusal))
+        except Exception:
+            name = secrets.token_hex(4)
+            log.error("internal_error", id=name, role=self._server.role, exc_info=True)
+            self._finish(Reply(451, "4.3.0", f"Internal error {name}"))
+        else:
+            self._ask(conversation, ask)
+
+    def _ask(self, conversation: Conversation, ask: Ask) -> None:
+        match ask:
+            case Challenge(text):
+                self._out.append(f"334 {text}\r\n".encode())
+                self._waiting = conversation
+            case Collect():
+                self._collect(conversation)
+            case _:
+                self._busy = True
+                self._task = self._loop.create_task(self._answer(conversation, ask))
+
+    async def _answer(self, conversation: Conversation, ask: Ask) -> None:
+        value, error = None, None
+        try:
+            value = await self._server.answer(self._session, ask)
+        except Exception as failure:
+            error = failure
+        self._busy = False
+        self._since = self._loop.time()
+        self._drive(conversation, value, error)
+        if self._over and not self._busy:
+            self._session.reset()
+        else:
+            self._advance()
+
+    def _finish(self, reply: Reply) -> None:
+        """Note a command's final reply, and close the connection where it says so."""
+        if self._over:
+            return
+        self._out.append(reply.render())
+        if not reply.ok:
+            REFUSALS.labels(self._server.role, reply.code).inc()
+            self._errors += 1
+            if self._errors > self._settings.maximum_errors and not reply.closing:
+                reply = Reply(421, "4.7.0", "Too many errors")
+                self._out.append(reply.render())
+        if reply.closing:
+            self._hang_up(linger=reply.code != 221)
+        elif self._server.closing:
+            self.shut()
+
+    # Messages
+
+    def _collect(self, conversation: Conversation) -> None:
+        """Begin to read content, unless some came before it was asked for (RFC 2920 §3.1)."""
+        if self._framing.pending:
+            conversation.close()
+            self._finish(Reply(521, "5.5.0", "Content before 354"))
+            return
+        self._out.append(b"354 End with CRLF.CRLF\r\n")
+        self._message_octets = 0
+        self._collecting = conversation
+        self._framing.expect_content()
+
+    def _begin_chunk(self, command: Bdat) -> None:
+        refusal = bdat.refuse(self._session)
+        if command.size > 2 * self._settings.maximum_message:
+            self._finish(Reply(552, "5.3.4", "Chunk too large"))
+            self._hang_up(linger=True)
+            return
+        fresh = refusal is not None or bdat.begin(self._session)
+        if fresh:
+            self._message_octets = 0
+        self._chunk = (command, refusal)
+        self._framing.expect_chunk(command.size, fresh=fresh)
+
+    def _take(self, octets: bytes) -> None:
+        """Put octets of a message into the spool; those of a spoilt one are counted and dropped."""
+        self._message_octets += len(octets)
+        transaction = self._session.transaction
+        maximum = self._settings.maximum_message
+        if self._message_octets > 2 * maximum:
+            self._finish(Reply(552, "5.3.4", f"A message may have {maximum} octets"))
+            self._hang_up(linger=True)
+        elif transaction is None or transaction.spool is None or transaction.refusal is not None:
+            return
+        elif self._message_octets > maximum:
+            transaction.spoil(Reply(552, "5.3.4", f"A message may have {maximum} octets"))
+        else:
+            try:
+                transaction.spool.write(octets)
+            except NoRoom:
+                transaction.spoil(Reply(452, "4.3.1", "No room for this message now"))
+
+    def _end(self, fault: str) -> None:
+        if self._collecting is not None:
+            conversation, self._collecting = self._collecting, None
+            self._drive(conversation, fault)
+        elif self._chunk is not None:
+            (command, refusal), self._chunk = self._chunk, None
+            if refusal is not None:
+                self._finish(refusal)
+            else:
+                fault = self._framing.final_fault() if command.last else fault
+                self._run(bdat.bdat(self._session, command, fault))
+
+    def _drop_waiting(self) -> None:
+        for conversation in (self._waiting, self._collecting):
+            if conversation is not None:
+                conversation.close()
+        self._waiting = self._collecting = None
+
+    # TLS
+
+    def _start_tls(self, command: StartTls) -> None:
+        reply = starttls.starttls(self._session, command)
+        if not reply.ok:
+            self._finish(reply)
+            return
+        self._transport.pause_reading()
+        self._out.append(reply.render())
+        self._flush()
+        self._session.restart()
+        self._upgrade()
+
+    def _upgrade(self) -> None:
+        """Shake hands; nothing that came in plain survives it (RFC 3207 §6)."""
+        self._busy = True
+        self._framing.forget()
+        self._task = self._loop.create_task(self._shake_hands())
+
+    async def _shake_hands(self) -> None:
+        assert self._server.tls is not None
+        try:
+            transport = await self._loop.start_tls(
+                self._transport, self, self._server.tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE
+            )
+        except (OSError, ssl.SSLError) as trouble:
+            log.debug("tls_failed", client=self._session.client.address, reason=str(trouble))
+            transport = None
+        self._busy = False
+        self._since = self._loop.time()
+        if transport is None or self._over:
+            self.abort()
+            return
+        self._transport = transport
+        self._framing.forget()
+        self._note_security()
+        if self._implicit_tls:
+            self._greet()
+        self._advance()
+
+    def _note_security(self) -> None:
+        secured = self._transport.get_extra_info("ssl_object")
+        if secured is not None:
+            session = self._session
+            session.secure = True
+            session.client = replace(session.client, secure=True)
+            cipher = secured.cipher()
+            session.cipher = f"{secured.version()} {cipher[0]}" if cipher else str(secured.version())
+
+    # The end
+
+    def _greet(self) -> None:
+        self._out.append(Reply(220, "", f"{self._settings.hostname} ESMTP Postroom").render())
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._out:
+            self._transport.write(b"".join(self._out))
+            self._out.clear()
+
+    def _hang_up(self, *, linger: bool = False) -> None:
+        """Close after what is still to be said; `linger` lets a client who is talking read it first."""
+        if self._over:
+            return
+        self._over = True
+        self._flush()
+        self._drop_waiting()
+        self._session.reset()
+        if linger and not self._eof:
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(_LINGER, self._transport.close)
+        else:
+            self._transport.close()
+
+    def shut(self) -> None:
+        """Say goodbye now, or when the command under way is answered."""
+        if not self._busy and not self._over:
+            self._out.append(Reply(421, "4.3.2", f"{self._settings.hostname} is shutting down").render())
+            self._hang_up()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._over = True
+        self._transport.abort()
+
+    def check_deadline(self, now: float) -> None:
+        """Hang up on a client that takes too long at `now`, in the loop's time."""
+        if self._busy or self._over:
+            return
+        settings, stressed = self._settings, self._server.stressed
+        if self._framing.reading_message:
+            patience = settings.message_timeout / (10 if stressed else 1) + self._message_octets / settings.minimum_rate
+        else:
+            patience = settings.stress_timeout if stressed else settings.command_timeout
+        if now - self._since > patience:
+            self._out.append(Reply(421, "4.4.2", "Timeout").render())
+            self._hang_up()
+            if self._held_back:
+                self.abort()
+
+
+class _Scales:
+    """Hands out octets of memory in order of asking; what is larger than the whole is let in alone."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._free = capacity
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def hold(self, weight: int) -> "_Hold":
+        """Hold that many octets for the time of an `async with`."""
+        return _Hold(self, min(weight, self._capacity))
+
+    async def take(self, weight: int) -> None:
+        """Wait for octets."""
+        if self._queue or weight > self._free:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue.append((weight, future))
+            await future
+        else:
+            self._free -= weight
+
+    def give_back(self, weight: int) -> None:
+        """Return octets and let in who fits."""
+        self._free += weight
+        while self._queue and self._queue[0][0] <= self._free:
+            first, future = self._queue.popleft()
+            if not future.done():
+                self._free -= first
+                future.set_result(None)
+
+
+class _Hold:
+    def __init__(self, scales: _Scales, weight: int) -> None:
+        self._scales, self._weight = scales, weight
+
+    async def __aenter__(self) -> None:
+        await self._scales.take(self._weight)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._scales.give_back(self._weight)

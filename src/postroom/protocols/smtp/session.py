@@ -1,0 +1,165 @@
+"""What one client has: who it is, what it said, and the mail transaction under way.
+
+A command is a generator. It *returns* its final reply and *yields* what it needs on the way, one of the asks
+below, each answered by the loop in `server.py`, the only place that waits. So every command reads top to bottom
+and runs without a socket; an ask that fails with a domain error raises it inside the command.
+"""
+
+import secrets
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from postroom.mailflow.submission import Allowance
+from postroom.model.actors import Actor, Client, Credentials
+from postroom.protocols.smtp.grammar import Reply
+from postroom.protocols.smtp.settings import Settings
+from postroom.protocols.smtp.spool import Spool
+
+
+class Role(StrEnum):
+    """Which door this is: strangers bring mail (`mx`), or our own users send it (`submission`)."""
+
+    MX = "mx"
+    SUBMISSION = "submission"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Ask for `function(tx, *arguments)` in a read-only snapshot of a scope."""
+
+    scope: int
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Ask for `function(tx, *arguments)` in a transaction; answered after the fsync."""
+
+    scope: int
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Ask for `function(store, *arguments)` on a thread; `weight` octets of memory are set aside for it."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Ask the client for a line; answered with it (RFC 4954 §4)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Ask who this is; answered with an `Actor`."""
+
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Say 354 and ask for the content, into the transaction's spool; answered with its fault, '' for none."""
+
+
+Ask = Read | Write | Work | Challenge | SignIn | Collect
+Conversation = Generator[Ask, Any, Reply]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """MAIL and what followed; `refusal` is the reply that every further octet of a spoilt message gets."""
+
+    sender: str
+    size: int
+    eight_bit: bool
+    international: bool
+    recipients: list[tuple[str, int]] = field(default_factory=list)
+    spool: Spool | None = None
+    refusal: Reply | None = None
+
+    def spoil(self, refusal: Reply) -> None:
+        """Refuse the message, whatever else comes of it; its octets are let go at once."""
+        self.refusal = refusal
+        if self.spool is not None:
+            self.spool.close()
+
+    def close(self) -> None:
+        """Give the spool back."""
+        if self.spool is not None:
+            self.spool.close()
+            self.spool = None
+
+
+@dataclass(slots=True)
+class Session:
+    """One client's connection, as the commands see it. `routes` finds a domain's scope without asking again."""
+
+    role: Role
+    settings: Settings
+    client: Client
+    now: Callable[[], float]
+    can_upgrade: bool
+    open_spool: Callable[[bytes], Spool]
+    routes: "Routes"
+    allowance: Allowance
+    hello: str = ""
+    extended: bool = False
+    secure: bool = False
+    cipher: str = ""
+    actor: Actor | None = None
+    own_addresses: tuple[str, ...] = ()
+    transaction: Transaction | None = None
+    failed_sign_ins: int = 0
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
+
+    @property
+    def submitting(self) -> bool:
+        """Say whether this is a submission port."""
+        return self.role is Role.SUBMISSION
+
+    def reset(self) -> None:
+        """Forget the mail transaction (RFC 5321 §4.1.1.5)."""
+        if self.transaction is not None:
+            self.transaction.close()
+            self.transaction = None
+
+    def restart(self) -> None:
+        """Forget all the client said, as after STARTTLS (RFC 3207 §4.2)."""
+        self.reset()
+        self.hello, self.extended, self.actor, self.own_addresses = "", False, None, ()
+
+
+class Routes:
+    """Which scope hosts a mail domain, remembered for a few seconds; that a domain is not hosted, never."""
+
+    __slots__ = ("_known",)
+    LIFE = 10.0
+    LIMIT = 4096
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, float]] = {}
+
+    def find(self, domain: str, now: float) -> int | None:
+        """Give what is remembered, at `now`."""
+        scope, until = self._known.get(domain, (0, 0.0))
+        return scope if now < until else None
+
+    def remember(self, domain: str, scope: int, now: float) -> None:
+        """Remember where a domain lives."""
+        if len(self._known) >= self.LIMIT:
+            self._known.clear()
+        self._known[domain] = (scope, now + self.LIFE)
+
+    def forget(self, domain: str) -> None:
+        """Ask again next time."""
+        self._known.pop(domain, None)

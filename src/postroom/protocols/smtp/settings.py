@@ -1,0 +1,46 @@
+"""What an operator may set about SMTP listeners."""
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[smtp]` table. Times are seconds, sizes octets; the defaults are RFC 5321's and WorkMail's limits."""
+
+    hostname: str = "localhost"
+    """The name the server gives itself in its greeting and in Received lines; should be its name in DNS."""
+    maximum_message: int = 41_943_040
+    """The largest message taken, in MIME form (WorkMail: 40 MB)."""
+    maximum_recipients: int = 500
+    """Recipients of one message (WorkMail: 500)."""
+    maximum_attachments: int = 500
+    """Attachments of one message (WorkMail: 500)."""
+    maximum_hops: int = 50
+    """Received lines at which a message is taken to be in a loop (RFC 5321 §6.3)."""
+    maximum_connections: int = 1000
+    """Connections at once. From four fifths of it on, waiting clients get `stress_timeout` only."""
+    connections_per_address: int = 100
+    """Connections at once from one address (an IPv6 /64 counts as one), but for `trusted_networks`."""
+    trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Where one address may stand for many clients, as a proxy does."""
+    maximum_errors: int = 20
+    """Commands refused before the connection ends with 421."""
+    maximum_idle_commands: int = 200
+    """NOOP, RSET, VRFY and the like between two messages before the connection ends with 421."""
+    command_timeout: float = 300.0
+    """How long a whole command line may take (RFC 5321 §4.5.3.2.7)."""
+    message_timeout: float = 600.0
+    """How long the octets of a message may take, beside what `minimum_rate` allows (RFC 5321 §4.5.3.2.5)."""
+    minimum_rate: float = 1024.0
+    """Octets a second that buy more time for a large message over a slow line."""
+    stress_timeout: float = 10.0
+    """What replaces `command_timeout` while connections are scarce."""
+    memory_for_bodies: int = 33_554_432
+    """Octets of unfinished messages held in memory, over all connections; beyond it they go to files at once."""
+    spool_threshold: int = 262_144
+    """Octets from which on an unfinished message goes to an anonymous temporary file."""
+    spool_limit: int = 4_294_967_296
+    """Octets of unfinished messages in temporary files, over all connections; beyond it 452."""
+    spool_folder: str = ""
+    """Where the temporary files are, the system's place by default; a disk, since memory is what they save."""
+    memory_for_delivery: int = 50_331_648
+    """Octets of finished messages that are parsed and stored at the same time; one may always."""

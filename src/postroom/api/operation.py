@@ -68,7 +68,7 @@ class Caller:
 class MailDomainPolicy:
     """What the settings say of mail domains: where their DNS records point, and whether a new one is trusted before DNS shows them."""
 
-    targets: Targets = Targets()
+    targets: Targets = field(default_factory=Targets)
     trust: bool = False
     test_suffix: str = "postroom.test"
     """The domain under which test domains are made, and nobody may register another."""
@@ -119,10 +119,9 @@ class Crossing:
     caller: Caller
     organization: Organization
     params: Mapping[str, Any]
-    remember: Callable[[Tx, Answer], Answer]
+    remember: Callable[[Tx, Answer], None]
     """Keep the answer under the request's ClientToken; to be called in the transaction that decides."""
-    domain: str
-    """The domain under which test domains are made."""
+    mail_domains: MailDomainPolicy
 
 
 Handler = Callable[[Call], Answer]
@@ -145,6 +144,11 @@ class Operation:
     after: Step | None = None
     prepare: Preparation | None = None
     doc: str = field(default="", compare=False)
+
+    @property
+    def touches_registry(self) -> bool:
+        """Say whether it may change what the registry knows of an organization."""
+        return self.writes and (self.scope is not Scope.ORGANIZATION or self.before is not None or self.after is not None)
 
 
 OPERATIONS: dict[str, Operation] = {}

@@ -33,9 +33,7 @@ class Mark:
     key: tuple[Any, ...]
 
 
-def answer(
-    page: Page, member: str, rows: Sequence[Row], *, key: Callable[[Row], tuple[Any, ...]], render: Callable[[Row], Any]
-) -> Answer:
+def answer(page: Page, member: str, rows: Sequence[Row], *, key: Callable[[Row], tuple[Any, ...]], render: Callable[[Row], Any]) -> Answer:
     """Cut `page.fetch` rows to one page, with a NextToken only when more follow."""
     kept = rows[: page.limit]
     shown: Answer = {member: [render(row) for row in kept]}

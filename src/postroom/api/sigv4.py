@@ -76,7 +76,9 @@ def read(headers: dict[str, str]) -> Claim:
     fields = _fields(text, headers)
     scope = fields["Credential"].split("/")
     if len(scope) != 5:
-        raise Refusal("IncompleteSignatureException", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
+        raise Refusal(
+            "IncompleteSignatureException", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term."
+        )
     signed = tuple(fields["SignedHeaders"].split(";"))
     _require_signed(signed, headers)
     timestamp, moment = _moment(headers)
@@ -101,7 +103,9 @@ def check_scope(claim: Claim, *, region: str, service: str, now: float) -> None:
     if claim.moment < now - SKEW_SECONDS:
         raise _mismatch(f"Signature expired: {claim.timestamp} is now earlier than {_iso(now - SKEW_SECONDS)} ({_iso(now)} - 5 min.)")
     if claim.moment > now + SKEW_SECONDS:
-        raise _mismatch(f"Signature not yet current: {claim.timestamp} is still later than {_iso(now + SKEW_SECONDS)} ({_iso(now)} + 5 min.)")
+        raise _mismatch(
+            f"Signature not yet current: {claim.timestamp} is still later than {_iso(now + SKEW_SECONDS)} ({_iso(now)} + 5 min.)"
+        )
 
 
 def check(claim: Claim, request: Signed, secret: str) -> None:
@@ -144,9 +148,16 @@ def _fields(text: str, headers: dict[str, str]) -> dict[str, str]:
     for part in rest.split(","):
         name, equals, value = part.strip().partition("=")
         if not equals or name in fields:
-            raise Refusal("IncompleteSignatureException", f"'{part.strip()[:64]}' not a valid key=value pair (missing equal-sign or repeated) in Authorization header.")
+            raise Refusal(
+                "IncompleteSignatureException",
+                f"'{part.strip()[:64]}' not a valid key=value pair (missing equal-sign or repeated) in Authorization header.",
+            )
         fields[name] = value
-    missing = [f"Authorization header requires '{name}' parameter." for name in ("Credential", "Signature", "SignedHeaders") if not fields.get(name)]
+    missing = [
+        f"Authorization header requires '{name}' parameter."
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if not fields.get(name)
+    ]
     if "x-amz-date" not in headers and "date" not in headers:
         missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
     if missing:
@@ -187,7 +198,10 @@ def _moment(headers: dict[str, str]) -> tuple[str, float]:
             return _iso(moment), moment
     except (ValueError, TypeError, OverflowError):
         pass
-    raise Refusal("IncompleteSignatureException", f"Date must be in ISO-8601 'basic format'. Got '{text[:64]}'. See https://en.wikipedia.org/wiki/ISO_8601")
+    raise Refusal(
+        "IncompleteSignatureException",
+        f"Date must be in ISO-8601 'basic format'. Got '{text[:64]}'. See https://en.wikipedia.org/wiki/ISO_8601",
+    )
 
 
 @lru_cache(maxsize=64)

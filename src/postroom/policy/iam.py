@@ -25,7 +25,8 @@ from postroom.policy.wildcards import Wildcard
 LONGEST_DOCUMENT = 6144
 ADMINISTRATOR = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 READ_ONLY = (
-    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["workmail:Describe*","workmail:Get*","workmail:List*"],"Resource":"*"}]}'
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Resource":"*",'
+    '"Action":["workmail:Describe*","workmail:Get*","workmail:List*"]}]}'
 )
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
@@ -70,15 +71,21 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A compiled document; `keys` are the condition keys it looks at, in lower case."""
+    """A compiled document."""
 
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
-    keys: frozenset[str]
+    text: str
+    """The document in lower case, empty when no decision depends on the circumstances of the request."""
 
-    def looks_at(self, prefix: str) -> bool:
-        """Say whether a condition key with this prefix matters."""
-        return any(key.startswith(prefix) for key in self.keys)
+    @property
+    def contextual(self) -> bool:
+        """Say whether any circumstance of a request matters."""
+        return bool(self.text)
+
+    def looks_at(self, key: str) -> bool:
+        """Say whether a condition key, in lower case, or one with this prefix, may matter."""
+        return key in self.text
 
 
 def decide(policy: Policy, action: str, resource: str, context: Context) -> Decision:
@@ -116,8 +123,12 @@ def parse(document: str) -> Policy:
     return Policy(
         tuple(statement for statement in compiled if not statement.allows),
         tuple(statement for statement in compiled if statement.allows),
-        frozenset(condition.key for statement in compiled for condition in statement.conditions),
+        _normal(raw) if "${" in _normal(raw) or any(statement.conditions for statement in compiled) else "",
     )
+
+
+def _normal(raw: Any) -> str:
+    return msgspec.json.encode(raw).decode().lower()
 
 
 def _statement(raw: Any, variables: bool) -> Statement:
@@ -131,7 +142,9 @@ def _statement(raw: Any, variables: bool) -> Statement:
         _malformed("Effect must be Allow or Deny")
     if not isinstance(raw.get("Sid", ""), str) or not _SID.match(raw.get("Sid", "")):
         _malformed("Sid must be letters and digits")
-    actions, actions_negated = _either(raw, "Action", "NotAction", _is_action, "actions must be prefaced by a vendor, as in workmail:CreateUser")
+    actions, actions_negated = _either(
+        raw, "Action", "NotAction", _is_action, "actions must be prefaced by a vendor, as in workmail:CreateUser"
+    )
     resources, resources_negated = _either(raw, "Resource", "NotResource", _is_resource, 'a Resource must be an ARN or "*"')
     return Statement(
         raw["Effect"] == "Allow",

@@ -1,7 +1,7 @@
 """Patterns with `*` and `?` and with policy variables, as IAM policies use them.
 
-A pattern is compiled so that no part of a text is tried twice, whatever the pattern (`a*a*a*b` cannot blow up).  `${aws:username}` stands for
-a value of the request, `${aws:username, 'x'}` for the same with a default; a variable without a value matches nothing.
+A pattern is compiled so that no part of a text is tried twice, whatever the pattern (`a*a*a*b` cannot blow up).  `${aws:username}`
+stands for a value of the request, `${aws:username, 'x'}` for the same with a default; a variable without a value matches nothing.
 """
 
 from __future__ import annotations

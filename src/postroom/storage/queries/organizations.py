@@ -17,7 +17,8 @@ _COLUMNS = (
 def insert(tx: Tx, organization: Organization, wrapped_key: bytes) -> None:
     """Insert an organization with its wrapped data key."""
     tx.run(
-        "INSERT INTO organizations (number, id, alias, state, directory_id, directory_type, default_domain, key_arn, wrapped_key, created_at)"
+        "INSERT INTO organizations"
+        " (number, id, alias, state, directory_id, directory_type, default_domain, key_arn, wrapped_key, created_at)"
         " VALUES (:number, :id, :alias, :state, :directory_id, :directory_type, :default_domain, :key_arn, :wrapped_key, :created_at)",
         number=organization.number,
         id=organization.id,

@@ -1,0 +1,95 @@
+"""CreateOrganization, DeleteOrganization, DescribeOrganization, ListOrganizations.
+
+There is one kind of directory here, the organization's own, so DeleteDirectory makes no difference, and an outside directory is
+never available.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from postroom.api import paging
+from postroom.api.operation import Answer, Call, Crossing, Scope, crossing, operation
+from postroom.directory import organizations
+from postroom.model import errors
+from postroom.model.organizations import Organization, OrganizationStatus
+
+
+@crossing("CreateOrganization")
+def create_organization(call: Crossing) -> Answer:
+    """Make an organization, Active when this answers (WorkMail API: CreateOrganization)."""
+    params = call.params
+    if "DirectoryId" in params:
+        raise errors.DirectoryUnavailable(f"The directory {params['DirectoryId']} is not available.")
+    if params.get("EnableInteroperability"):
+        raise errors.InvalidParameter("Interoperability needs an AD Connector directory.")
+    try:
+        made = organizations.create(
+            call.store,
+            alias=params["Alias"],
+            key_arn=params.get("KmsKeyArn"),
+            mail_domains=_domains(params),
+            trusted=call.mail_domains.trust,
+            test_suffix=call.mail_domains.test_suffix,
+            decided=lambda tx, planned: call.remember(tx, {"OrganizationId": planned.id}),
+        )
+    except errors.DomainInUse as error:
+        raise errors.InvalidParameter(error.text) from error
+    return {"OrganizationId": made.id}
+
+
+@crossing("DeleteOrganization")
+def delete_organization(call: Crossing) -> Answer:
+    """Delete an organization with all it holds (WorkMail API: DeleteOrganization)."""
+    answer = {"OrganizationId": call.organization.id, "State": OrganizationStatus.DELETED.value}
+    organizations.delete(
+        call.store,
+        call.organization,
+        force=call.params.get("ForceDelete", False),
+        decided=lambda tx, _: call.remember(tx, answer),
+    )
+    return answer
+
+
+@operation("DescribeOrganization", scope=Scope.REGISTRY, any_state=True)
+def describe_organization(call: Call) -> Answer:
+    """Describe an organization in any state, Deleted too (WorkMail API: DescribeOrganization)."""
+    found = organizations.get(call.tx, call.params["OrganizationId"])
+    answer: Answer = {
+        "OrganizationId": found.id,
+        "Alias": found.alias,
+        "State": found.state,
+        "DirectoryId": found.directory_id,
+        "DirectoryType": found.directory_type,
+        "DefaultMailDomain": found.default_domain,
+        "ARN": call.caller.organization_arn(found.id),
+        "InteroperabilityEnabled": False,
+    }
+    optional = {"CompletedDate": found.completed_at, "ErrorMessage": found.error_message}
+    return answer | {name: value for name, value in optional.items() if value is not None}
+
+
+@operation("ListOrganizations", scope=Scope.REGISTRY, any_state=True)
+def list_organizations(call: Call) -> Answer:
+    """List all organizations, deleted ones too (WorkMail API: ListOrganizations)."""
+    page = call.page
+    rows = organizations.page(call.tx, after=page.after[0] if page.after else 0, limit=page.fetch)
+    return paging.answer(page, "OrganizationSummaries", rows, key=lambda row: (row.number,), render=_summary)
+
+
+def _summary(organization: Organization) -> dict[str, Any]:
+    summary = {
+        "OrganizationId": organization.id,
+        "Alias": organization.alias,
+        "DefaultMailDomain": organization.default_domain,
+        "State": organization.state,
+    }
+    return summary if organization.error_message is None else summary | {"ErrorMessage": organization.error_message}
+
+
+def _domains(params: Any) -> list[str]:
+    """Read the names of the mail domains to claim."""
+    names = [domain.get("DomainName") for domain in params.get("Domains", ())]
+    if None in names:
+        raise errors.InvalidParameter("A domain needs a DomainName.")
+    return names

@@ -1,0 +1,62 @@
+"""May the caller do this? The request as IAM sees it, and AWS's words for a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from postroom.api.errors import Refusal
+from postroom.api.operation import Caller
+from postroom.api.requests import Request
+from postroom.policy import iam
+from postroom.policy.iam import Decision
+
+VENDOR = "workmail"
+RESOURCE_TAG = "aws:resourcetag/"
+
+
+def circumstances(
+    request: Request, caller: Caller, params: Mapping[str, Any], tags: Mapping[str, str], now: float
+) -> dict[str, tuple[str, ...]]:
+    """Gather the condition keys of a request; `tags` are those of the organization, `now` is in epoch seconds."""
+    context: dict[str, tuple[str, ...]] = {
+        "aws:sourceip": (request.address,),
+        "aws:securetransport": ("true" if request.secure else "false",),
+        "aws:currenttime": (datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),),
+        "aws:epochtime": (str(int(now)),),
+        "aws:username": (caller.name,),
+        "aws:principalarn": (caller.arn,),
+        "aws:principalaccount": (caller.account,),
+        "aws:principaltype": ("User",),
+        "aws:resourceaccount": (caller.account,),
+        "aws:requestedregion": (caller.region,),
+        "aws:viaawsservice": ("false",),
+        "aws:useragent": (request.headers.get("user-agent", ""),),
+    }
+    context |= {f"{RESOURCE_TAG}{name.lower()}": (value,) for name, value in tags.items()}
+    given = {tag["Key"]: tag["Value"] for tag in params.get("Tags", ())}
+    context |= {f"aws:requesttag/{name.lower()}": (value,) for name, value in given.items()}
+    names: tuple[str, ...] = (*given, *params.get("TagKeys", ()))
+    if names:
+        context["aws:tagkeys"] = names
+    role = params.get("ImpersonationRoleId")
+    if role is not None:
+        context["workmail:impersonationroleid"] = (role,)
+    return context
+
+
+def refusal(caller: Caller, operation: str, resource: str, decision: Decision) -> Refusal:
+    """Say who may not do what to which resource, and why, as AWS does."""
+    action = f"{VENDOR}:{operation}"
+    because = (
+        "with an explicit deny in an identity-based policy"
+        if decision.explicit
+        else f"because no identity-based policy allows the {action} action"
+    )
+    return Refusal("AccessDeniedException", f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} {because}")
+
+
+def decide(policy: iam.Policy, operation: str, resource: str, context: Mapping[str, tuple[str, ...]]) -> Decision:
+    """Ask the policy about an operation."""
+    return iam.decide(policy, f"{VENDOR}:{operation}", resource, context)

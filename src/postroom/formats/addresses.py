@@ -86,8 +86,10 @@ class _Address:
         if _AT in spec:
             at = len(spec) - 1 - spec[::-1].index(_AT)
             local, domain = b"".join([word or b"@" for word in spec[:at]]), b"".join(spec[at + 1 :])
+        elif self.angle is None and len(spec) > 1:
+            name, local, domain = b" ".join(spec), b"", b""
         else:
-            local, domain = b" ".join(spec), b""
+            local, domain = b"".join(spec), b""
         return Mailbox(name or None, self.route, local, domain)
 
 

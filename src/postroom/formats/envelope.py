@@ -6,6 +6,11 @@ from postroom.formats.nstrings import nstring, string
 from postroom.formats.scanner import Fields
 from postroom.formats.words import unfold
 
+TEXT_LIMIT = 65_536
+"""Octets of a subject, date or identifier that are shown."""
+ADDRESSES_LIMIT = 262_144
+"""Octets of an address field that are read."""
+
 
 def render(fields: Fields) -> bytes:
     """Render the envelope; Sender and Reply-To fall back to From, fields that stand twice are one list."""
@@ -26,7 +31,7 @@ def render(fields: Fields) -> bytes:
 
 def _text(fields: Fields, name: bytes) -> bytes:
     values = fields.get(name)
-    return string(unfold(values[0])) if values else b"NIL"
+    return string(unfold(values[0])[:TEXT_LIMIT]) if values else b"NIL"
 
 
 def _addresses(fields: Fields, name: bytes, default: bytes = b"NIL") -> bytes:
@@ -34,7 +39,7 @@ def _addresses(fields: Fields, name: bytes, default: bytes = b"NIL") -> bytes:
     if not values:
         return default
     value = unfold(values[0]) if len(values) == 1 else b", ".join([unfold(one) for one in values])
-    found = addresses.parse(value)
+    found = addresses.parse(value[:ADDRESSES_LIMIT])
     return b"(" + b"".join([_address(mailbox) for mailbox in found[: MAX_ADDRESSES + 1]]) + b")" if found else default
 
 

@@ -1,7 +1,8 @@
-"""Walk a header field by field, in place."""
+"""Find the fields of a header, in place."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from postroom.formats.scanner import header_end
 from postroom.formats.words import unfold
@@ -9,28 +10,44 @@ from postroom.formats.words import unfold
 _END = re.compile(rb"\n(?![ \t])")
 
 
-def walk(raw: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Give each field of a header as lower case name, start and end; folds and line end belong to it.
+def spans(raw: bytes, names: Sequence[str], start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
+    """Give start and end of every field of those names (in any case), in order; folds and line end belong to it.
 
-    Without `stop` the header is the message's own. Lines that are no field are left out.
+    Without `stop` the header is the message's own.
     """
     if stop is None:
         stop = header_end(raw, start, len(raw))
-    at = start
-    for end in _ends(raw, start, stop):
-        colon = raw.find(b":", at, end)
-        if colon > at:
-            yield raw[at:colon].rstrip(b" \t").lower(), at, end
-        at = end
+    at_first, at_later = _patterns(tuple(names))
+    match = at_first.match(raw, start, stop)
+    begin = start
+    while match or (match := at_later.search(raw, begin, stop)):
+        begin = match.start(1)
+        end = _field_end(raw, begin, stop)
+        yield begin, end
+        begin, match = end - 1, None
 
 
-def _ends(raw: bytes, start: int, stop: int) -> Iterator[int]:
-    end = start
-    for match in _END.finditer(raw, start, stop):
-        end = match.end()
-        yield end
-    if end < stop:
-        yield stop
+@lru_cache(maxsize=256)
+def _patterns(names: tuple[str, ...]) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Compile what finds these names: where a header starts, and behind a line's end."""
+    name = b"((?:" + b"|".join([re.escape(name.encode("utf-8", "replace")) for name in names]) + rb")[ \t]*+:)"
+    return re.compile(name, re.IGNORECASE), re.compile(rb"\n" + name, re.IGNORECASE)
+
+
+def _field_end(raw: bytes, start: int, stop: int) -> int:
+    end = _END.search(raw, start, stop)
+    return end.end() if end else stop
+
+
+def every(raw: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
+    """Give start and end of every line of a header with its folds, the empty line left out."""
+    if stop is None:
+        stop = header_end(raw, start, len(raw))
+    while start < stop:
+        end = _field_end(raw, start, stop)
+        if raw[start:end] not in (b"\r\n", b"\n"):
+            yield start, end
+        start = end
 
 
 def value(raw: bytes, start: int, end: int) -> bytes:

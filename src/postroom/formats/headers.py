@@ -15,16 +15,13 @@ def header_block(raw: bytes) -> bytes:
 
 def find_all(raw: bytes, name: str) -> list[bytes]:
     """List the unfolded values of every field of that name, in order; its case does not matter."""
-    wanted = name.lower().encode("ascii")
-    return [fields.value(raw, start, end) for key, start, end in fields.walk(raw) if key == wanted]
+    return [fields.value(raw, start, end) for start, end in fields.spans(raw, (name,))]
 
 
 def find(raw: bytes, name: str) -> bytes | None:
     """Find the unfolded value of the first field of that name."""
-    wanted = name.lower().encode("ascii")
-    for key, start, end in fields.walk(raw):
-        if key == wanted:
-            return fields.value(raw, start, end)
+    for start, end in fields.spans(raw, (name,)):
+        return fields.value(raw, start, end)
     return None
 
 
@@ -35,13 +32,11 @@ def prepend(raw: bytes, lines: Iterable[bytes]) -> bytes:
 
 def remove(raw: bytes, name: str) -> bytes:
     """Take every field of that name out of a message's header."""
-    wanted = name.lower().encode("ascii")
     kept: list[bytes] = []
     at = 0
-    for key, start, end in fields.walk(raw):
-        if key == wanted:
-            kept.append(raw[at:start])
-            at = end
+    for start, end in fields.spans(raw, (name,)):
+        kept.append(raw[at:start])
+        at = end
     return b"".join([*kept, raw[at:]]) if at else raw
 
 
@@ -53,4 +48,4 @@ def addresses(value: bytes | str) -> list[str]:
 
 def received_count(raw: bytes) -> int:
     """Count the hops a message has made (RFC 5321 §6.3)."""
-    return sum(1 for key, _, _ in fields.walk(raw) if key == b"received")
+    return sum(1 for _ in fields.spans(raw, ("Received",)))

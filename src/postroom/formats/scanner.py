@@ -30,7 +30,7 @@ FIELDS = frozenset(
 )
 Fields = Mapping[bytes, list[bytes]]
 
-_split_fields = re.compile(rb"\n(?![ \t])").split
+_find_fields = re.compile(rb"\n([bcdfimrst][a-z5-]{1,24})[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE).findall
 _TOKEN = re.compile(rb"[^\x00-\x20\x7f-\xff()<>@,;:\\\"/\[\]?=]+")
 _IDENTITY = (b"7bit", b"8bit", b"binary")
 _NOTHING: Fields = {}
@@ -182,12 +182,10 @@ class _Scan:
             return _NOTHING
         self.budget -= stop - start
         found: dict[bytes, list[bytes]] = {}
-        for line in _split_fields(self.raw[start:stop]):
-            name, colon, value = line.partition(b":")
-            if colon:
-                name = name.rstrip(b" \t").lower()
-                if name in FIELDS:
-                    found.setdefault(name, []).append(value)
+        for name, value in _find_fields(b"\n" + self.raw[start:stop]):
+            name = name.lower()
+            if name in FIELDS:
+                found.setdefault(name, []).append(value)
         return found
 
     def _next(self, position: int) -> _Level | None:

@@ -84,19 +84,31 @@ def _find(root: Part, numbers: Sequence[int]) -> Part | None:
 
 
 def _fields(raw: bytes, part: Part, names: Sequence[str], *, keep: bool) -> bytes:
-    """Copy the fields named (or all others) as they stand, and the empty line behind them."""
-    wanted = {name.lower().encode("utf-8", "replace") for name in names}
-    placed = fields.walk(raw, part.header_start, part.body_start)
-    out = b"".join([raw[start:end] for name, start, end in placed if (name in wanted) is keep])
+    """Copy the fields named (or all else) as they stand, and the empty line behind them."""
+    start, stop = part.header_start, _without_empty_line(raw, part)
+    placed = list(fields.spans(raw, names, start, stop))
+    if not keep:
+        placed = list(zip([start, *(end for _, end in placed)], [*(begin for begin, _ in placed), stop], strict=True))
+    out = b"".join([raw[begin:end] for begin, end in placed])
     return out + (b"\r\n" if not out or out.endswith(b"\n") else b"\r\n\r\n")
+
+
+def _without_empty_line(raw: bytes, part: Part) -> int:
+    stop = part.body_start
+    for line_end in (b"\r\n", b"\n"):
+        at = stop - len(line_end)
+        if raw.endswith(line_end, part.header_start, stop) and (at == part.header_start or raw[at - 1] == 10):
+            return at
+    return stop
 
 
 def headers(raw: bytes) -> list[tuple[str, str]]:
     """List a message's fields in order: name as sent, value unfolded, encoded words still in it."""
     found = []
-    for _, start, end in fields.walk(raw):
-        name = raw[start:end].partition(b":")[0]
-        found.append((name.strip().decode("latin-1"), charsets.guess(fields.value(raw, start, end))))
+    for start, end in fields.every(raw):
+        name, colon, _ = raw[start:end].partition(b":")
+        if colon:
+            found.append((name.strip().decode("latin-1"), charsets.guess(fields.value(raw, start, end))))
     return found
 
 

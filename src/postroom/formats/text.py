@@ -16,7 +16,8 @@ _ENCODED_LIMIT = 2 << 20
 
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _TAG = re.compile(r"<[^<>]*+>")
-_HIDDEN = ("<style", "<script", "<!--")
+_OPENING = re.compile(r"<(?:!--|[sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])")
+_CLOSINGS = {"<!--": re.compile("-->"), "<style": re.compile("</style", re.IGNORECASE), "<script": re.compile("</script", re.IGNORECASE)}
 
 
 def transfer_decoded(body: bytes, encoding: str) -> bytes:
@@ -69,27 +70,15 @@ def _text(raw: bytes, part: Part, root: Part) -> str:
 
 def strip_html(text: str) -> str:
     """Drop tags, comments, styles and scripts, and resolve character references; a sieve for words, not a renderer."""
-    lowered = text.lower()
-    if any(mark in lowered for mark in _HIDDEN) and len(lowered) == len(text):
-        text = _without_hidden(text, lowered)
-    text = _TAG.sub(" ", text)
+    text = _TAG.sub(" ", _without_hidden(text))
     return html.unescape(text) if "&" in text else text
 
 
-def _without_hidden(text: str, lowered: str) -> str:
+def _without_hidden(text: str) -> str:
     kept: list[str] = []
     at = 0
-    for match in _OPENING.finditer(lowered):
-        if match.start() < at:
-            continue
-        kept.append(text[at : match.start()])
-        closing = "-->" if match[0] == "<!--" else "</" + match[0][1:]
-        at = lowered.find(closing, match.end())
-        if at < 0:
-            return " ".join(kept)
-        at += 3 if closing == "-->" else 0
-    kept.append(text[at:])
-    return " ".join(kept)
-
-
-_OPENING = re.compile("|".join(_HIDDEN))
+    while opening := _OPENING.search(text, at):
+        kept.append(text[at : opening.start()])
+        closing = _CLOSINGS[opening[0].lower()].search(text, opening.end())
+        at = closing.end() if closing else len(text)
+    return " ".join([*kept, text[at:]]) if kept else text

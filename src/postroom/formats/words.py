@@ -5,15 +5,15 @@ from binascii import Error, a2b_base64, a2b_qp
 
 from postroom.formats import charsets
 
-_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_FOLD = re.compile(rb"\r?\n[ \t]")
 _FOREIGN = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _WORD = re.compile(r"=\?([^?*\s]{1,64})(?:\*[^?\s]{0,64})?\?([bBqQ])\?([^?]*+)\?=")
 
 
 def unfold(value: bytes) -> bytes:
-    """Join a folded field value: each line break goes, the blank after it stays (RFC 5322 §2.2.3)."""
+    """Join a folded field value: each line break goes, the blank after it stays, as a space (RFC 5322 §2.2.3)."""
     if b"\n" in value:
-        value = _FOLD.sub(b"", value)
+        value = _FOLD.sub(b" ", value)
     return value.strip(b" \t\r\n")
 
 

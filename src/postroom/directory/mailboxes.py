@@ -1,4 +1,4 @@
-"""What an administrator knows of a mailbox: how large it is and how large it may become."""
+"""What an administrator knows of a mailbox: how large it is, how large it may become, and when it is gone."""
 
 from postroom.directory.entities import get
 from postroom.model import errors
@@ -27,3 +27,11 @@ def set_quota(tx: Tx, reference: str, quota_mb: int) -> None:
     if mailboxes.find_by_owner(tx, owner.id) is None:
         raise errors.EntityState(f"{owner.name} has no mailbox.")
     mailboxes.set_quota(tx, owner.id, quota_mb)
+
+
+def purge(tx: Tx, *, parked_for: float, limit: int) -> int:
+    """Delete at most `limit` mailboxes that have been parked for so many seconds, with all that lies in them; counts them."""
+    expired = mailboxes.page_parked(tx, before=tx.now - parked_for, limit=limit)
+    for mailbox, _ in expired:
+        mailboxes.delete(tx, mailbox)
+    return len(expired)

@@ -1,0 +1,85 @@
+"""What `postroom check` looks at in DNS: the server's own name, and every mail domain of every organization."""
+
+from collections.abc import Iterator
+
+from postroom.directory.domains import Targets
+from postroom.model.entities import MailDomain
+from postroom.server.configuration import Settings
+from postroom.server.findings import Finding, Level
+from postroom.server.lookups import Lookups, NoAnswer
+from postroom.storage.engine import Store
+from postroom.storage.queries import domains as rows
+
+
+def of_host(settings: Settings, lookups: Lookups) -> Iterator[Finding]:
+    """Look at this server's name: does it have addresses, and do they lead back to it."""
+    host = settings.mail.hostname
+    found = [address for kind in ("A", "AAAA") for address in lookups.records(host, kind)]
+    if not found:
+        advice = "Other servers deliver to a name in DNS: set [mail] hostname to one that has an A or AAAA record."
+        yield Finding(Level.BAD, "hostname", f"{host} has no address in DNS", advice)
+    for address in found:
+        names = lookups.pointer(address)
+        if host.lower() in [name.lower() for name in names]:
+            yield Finding(Level.GOOD, "hostname", f"{host} is {address} and back")
+        else:
+            said = ", ".join(names) or "nothing"
+            advice = f"Ask who gives you the address for a PTR record naming {host}; large providers refuse mail without."
+            yield Finding(Level.WARNING, "hostname", f"the PTR of {address} says {said}", advice)
+
+
+def of_domains(store: Store, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
+    """Look at MX, SPF, ownership, DKIM and autodiscover of every domain that is not a test domain."""
+    for scope in store.scopes():
+        with store.transaction(scope, write=False) as tx:
+            names = rows.page(tx, after="", limit=1000)
+            found = [domain for name in names if (domain := rows.find(tx, name)) and not domain.test]
+        for domain in found:
+            try:
+                yield from of_domain(domain, lookups, targets)
+            except NoAnswer as error:
+                yield Finding(Level.WARNING, domain.domain, str(error), "No name server answered; look at [dns] and the network.")
+
+
+def of_domain(domain: MailDomain, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
+    """Look at one domain's records; each that is missing is spelled out."""
+    name = domain.domain
+    for wanted, kind, at, good in (
+        ("ownership", "TXT", f"_amazonses.{name}", domain.ownership_token),
+        ("MX", "MX", name, f"10 {targets.mail_host}"),
+        ("autodiscover", "CNAME", f"autodiscover.{name}", targets.autodiscover_host),
+    ):
+        there = lookups.records(at, kind)
+        if _holds(kind, there, good):
+            yield Finding(Level.GOOD, name, f"{wanted} is right")
+        else:
+            level = Level.WARNING if wanted == "autodiscover" else Level.BAD
+            yield Finding(level, name, f"{wanted}: {at} has {', '.join(there) or 'none'}", f"{at}. {kind} {good}")
+    yield _spf(name, lookups, targets)
+    missing = [token for token in domain.dkim_tokens if not _is_key(name, token, lookups, targets)]
+    if not missing:
+        yield Finding(Level.GOOD, name, "DKIM records are right")
+    for token in missing:
+        record = f"{token}._domainkey.{name}"
+        yield Finding(Level.WARNING, name, f"DKIM: {record} is missing", f"{record}. CNAME {token}.{targets.dkim_domain}.")
+
+
+def _holds(kind: str, there: list[str], good: str) -> bool:
+    if kind == "MX":
+        return any(one.lower().partition(" ")[2] == good.lower().partition(" ")[2] for one in there)
+    return good.lower() in [one.lower() for one in there] if kind == "CNAME" else good in there
+
+
+def _spf(name: str, lookups: Lookups, targets: Targets) -> Finding:
+    there = [text for text in lookups.records(name, "TXT") if text.lower().startswith("v=spf1")]
+    if len(there) > 1:
+        return Finding(Level.BAD, name, "there are several SPF records", "Merge them into one (RFC 7208 §4.5).")
+    if there and f"include:{targets.spf_include}" in there[0].lower().split():
+        return Finding(Level.GOOD, name, "SPF is right")
+    said = there[0] if there else "none"
+    return Finding(Level.WARNING, name, f"SPF: {said}", f'{name}. TXT "v=spf1 include:{targets.spf_include} ~all"')
+
+
+def _is_key(name: str, token: str, lookups: Lookups, targets: Targets) -> bool:
+    there = lookups.records(f"{token}._domainkey.{name}", "CNAME")
+    return [one.lower() for one in there] == [f"{token}.{targets.dkim_domain}".lower()]

@@ -1,0 +1,173 @@
+"""What `postroom check` looks at: each look gives findings, and each finding that is not good says what to do."""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from postroom.server import endpoints, listeners
+from postroom.server.configuration import Settings
+
+SLOW_FSYNC_SECONDS = 0.02
+FSYNC_TRIES = 20
+LOW_SPACE_BYTES = 5 * 2**30
+CERTIFICATE_DAYS = 14
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    GOOD = "ok"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and what to do about it."""
+
+    level: Level
+    subject: str
+    text: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.level:<8} {self.subject}: {self.text}"
+        return f"{line}\n{'':<9}-> {self.advice}" if self.advice else line
+
+
+def of_folder(settings: Settings) -> Iterator[Finding]:
+    """Look at the data folder: may it be written, is there room, how long does an fsync take."""
+    folder = Path(settings.data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        seconds = fsync_seconds(folder)
+    except OSError as error:
+        yield Finding(Level.BAD, "data", f"{folder}: {error.strerror}", "Give the folder to the user that runs Postroom.")
+        return
+    yield Finding(Level.GOOD, "data", f"{folder} can be written")
+    free = shutil.disk_usage(folder).free
+    space = f"{free / 2**30:.1f} GiB free"
+    if free < LOW_SPACE_BYTES:
+        yield Finding(Level.WARNING, "disk", space, "Mail is refused when the disk is full; make room.")
+    else:
+        yield Finding(Level.GOOD, "disk", space)
+    speed = f"an fsync takes {seconds * 1000:.1f} ms"
+    if seconds > SLOW_FSYNC_SECONDS:
+        yield Finding(Level.WARNING, "disk", speed, "Every acknowledged letter waits for one; use a disk with a protected write cache.")
+    else:
+        yield Finding(Level.GOOD, "disk", speed)
+
+
+def fsync_seconds(folder: Path) -> float:
+    """Measure the median time to make four kilobytes durable, in seconds."""
+    path = folder / f".fsync-{os.getpid()}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        times = []
+        for _ in range(FSYNC_TRIES):
+            started = time.perf_counter()
+            os.write(descriptor, bytes(4096))
+            os.fsync(descriptor)
+            times.append(time.perf_counter() - started)
+    finally:
+        os.close(descriptor)
+        path.unlink()
+    return sorted(times)[len(times) // 2]
+
+
+def of_keyring(settings: Settings) -> Iterator[Finding]:
+    """Look at the keyring: is it there, and whose is it to read."""
+    path = Path(settings.keys.keyring)
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        yield Finding(Level.GOOD, "keyring", f"{path} will be made at the first start")
+        return
+    except OSError as error:
+        yield Finding(Level.BAD, "keyring", f"{path}: {error.strerror}", "Give the file to the user that runs Postroom.")
+        return
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding(Level.BAD, "keyring", f"others may read {path}", f"chmod 600 {path}")
+    else:
+        yield Finding(Level.GOOD, "keyring", f"only its owner reads {path}; keep a copy on another machine")
+
+
+def of_ports(settings: Settings) -> Iterator[Finding]:
+    """Look at every address to listen on: may it be taken, and is it free."""
+    for name, text in addresses(settings):
+        try:
+            for made in listeners.bind(endpoints.parse(text)):
+                made.close()
+        except listeners.PortTaken as error:
+            cause = error.__cause__
+            advice = "Stop what listens there, or choose another port; a running Postroom is reported here too."
+            if isinstance(cause, PermissionError):
+                advice = "Ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= in the systemd unit)."
+            yield Finding(Level.BAD, f"[{name}]", str(error), advice)
+        else:
+            yield Finding(Level.GOOD, f"[{name}]", f"{text} is free")
+
+
+def addresses(settings: Settings) -> list[tuple[str, str]]:
+    """List (table, address) of everything to listen on."""
+    tables = ("api", "smtp", "submission", "imap", "metrics")
+    return [
+        (table, text)
+        for table in tables
+        for name in ("listen", "listen_tls")
+        for text in getattr(getattr(settings, table), name, ())
+    ]  # fmt: skip
+
+
+def of_certificate(settings: Settings) -> Iterator[Finding]:
+    """Look at the certificate: can it be loaded, does it name this host, how long does it last."""
+    import datetime
+    import ssl
+
+    from cryptography import x509
+
+    from postroom.server import certificates
+
+    if not settings.tls.certificate:
+        advice = "Clients must trust its authority; set [tls] certificate and key to one that they trust already."
+        yield Finding(Level.WARNING, "[tls]", "the local authority issues the certificate", advice)
+        return
+    path = Path(settings.tls.certificate)
+    try:
+        certificates.context(certificates.Files(path, Path(settings.tls.key)))
+        found = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ssl.SSLError, ValueError) as error:
+        yield Finding(Level.BAD, "[tls]", f"{path}: {error}", "Both files must be PEM, belong together and be readable.")
+        return
+    left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    ends = f"{path} ends on {found.not_valid_after_utc:%Y-%m-%d}"
+    if left.days < CERTIFICATE_DAYS:
+        yield Finding(Level.BAD if left.days < 0 else Level.WARNING, "[tls]", ends, "Renew it, then send SIGHUP.")
+    else:
+        yield Finding(Level.GOOD, "[tls]", ends)
+    if not _names(found, settings.mail.hostname):
+        advice = "Set [mail] hostname to a name in the certificate, or get one for this name."
+        yield Finding(Level.WARNING, "[tls]", f"it does not name {settings.mail.hostname}", advice)
+
+
+def _names(certificate: object, hostname: str) -> bool:
+    from cryptography import x509
+
+    assert isinstance(certificate, x509.Certificate)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        return False
+    wildcard = "*." + hostname.partition(".")[2]
+    return any(name.lower() in (hostname.lower(), wildcard.lower()) for name in names)
+
+
+def worst(findings: Sequence[Finding]) -> Level:
+    """Give the worst level there is."""
+    order = [Level.GOOD, Level.WARNING, Level.BAD]
+    return max((finding.level for finding in findings), key=order.index, default=Level.GOOD)

@@ -1,0 +1,76 @@
+"""Verification of mail domains: DNS is asked until it shows that a domain belongs to who registered it.
+
+The TXT record at `_amazonses.DOMAIN` proves the owner, the DKIM CNAMEs are noted beside it. A domain that proves nothing within 72
+hours has failed; registering it again starts over (WorkMail administration: verifying domains). Look-ups come first, transactions after.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from postroom.directory import domains
+from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
+from postroom.model.entities import MailDomain
+from postroom.server.lookups import Lookups, NoAnswer
+from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.queries import domains as rows
+
+PATIENCE_SECONDS = 72 * 3600
+PAGE = 200
+
+log = structlog.get_logger("postroom.server")
+
+
+def verify(store: Store, scope: int, lookups: Lookups, targets: Targets) -> int:
+    """Ask DNS about every domain that is not verified in full; give how many changed."""
+    with store.transaction(scope, write=False) as tx:
+        waiting = _waiting(tx)
+    return sum(_settle(store, scope, domain, lookups, targets) for domain in waiting)
+
+
+def _waiting(tx: Tx) -> list[MailDomain]:
+    found: list[MailDomain] = []
+    after = ""
+    while page := rows.page(tx, after=after, limit=PAGE):
+        found += [domain for name in page if (domain := rows.find(tx, name)) and PENDING in (domain.ownership, domain.dkim)]
+        after = page[-1]
+    return found
+
+
+def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
+    """Note what DNS says of one domain; the route opens after the organization knows."""
+    try:
+        ownership, dkim = state(domain, lookups, targets)
+    except NoAnswer as error:
+        log.info("domain_not_looked_up", domain=domain.domain, reason=str(error))
+        return False
+    if PENDING == ownership and store.now() - domain.registered_at > PATIENCE_SECONDS:
+        ownership = FAILED
+    if (ownership, dkim) == (domain.ownership, domain.dkim):
+        return False
+    with store.transaction(scope) as tx:
+        if rows.find(tx, domain.domain) is None:
+            return False
+        domains.set_verification(tx, domain.domain, ownership=ownership, dkim=dkim)
+    if ownership == VERIFIED:
+        with store.transaction(REGISTRY) as tx:
+            domains.set_routed(tx, domain.domain, scope)
+    log.info("domain_verification", domain=domain.domain, ownership=ownership, dkim=dkim)
+    return True
+
+
+def state(domain: MailDomain, lookups: Lookups, targets: Targets) -> tuple[str, str]:
+    """Give (ownership, dkim) as DNS shows them now, each VERIFIED or as it was; raises NoAnswer."""
+    ownership, dkim = domain.ownership, domain.dkim
+    if ownership == PENDING and domain.ownership_token in lookups.records(f"_amazonses.{domain.domain}", "TXT"):
+        ownership = VERIFIED
+    if dkim == PENDING and _points(domain.domain, domain.dkim_tokens, lookups, targets.dkim_domain):
+        dkim = VERIFIED
+    return ownership, dkim
+
+
+def _points(name: str, tokens: Sequence[str], lookups: Lookups, target: str) -> bool:
+    return bool(tokens) and all(
+        [one.lower() for one in lookups.records(f"{token}._domainkey.{name}", "CNAME")] == [f"{token}.{target}".lower()]
+        for token in tokens
+    )

@@ -1,0 +1,120 @@
+"""How the rooms are joined: settings in, doors and background work out. Nothing runs before `start`."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from postroom.api.gateway import Gateway
+from postroom.api.operation import MailDomainPolicy
+from postroom.api.settings import Settings as ApiSettings
+from postroom.directory.domains import Targets
+from postroom.jobs import sweep
+from postroom.policy.authenticator import Authenticator
+from postroom.protocols.imap.server import ImapServer
+from postroom.protocols.smtp.server import SmtpServer
+from postroom.server import doors, endpoints, verification
+from postroom.server.configuration import Settings
+from postroom.server.http import HttpServer
+from postroom.server.listeners import Door, Server
+from postroom.server.lookups import Lookups
+from postroom.server.schedule import Job, Schedule
+from postroom.storage.engine import REGISTRY, Store
+
+HEALTH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Everything that runs, ready to start."""
+
+    doors: Sequence[Door]
+    servers: Sequence[Server]
+    schedule: Schedule
+    gateway: Gateway
+
+    def start(self) -> None:
+        """Start the background work."""
+        self.schedule.start()
+
+    async def close(self, grace: float) -> None:
+        """End all rooms at once, each within `grace` seconds."""
+        await asyncio.gather(*(server.close(grace) for server in self.servers), self.schedule.close())
+        await self.gateway.close()
+
+
+def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
+    """Join the rooms as the settings say; `tls` serves every protocol."""
+    authenticator = Authenticator(store)
+    gateway = Gateway(store, api_settings(settings))
+    servers = _servers(settings, store, tls, authenticator, gateway)
+    return Rooms(list(_doors(settings, servers, tls)), list(servers.values()), Schedule(store, list(jobs(settings))), gateway)
+
+
+def _servers(
+    settings: Settings, store: Store, tls: ssl.SSLContext, authenticator: Authenticator, gateway: Gateway
+) -> dict[str, Server]:
+    healthy = _health(store)
+    return {
+        "api": HttpServer(
+            doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections
+        ),
+        "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls),
+        "submission": SmtpServer("submission", store=store, authenticator=authenticator, settings=settings.submission, tls=tls),
+        "imap": ImapServer(store=store, authenticator=authenticator, settings=settings.imap, tls=tls),
+        "metrics": HttpServer(doors.observation(healthy), connections=100),
+    }
+
+
+TLS_NAMES = {"api": "api_tls", "submission": "submissions", "imap": "imaps"}
+"""What a door is called when TLS starts with the first byte."""
+
+
+def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext) -> Iterator[Door]:
+    for name, server in servers.items():
+        table = getattr(settings, name)
+        for text in table.listen:
+            yield Door(name, server, endpoints.parse(text))
+        for text in getattr(table, "listen_tls", ()):
+            yield Door(TLS_NAMES[name], server, endpoints.parse(text), tls)
+
+
+def jobs(settings: Settings) -> Iterator[Job]:
+    """List the background work with its intervals, in seconds."""
+    yield Job("sweep-contents", sweep.sweep_contents, 600.0)
+    yield Job("sweep-files", sweep.sweep_files, 3600.0)
+    yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0)
+    if settings.domains.verify:
+        lookups, pointed = Lookups(settings.dns.nameservers), targets(settings)
+        yield Job("verify-domains", lambda store, scope: verification.verify(store, scope, lookups, pointed), 60.0)
+
+
+def targets(settings: Settings) -> Targets:
+    """Give the names that DNS records of mail domains have to point at."""
+    part = settings.domains
+    return Targets(part.mail_host, part.autodiscover_host, part.spf_include, part.dkim_domain)
+
+
+def api_settings(settings: Settings) -> ApiSettings:
+    """Give the gateway's settings."""
+    return ApiSettings(
+        region=settings.api.region,
+        account=settings.api.account,
+        body_bytes=settings.api.body_bytes,
+        buffered_bytes=settings.api.buffered_bytes,
+        mail_domains=MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base),
+    )
+
+
+def _health(store: Store) -> doors.Health:
+    """Give the question whether the store answers in time."""
+
+    async def healthy() -> bool:
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await store.read(REGISTRY, lambda tx: tx.one("SELECT 1"))
+        except Exception:
+            return False
+        return True
+
+    return healthy

@@ -1,0 +1,84 @@
+"""Access control rules: deny wins, nothing matched is denied."""
+
+import pytest
+
+from postroom.model.actors import Protocol
+from postroom.model.organizations import Organization
+from postroom.policy import access_rules
+from postroom.policy.access_rules import AccessRule, Conditions, Effect, Situation, decide
+from postroom.storage.engine import Store
+from tests.conftest import Clock
+
+ALLOW_ALL = AccessRule("default", Effect.ALLOW)
+SITUATION = Situation(Protocol.IMAP, "192.0.2.7", user_id="u1")
+
+
+def rule(name: str, effect: Effect, **conditions: tuple[str, ...]) -> AccessRule:
+    return AccessRule(name, effect, Conditions(**conditions))
+
+
+def test_no_rule_denies_and_names_none() -> None:
+    decision = decide([], SITUATION)
+    assert (decision.effect, decision.rules, decision.allowed) == (Effect.DENY, (), False)
+
+
+def test_a_rule_without_conditions_matches_everything() -> None:
+    decision = decide([ALLOW_ALL], SITUATION)
+    assert (decision.effect, decision.rules, decision.allowed) == (Effect.ALLOW, ("default",), True)
+
+
+def test_deny_wins_and_only_the_winners_are_named() -> None:
+    rules = [ALLOW_ALL, rule("no-imap", Effect.DENY, actions=("IMAP",)), rule("no-u1", Effect.DENY, user_ids=("u1",))]
+    assert decide(rules, SITUATION) == access_rules.Decision(Effect.DENY, ("no-imap", "no-u1"))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "matches"),
+    [
+        ({"actions": ("IMAP", "SMTP")}, True),
+        ({"actions": ("SMTP",)}, False),
+        ({"not_actions": ("SMTP",)}, True),
+        ({"not_actions": ("IMAP",)}, False),
+        ({"user_ids": ("u1",)}, True),
+        ({"user_ids": ("u2",)}, False),
+        ({"not_user_ids": ("u2",)}, True),
+        ({"not_user_ids": ("u1",)}, False),
+        ({"ip_ranges": ("192.0.2.0/24",)}, True),
+        ({"ip_ranges": ("10.0.0.0/8", "192.0.2.7/32")}, True),
+        ({"ip_ranges": ("10.0.0.0/8",)}, False),
+        ({"not_ip_ranges": ("10.0.0.0/8",)}, True),
+        ({"not_ip_ranges": ("192.0.2.7/31",)}, False),
+        ({"ip_ranges": ("192.0.2.0/24",), "not_ip_ranges": ("192.0.2.7/32",)}, False),
+        ({"actions": ("IMAP",), "user_ids": ("u2",)}, False),
+        ({"impersonation_role_ids": ("r1",)}, False),
+        ({"not_impersonation_role_ids": ("r1",)}, True),
+    ],
+)
+def test_every_condition_must_hold(conditions: dict[str, tuple[str, ...]], matches: bool) -> None:
+    assert rule("r", Effect.ALLOW, **conditions).matches(SITUATION) is matches
+
+
+@pytest.mark.parametrize(("address", "inside"), [("::ffff:192.0.2.9", True), ("2001:db8::1", False), ("not an address", False)])
+def test_addresses_of_version_6_and_none_at_all(address: str, inside: bool) -> None:
+    situation = Situation(Protocol.IMAP, address, user_id="u1")
+    assert rule("r", Effect.ALLOW, ip_ranges=("192.0.2.0/24",)).matches(situation) is inside
+    assert rule("r", Effect.ALLOW, not_ip_ranges=("192.0.2.0/24",)).matches(situation) is not inside
+
+
+def test_an_organization_starts_with_the_rule_that_allows_all(store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        assert access_rules.load(tx) == [AccessRule("default", Effect.ALLOW, description="Default WorkMail Rule")]
+
+
+def test_rules_are_kept_replaced_and_removed(store: Store, organization: Organization, clock: Clock) -> None:
+    kept = rule("b", Effect.DENY, ip_ranges=("10.0.0.0/8",), not_user_ids=("u1", "u2"))
+    with store.transaction(organization.number) as tx:
+        access_rules.put(tx, kept)
+        made = tx.now
+    clock.advance(60)
+    with store.transaction(organization.number) as tx:
+        access_rules.put(tx, AccessRule("b", Effect.ALLOW, kept.conditions, "second"))
+        assert access_rules.load(tx)[0] == AccessRule("b", Effect.ALLOW, kept.conditions, "second", made, made + 60)
+        access_rules.delete(tx, "default")
+        access_rules.delete(tx, "default")
+        assert [one.name for one in access_rules.load(tx)] == ["b"]

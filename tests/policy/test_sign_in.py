@@ -1,0 +1,109 @@
+"""Who acts, by which names, and who does not."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from postroom.directory import addresses, groups, registration, users
+from postroom.model import errors
+from postroom.model.actors import Actor, Client, Credentials, Protocol
+from postroom.model.organizations import Organization
+from postroom.policy import access_rules, passwords, sign_in
+from postroom.policy.access_rules import AccessRule, Conditions, Effect
+from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.queries import organizations
+
+PASSWORD = "Open-Sesame-1"
+HASH = passwords.hash(PASSWORD)
+CLIENT = Client(Protocol.IMAP, "192.0.2.1", secure=True)
+
+
+@pytest.fixture
+def tx(store: Store, organization: Organization) -> Iterator[Tx]:
+    with store.transaction(organization.number) as opened:
+        yield opened
+
+
+@pytest.fixture
+def alice(tx: Tx) -> str:
+    user = users.create(tx, name="alice", display_name="", password_hash=HASH)
+    registration.register(tx, user.id, "Alice@example.test")
+    addresses.add_alias(tx, user.id, "ally@example.postroom.test")
+    return user.id
+
+
+@pytest.mark.parametrize("name", ["alice@example.test", "ALICE@Example.TEST", "ally@example.postroom.test", " alice@example.test "])
+def test_every_full_address_in_any_case_is_a_user_name(tx: Tx, organization: Organization, alice: str, name: str) -> None:
+    actor = sign_in.sign_in(tx, organization, Credentials(name, PASSWORD), CLIENT)
+    assert actor == Actor(organization.number, organization.id, alice, "Alice@example.test", CLIENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("alice@example.test", "Open-Sesame-2"),
+        ("alice@example.test", ""),
+        ("alice", PASSWORD),
+        ("", PASSWORD),
+        ("alice+tag@example.test", PASSWORD),
+        ("bob@example.test", PASSWORD),
+        ("staff@example.test", PASSWORD),
+        ("remote@example.test", PASSWORD),
+        ("asleep@example.test", PASSWORD),
+        ("nopassword@example.test", PASSWORD),
+    ],
+)
+def test_others_fail_with_one_text(tx: Tx, organization: Organization, alice: str, name: str, password: str) -> None:
+    registration.register(tx, groups.create(tx, name="staff").id, "staff@example.test")
+    remote = users.create(tx, name="remote", display_name="", password_hash=HASH, role="REMOTE_USER")
+    registration.register(tx, remote.id, "remote@example.test")
+    users.create(tx, name="asleep", display_name="", password_hash=HASH)
+    registration.register(tx, users.create(tx, name="nopassword", display_name="").id, "nopassword@example.test")
+    with pytest.raises(errors.SignInFailed) as failed:
+        sign_in.sign_in(tx, organization, Credentials(name, password), CLIENT)
+    assert failed.value.text == errors.SignInFailed().text
+
+
+def test_a_deregistered_user_does_not_sign_in(tx: Tx, organization: Organization, alice: str) -> None:
+    registration.deregister(tx, alice)
+    with pytest.raises(errors.SignInFailed):
+        sign_in.sign_in(tx, organization, Credentials("alice@example.test", PASSWORD), CLIENT)
+
+
+def test_access_rules_are_asked(tx: Tx, organization: Organization, alice: str) -> None:
+    credentials = Credentials("alice@example.test", PASSWORD)
+    access_rules.put(tx, AccessRule("no-imap", Effect.DENY, Conditions(actions=("IMAP",), user_ids=(alice,))))
+    with pytest.raises(errors.SignInFailed):
+        sign_in.sign_in(tx, organization, credentials, CLIENT)
+    assert sign_in.sign_in(tx, organization, credentials, replace(CLIENT, protocol=Protocol.SMTP)).user_id == alice
+    access_rules.delete(tx, "default")
+    with pytest.raises(errors.SignInFailed):
+        sign_in.sign_in(tx, organization, credentials, replace(CLIENT, protocol=Protocol.SMTP))
+
+
+def test_an_authorization_identity_is_ones_own(tx: Tx, organization: Organization, alice: str) -> None:
+    bob = users.create(tx, name="bob", display_name="", password_hash=HASH)
+    registration.register(tx, bob.id, "bob@example.test")
+
+    def as_(authzid: str) -> Actor:
+        return sign_in.sign_in(tx, organization, Credentials("alice@example.test", PASSWORD, authzid), CLIENT)
+
+    assert as_("ALLY@example.postroom.test").user_id == alice
+    for other in ("bob@example.test", "nobody@example.test", "alice"):
+        with pytest.raises(errors.SignInFailed):
+            as_(other)
+
+
+def test_nobody_is_looked_up_with_a_hash_that_fits_no_password(tx: Tx, organization: Organization, alice: str) -> None:
+    candidate = sign_in.look_up(tx, organization, Credentials("bob@example.test", PASSWORD), CLIENT)
+    assert (candidate.actor, candidate.stored) == (None, passwords.NOBODYS)
+
+
+def test_the_domain_finds_the_organization_while_it_is_active(store: Store, organization: Organization) -> None:
+    with store.transaction(REGISTRY) as tx:
+        assert sign_in.locate(tx, "Alice@EXAMPLE.test") == organizations.find(tx, organization.id)
+        for name in ("alice", "alice@elsewhere.test", "@", ""):
+            assert sign_in.locate(tx, name) is None
+        organizations.set_state(tx, organization.number, "Deleting")
+        assert sign_in.locate(tx, "alice@example.test") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from postroom.api import client_tokens
 from postroom.api.client_tokens import Repeated, Token
 from postroom.api.operation import FIRST_PAGE, Answer, Call, Caller, Crossing, MailDomainPolicy, Operation, Page, Scope
 from postroom.model.organizations import Organization
+from postroom.policy import passwords
 from postroom.storage.engine import REGISTRY, Store, Tx
 
 
@@ -50,7 +52,8 @@ async def _write(store: Store, scope: int, order: Order) -> Answer:
     if order.token is not None:
         await store.read(scope, client_tokens.recall, order.token)
     if operation.prepare is not None:
-        order = replace(order, prior=await store.run(operation.prepare, order.params))
+        loop = asyncio.get_running_loop()
+        order = replace(order, prior=await loop.run_in_executor(passwords.HASHING, operation.prepare, order.params))
     if operation.before is not None:
         order = replace(order, prior=await store.transact(REGISTRY, _step, operation.before, order))
     try:

@@ -106,7 +106,7 @@ def install(interpreter: Path, requirements: Path) -> None:
     pip = [str(interpreter), str(pip_wheel()) + "/pip"]
     options = ["-qq", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-input"]
     if subprocess.run([*pip, "install", *options, "--requirement", str(requirements)], check=False).returncode:
-        raise SystemExit("The dependencies could not be installed; pip says why above. Its settings (PIP_INDEX_URL, PIP_CERT, pip.conf) apply.")
+        raise SystemExit("The dependencies could not be installed; pip says why above. PIP_INDEX_URL, PIP_CERT and pip.conf apply.")
 
 
 def link(interpreter: Path) -> None:
@@ -165,8 +165,8 @@ def apt_get(*arguments: str) -> None:
     """Run apt-get quietly, with fresh lists; a failure only costs the tests that needed the package."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (("update",), arguments):
-        done = subprocess.run(["apt-get", "-qq", *command], env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
+        quiet = subprocess.DEVNULL
+        if subprocess.run(["apt-get", "-qq", *command], env=environment, stdout=quiet, stdin=quiet, check=False).returncode:
             print(f"apt-get {command[0]} failed; tests that need those programs will be skipped.", file=sys.stderr)
 
 

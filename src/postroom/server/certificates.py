@@ -102,6 +102,7 @@ def _issue(authority: Files, names: Sequence[str]) -> "tuple[list[x509.Certifica
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     signer = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
     signing = load_pem_private_key(authority.key.read_bytes(), None)
@@ -110,14 +111,15 @@ def _issue(authority: Files, names: Sequence[str]) -> "tuple[list[x509.Certifica
     builder = _builder(_name("Postroom"), signer.subject, key, SERVER_DAYS)
     builder = builder.add_extension(x509.SubjectAlternativeName(_general_names(names)), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     return [_signed(builder, signing, key), signer], key
 
 
 def _name(text: str) -> "x509.Name":
     from cryptography import x509
+    from cryptography.x509.oid import NameOID
 
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _builder(

@@ -22,11 +22,7 @@ class ConfigurationError(Exception):
     """The configuration cannot be used; the text says where and why."""
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the configuration file."""
-
-
-class Storage(Table):
+class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[storage]` table: where everything is kept."""
 
     engine: Literal["sqlite", "postgresql"] = "sqlite"
@@ -35,14 +31,14 @@ class Storage(Table):
     """How to reach PostgreSQL, as libpq reads it: `host=/run/postgresql dbname=postroom`, or a `postgresql://` address."""
 
 
-class Keys(Table):
+class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[keys]` table: what encrypts the organizations' data keys."""
 
     keyring: str = ""
     """The local keyring's file, `keyring.json` under `data` by default. Without it no mail can be read: keep a copy elsewhere."""
 
 
-class Api(Table):
+class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[api]` table: the WorkMail administration API."""
 
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
@@ -88,7 +84,7 @@ class Imap(ImapSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Addresses for IMAP under TLS from the first byte."""
 
 
-class Tls(Table):
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[tls]` table. Read again at SIGHUP."""
 
     certificate: str = ""
@@ -97,7 +93,7 @@ class Tls(Table):
     """The PEM file of its private key."""
 
 
-class Mail(Table):
+class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[mail]` table: mail on its way out."""
 
     hostname: str = ""
@@ -106,14 +102,14 @@ class Mail(Table):
     """`host:port` of a server that takes all mail going out. Without one, mail goes to the MX of its domain."""
 
 
-class Dns(Table):
+class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[dns]` table."""
 
     nameservers: tuple[str, ...] = ()
     """`host:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
 
 
-class Domains(Table):
+class Domains(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[domains]` table."""
 
     base: str = "postroom.test"
@@ -130,7 +126,7 @@ class Domains(Table):
     """Where their DKIM CNAMEs have to point; `dkim.` before `hostname` by default."""
 
 
-class Log(Table):
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[log]` table."""
 
     format: Literal["json", "console"] = "json"
@@ -139,14 +135,14 @@ class Log(Table):
     """The least severe level that is written."""
 
 
-class Metrics(Table):
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[metrics]` table. The API's HTTP door also answers `/metrics`, to the loopback alone."""
 
     listen: tuple[str, ...] = ()
     """Addresses of a plain HTTP listener with nothing but `/metrics` and `/healthz`, for a scraper on another machine."""
 
 
-class Settings(Table):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
     data: str = "/var/lib/postroom"

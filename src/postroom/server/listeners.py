@@ -93,7 +93,7 @@ async def open_all(doors: Sequence[Door], *, yielding: bool = False) -> list[Lis
     bound: list[tuple[Door, list[socket.socket]]] = []
     try:
         for door in doors:
-            bound.append((door, _bind_or_yield(door.endpoint) if yielding else bind(door.endpoint)))  # noqa: PERF401  what was bound must be known when the next one fails
+            bound.append((door, _bind_or_yield(door.endpoint) if yielding else bind(door.endpoint)))
     except PortTaken:
         for _, sockets in bound:
             for made in sockets:

@@ -44,7 +44,7 @@ def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targ
     except NoAnswer as error:
         log.info("domain_not_looked_up", domain=domain.domain, reason=str(error))
         return False
-    if PENDING == ownership and store.now() - domain.registered_at > PATIENCE_SECONDS:
+    if ownership == PENDING and store.now() - domain.registered_at > PATIENCE_SECONDS:
         ownership = FAILED
     if (ownership, dkim) == (domain.ownership, domain.dkim):
         return False

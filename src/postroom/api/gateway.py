@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -254,9 +255,15 @@ def _organization_id(params: Mapping[str, Any]) -> str:
 
 
 def _measure(operation: str, code: str, began: float) -> None:
-    name = operation or "unknown"
-    REQUESTS.labels(name, code).inc()
-    SECONDS.labels(name).observe(time.perf_counter() - began)
+    count, seconds = _meters(operation or "unknown", code)
+    count.inc()
+    seconds.observe(time.perf_counter() - began)
+
+
+@cache
+def _meters(operation: str, code: str) -> tuple[Counter, Histogram]:
+    """Find the metrics of an operation and an outcome; both are from small sets."""
+    return REQUESTS.labels(operation, code), SECONDS.labels(operation)
 
 
 async def _live(receive: Receive, send: Send) -> None:

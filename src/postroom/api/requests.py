@@ -6,7 +6,7 @@ bound too.
 
 from __future__ import annotations
 
-import uuid
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,15 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 CONTENT_TYPE = b"application/x-amz-json-1.1"
 
 
+def new_id() -> str:
+    """Make a request id in the form of a UUID; it need not be unguessable, and the system's random source costs a call into the kernel."""
+    digits = f"{_random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+_random = random.Random()  # noqa: S311
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The head of a request; header names in lower case."""
@@ -30,7 +39,7 @@ class Request:
     headers: dict[str, str]
     address: str
     secure: bool
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=new_id)
 
     @classmethod
     def of(cls, scope: Mapping[str, Any]) -> Request:

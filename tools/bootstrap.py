@@ -102,10 +102,11 @@ def python() -> Path:
 
 
 def install(interpreter: Path, requirements: Path) -> None:
-    """Install the locked files, nothing from source and nothing without its hash."""
+    """Install pip itself and the locked files, nothing without its hash."""
     pip = [str(interpreter), str(pip_wheel()) + "/pip"]
-    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-input"]
-    if subprocess.run([*pip, "install", *options, "--requirement", str(requirements)], check=False).returncode:
+    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--no-input"]
+    subprocess.run([*pip, "install", *options, "--no-index", str(pip_wheel())], check=True)
+    if subprocess.run([*pip, "install", *options, "--require-hashes", "--requirement", str(requirements)], check=False).returncode:
         raise SystemExit("The dependencies could not be installed; pip says why above. PIP_INDEX_URL, PIP_CERT and pip.conf apply.")
 
 

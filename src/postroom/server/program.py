@@ -53,6 +53,8 @@ def prepare(settings: Settings) -> None:
 
 def serve(settings: Settings, store: Store, outside: Outside) -> int:
     """Run until a signal ends it; give the exit status."""
+    if outside.ready_file:
+        outside.ready_file.unlink(missing_ok=True)
     organizations.recover(store)
     with _runner() as runner:
         finished = runner.run(_main(settings, store, outside))
@@ -89,6 +91,8 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> bool:
     log.info("ready", **{listener.door.name: f"{listener.host}:{listener.port}" for listener in opened})
     await end.wait()
     log.info("draining")
+    if outside.ready_file:
+        outside.ready_file.unlink(missing_ok=True)
     return await _drain(rooms, opened, store)
 
 

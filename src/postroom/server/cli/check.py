@@ -54,7 +54,7 @@ def _of_store(settings: Settings, lookups: Lookups | None) -> Iterator[Finding]:
     try:
         store = opening.open_store(settings)
     except Exception as error:
-        yield Finding(Level.BAD, "storage", f"cannot be opened: {error}", "Is [storage] right, and is the keyring the one it was made with?")
+        yield Finding(Level.BAD, "storage", f"cannot be opened: {error}", "Is [storage] right, and the keyring the one it was made with?")
         return
     try:
         yield Finding(Level.GOOD, "storage", f"{settings.storage.engine}, {len(store.scopes())} organizations")

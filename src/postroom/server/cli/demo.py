@@ -18,7 +18,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--any-ports", action="store_true", help="take any free ports instead of the usual high ones")
     parser.add_argument("--smarthost", metavar="HOST:PORT", help="hand all outgoing mail to this server")
     parser.add_argument("--nameserver", metavar="HOST:PORT", help="ask this name server only")
-    options.add_ready_file(parser)
+    options.add_ready_file(parser, " (ready.json under DIR)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = opening.open_store(settings)
     made = demo.furnish(store, folder, settings.domains.base)
     outside = program.Outside(
-        ready_file=arguments.ready_file,
+        ready_file=arguments.ready_file or folder / "ready.json",
         facts=msgspec.structs.asdict(made) | {"users": [msgspec.structs.asdict(user) for user in made.users]},
         announce=lambda facts: print(told(facts, folder), flush=True),
         yielding=True,
@@ -78,6 +78,6 @@ Postroom's demo is ready. Everything is under {folder}; Ctrl-C ends it, the next
   Authority     {facts["ca_file"]}  (trust this for TLS)
 
   Administration, as with Amazon WorkMail:
-    export AWS_ACCESS_KEY_ID={facts["access_key_id"]} AWS_SECRET_ACCESS_KEY={facts["secret_access_key"]} AWS_REGION={facts["region"]}
+    export AWS_ACCESS_KEY_ID={facts["access_key_id"]} AWS_SECRET_ACCESS_KEY={facts["secret_access_key"]} AWS_DEFAULT_REGION={facts["region"]}
     aws workmail list-users --endpoint-url {facts["api"]} --organization-id {facts["organization_id"]}
 """

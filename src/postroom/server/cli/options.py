@@ -20,11 +20,10 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_ready_file(parser: argparse.ArgumentParser) -> None:
+def add_ready_file(parser: argparse.ArgumentParser, default: str = "") -> None:
     """Add `--ready-file`."""
-    parser.add_argument(
-        "--ready-file", type=Path, metavar="PATH", help="write a JSON object with all addresses here, once every listener accepts"
-    )
+    text = "write a JSON object with all addresses here, once every listener accepts; gone when the program ends" + default
+    parser.add_argument("--ready-file", type=Path, metavar="PATH", help=text)
 
 
 def settings(arguments: argparse.Namespace) -> Settings:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from postroom.mailflow.settings import Settings as MailSettings
+from postroom.mailflow.submission import Allowance
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
@@ -93,13 +95,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The PEM file of its private key."""
 
 
-class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[mail]` table: mail on its way out."""
-
-    hostname: str = ""
-    """This server's name in DNS, in greetings, Received lines and message identifiers. The machine's own name by default."""
-    smarthost: str = ""
-    """`host:port` of a server that takes all mail going out. Without one, mail goes to the MX of its domain."""
+class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[mail]` table: this server's name, and mail on its way out."""
 
 
 class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,6 +149,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api: Api = Api()
     smtp: Smtp = Smtp()
     submission: Submission = Submission()
+    allowance: Allowance = Allowance()
     imap: Imap = Imap()
     tls: Tls = Tls()
     mail: Mail = Mail()
@@ -203,14 +201,14 @@ def refuse_unknown(values: Mapping[str, Any], struct: type[msgspec.Struct], tabl
 def complete(settings: Settings, folder: Path) -> Settings:
     """Fill in what follows from other settings: absolute paths and the host name."""
     data = (folder / settings.data).resolve()
-    hostname = settings.mail.hostname or socket.gethostname()
+    hostname = _named(settings.mail.hostname, socket.gethostname())
     replace = msgspec.structs.replace
     return replace(
         settings,
         data=str(data),
         keys=replace(settings.keys, keyring=str(data / (settings.keys.keyring or "keyring.json"))),
         tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
-        mail=replace(settings.mail, hostname=hostname),
+        mail=replace(settings.mail, hostname=hostname, smarthost_ca=_absolute(folder, settings.mail.smarthost_ca)),
         domains=_pointed(settings.domains, hostname),
         smtp=replace(settings.smtp, hostname=_named(settings.smtp.hostname, hostname)),
         submission=replace(settings.submission, hostname=_named(settings.submission.hostname, hostname)),
@@ -250,6 +248,7 @@ def _absolute(folder: Path, path: str) -> str:
 
 
 def _named(hostname: str, default: str) -> str:
+    """Give a name that was set; a room's own default says nothing about this machine."""
     return default if hostname == "localhost" else hostname
 
 

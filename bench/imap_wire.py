@@ -90,19 +90,13 @@ class Client:
 
     def _finish(self, tag: bytes, command: bytes) -> bytes:
         received = bytearray()
-        start = b"\r\n" + tag + b" "
-        while True:
+        while (status := _status(received, tag)) is None:
             size = self._socket.recv_into(self._view)
             if not size:
                 raise BenchError(f"connection closed in {command[:60]!r}: {bytes(received[-300:])!r}")
             received += self._view[:size]
-            if received.endswith(b"\r\n"):
-                place = received.rfind(start)
-                if place >= 0 or received.startswith(start[2:]):
-                    break
-        status = received[place + len(start) if place >= 0 else len(start) - 2 :]
         if not status.startswith(b"OK"):
-            raise BenchError(f"{command[:60]!r} answered {bytes(status[:300])!r}")
+            raise BenchError(f"{command[:60]!r} answered {status[:300]!r}")
         return bytes(received)
 
     def _line(self) -> bytes:
@@ -113,6 +107,15 @@ class Client:
                 raise BenchError(f"connection closed: {bytes(line)!r}")
             line += self._view[:size]
         return bytes(line)
+
+
+def _status(received: bytearray, tag: bytes) -> bytes | None:
+    """Give what follows the tag when the last line is the tagged one, looking at nothing before that line."""
+    if not received.endswith(b"\r\n"):
+        return None
+    last = received.rfind(b"\r\n", 0, len(received) - 2)
+    start = last + 2 if last >= 0 else 0
+    return bytes(received[start + len(tag) + 1 :]) if received.startswith(tag + b" ", start) else None
 
 
 def enter(account: Account, context: ssl.SSLContext, select: bytes = b"") -> Client:

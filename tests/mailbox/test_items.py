@@ -128,7 +128,7 @@ def test_contents_come_back_byte_for_byte(desk: Desk) -> None:
         assert content[1] == len(raw)
 
 
-def test_the_sweep_takes_what_nothing_refers_to(desk: Desk, clock, tx_after: None = None) -> None:  # type: ignore[no-untyped-def]
+def test_the_sweep_takes_what_nothing_refers_to(desk: Desk) -> None:
     desk.put(letter(body="z" * 400_000))
     kept = desk.put(letter("kept"))
     inbox = desk.folder().id

@@ -3,7 +3,7 @@
 import pytest
 from tests.mailbox.conftest import Desk, letter
 
-from postroom.mailbox import items
+from postroom.mailbox import contents, items
 from postroom.mailbox.search import (
     All,
     And,
@@ -26,8 +26,9 @@ from postroom.mailbox.search import (
 from postroom.model.flags import Flag
 
 
-@pytest.fixture
-def full(desk: Desk) -> Desk:
+@pytest.fixture(params=["indexed", "waiting", "some of each"])
+def full(desk: Desk, request: pytest.FixtureRequest) -> Desk:
+    """Four letters; each search is tried on letters in the word index and on those not yet there."""
     desk.put(letter("Quarterly report", "The numbers are fine, don't worry.", Date="Mon, 05 Jan 2026 10:00:00 +0000"))
     desk.put(letter("Grüße aus Köln", "Das Wetter ist schön. snake_case too", Cc="carol@x.test"), flags=Flag.SEEN)
     desk.put(
@@ -35,6 +36,8 @@ def full(desk: Desk) -> Desk:
         received_at=1_000_000_000,
     )
     desk.put(letter("big", "lorem ipsum " * 500), flags=Flag.FLAGGED | Flag.SEEN)
+    if request.param != "waiting":
+        contents.index(desk.tx, contents.unindexed(desk.tx, 10 if request.param == "indexed" else 2))
     return desk
 
 
@@ -91,3 +94,27 @@ CASES: list[tuple[Query, list[int]]] = [
 @pytest.mark.parametrize(("query", "uids"), CASES, ids=[repr(query) for query, _ in CASES])
 def test_conditions(full: Desk, query: Query, uids: list[int]) -> None:
     assert items.search(full.tx, full.folder().id, query) == uids
+
+
+def test_a_content_is_indexed_once_and_forgotten_when_swept(desk: Desk) -> None:
+    desk.put(letter("one"))
+    entries = contents.unindexed(desk.tx, 10)
+    contents.index(desk.tx, entries)
+    contents.index(desk.tx, entries)
+    assert contents.unindexed(desk.tx, 10) == []
+    inbox = desk.folder().id
+    assert items.search(desk.tx, inbox, Text("one")) == [1]
+    items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 1)], "add", Flag.DELETED)
+    items.expunge(desk.tx, desk.mailbox, inbox)
+    contents.sweep(desk.tx, unused_for=-1)
+    assert desk.put(letter("one")).uid == 2
+    assert items.search(desk.tx, inbox, Text("one")) == [2]
+
+
+def test_a_letter_of_too_many_words_is_still_found(desk: Desk) -> None:
+    desk.put(letter("many", " ".join(f"word{n}" for n in range(25_000)) + " zzlast " + "y" * 300))
+    contents.index(desk.tx, contents.unindexed(desk.tx, 10))
+    inbox = desk.folder().id
+    for text in ("zzlast", "word24999", "y" * 200):
+        assert items.search(desk.tx, inbox, Body(text)) == [1]
+    assert items.search(desk.tx, inbox, Body("word25000")) == []

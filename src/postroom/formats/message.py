@@ -13,7 +13,7 @@ FIELD_LIMIT = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A message read once. `subject` to `bcc` are decoded and casefolded, for searching; the texts are decoded only.
+    """A message read once. `subject` to `bcc` are decoded and casefolded, for searching.
 
     `envelope` and `structure` are IMAP's ENVELOPE and BODYSTRUCTURE, ready to send; `parts` is a packed `Part`.
     `sent_at` is the Date field in seconds since 1970 UTC; `sent_wall` the same clock reading without its zone, which is
@@ -34,9 +34,15 @@ class Summary:
     message_id: str
     in_reply_to: str
     references: str
-    header_text: str
-    body_text: str
     attachments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The words of a message, of its header and of its body: decoded, HTML dropped, bounded."""
+
+    header: str
+    body: str
 
 
 def summarize(raw: bytes) -> Summary:
@@ -59,10 +65,14 @@ def summarize(raw: bytes) -> Summary:
         message_id=_plain(root, b"message-id"),
         in_reply_to=_plain(root, b"in-reply-to"),
         references=_plain(root, b"references"),
-        header_text=_clean(text.header_text(raw, tree)),
-        body_text=_clean(text.body_text(raw, tree)),
         attachments=_attachments(tree),
     )
+
+
+def texts(raw: bytes) -> Texts:
+    """Give the words of a message, for the word index and for confirming a search on the message itself."""
+    tree = parts.tree(raw, scanner.scan(raw))
+    return Texts(_clean(text.header_text(raw, tree)), _clean(text.body_text(raw, tree)))
 
 
 def _folded(root: Entity, name: bytes) -> str:

@@ -1,5 +1,6 @@
 """Contents: what a message says, computed once outside any transaction and kept once per organization."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroom.formats import message
@@ -47,6 +48,7 @@ def keep(tx: Tx, prepared: Prepared) -> int:
             "file": prepared.blob.file,
             "codec": prepared.blob.codec,
             "sent_at": summary.sent_at,
+            "sent_wall": summary.sent_wall,
             "envelope": summary.envelope,
             "structure": summary.structure,
             "parts": summary.parts,
@@ -62,7 +64,8 @@ def keep(tx: Tx, prepared: Prepared) -> int:
         },
         prepared.blob.data,
     )
-    words.insert(tx, tx.engine, content, _stored(summary.header_text.casefold()), _stored(summary.body_text.casefold()))
+    words.await_index(tx, content)
+    tx.changes.wake("words")
     return content
 
 
@@ -78,11 +81,25 @@ def read(tx: Tx, content: int) -> bytes:
     return tx.blobs.read_file(file, codec)
 
 
+def unindexed(tx: Tx, limit: int) -> list[words.Entry]:
+    """Read the words of a page of contents that wait to be indexed; for a read-only transaction."""
+    found = []
+    for content in words.page_waiting(tx, limit):
+        texts = message.texts(read(tx, content))
+        found.append(words.entry(tx.engine, content, texts.header.casefold(), texts.body.casefold()))
+    return found
+
+
+def index(tx: Tx, entries: Sequence[words.Entry]) -> None:
+    """Put the words of contents into the index, save of those deleted or indexed meanwhile."""
+    words.insert(tx, [entry for entry in entries if words.settle(tx, entry.content)])
+
+
 def sweep(tx: Tx, *, unused_for: float, after: int = 0) -> tuple[int, int]:
     """Delete a page of contents that nothing has referred to since; gives (last id seen or 0 at the end, deleted)."""
     page = queries.page_unused(tx, after=after, before=tx.now - unused_for, limit=_SWEEP_PAGE)
     for content in page:
-        words.delete(tx, tx.engine, content)
+        words.delete(tx, content)
         queries.delete(tx, content)
     return (page[-1] if len(page) == _SWEEP_PAGE else 0), len(page)
 

@@ -63,12 +63,12 @@ def matches(raw: bytes, condition: Query) -> bool:
     """Tell whether a message truly holds the text of a `Header`, `Body` or `Text` condition."""
     if isinstance(condition, Header):
         return _has_header(raw, condition.name.lower(), condition.text.casefold())
-    summary = message.summarize(raw)
+    texts = message.texts(raw)
     if isinstance(condition, Body):
-        return condition.text.casefold() in summary.body_text.casefold()
+        return condition.text.casefold() in texts.body.casefold()
     if isinstance(condition, Text):
         wanted = condition.text.casefold()
-        return wanted in summary.header_text.casefold() or wanted in summary.body_text.casefold()
+        return wanted in texts.header.casefold() or wanted in texts.body.casefold()
     raise TypeError(condition)
 
 

@@ -16,9 +16,9 @@ def insert(tx: Tx, values: dict[str, Any], data: bytes | None) -> int:
     """Insert a content with its description and its bytes, if they are to live here; gives its id."""
     content = counters.next(tx, "content")
     tx.run(
-        "INSERT INTO contents (organization, id, hash, kind, size, file, codec, created_at, sent_at, envelope,"
+        "INSERT INTO contents (organization, id, hash, kind, size, file, codec, created_at, sent_at, sent_wall, envelope,"
         ' structure, parts, subject, sender, "to", cc, bcc, message_id, in_reply_to, refs, attachments)'
-        " VALUES (:organization, :id, :hash, :kind, :size, :file, :codec, :created_at, :sent_at, :envelope,"
+        " VALUES (:organization, :id, :hash, :kind, :size, :file, :codec, :created_at, :sent_at, :sent_wall, :envelope,"
         " :structure, :parts, :subject, :sender, :to, :cc, :bcc, :message_id, :in_reply_to, :refs, :attachments)",
         id=content,
         created_at=tx.now,

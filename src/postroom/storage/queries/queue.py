@@ -112,12 +112,8 @@ def delete(tx: Tx, number: int, *, holder: str) -> bool:
     )
     if row is None:
         return False
-    tx.run(
-        "UPDATE queue_messages SET pending = pending - 1 WHERE organization = :organization AND id = :message", message=row[0]
-    )
-    tx.run(
-        "DELETE FROM queue_messages WHERE organization = :organization AND id = :message AND pending = 0", message=row[0]
-    )
+    tx.run("UPDATE queue_messages SET pending = pending - 1 WHERE organization = :organization AND id = :message", message=row[0])
+    tx.run("DELETE FROM queue_messages WHERE organization = :organization AND id = :message AND pending = 0", message=row[0])
     return True
 
 

@@ -63,7 +63,7 @@ class _Compiler:
             case search.Received(low, high):
                 return self._between("i.received_at", low, high)
             case search.Sent(low, high):
-                return self._between("c.sent_at", low, high)
+                return self._between("c.sent_wall", low, high)
             case search.Modseq(low):
                 return f"i.modseq >= {self._value(low)}"
             case search.Field(name, text):
@@ -106,12 +106,18 @@ class _Compiler:
         raise TypeError(query)
 
     def _narrowed(self, query: search.Query, text: str, columns: tuple[str, ...], *, always_confirm: bool = False) -> str:
-        """Narrow by the word index, then confirm on the contents themselves where that is not exact."""
-        name = f"w{len(self.values)}"
-        condition, values, exact = words.condition(self._tx, self._engine, text, columns, name)
+        """Narrow by the word index, then confirm on the contents themselves where that is not exact.
+
+        Contents that wait to be indexed are always read.
+        """
+        condition, values, exact = words.condition(self._tx, text, columns, f"w{len(self.values)}")
         if exact and not always_confirm:
             self.values |= values
-            return condition
+            waiting = self._confirmed(query, words.WAITING, {})
+            return f"({condition} OR {waiting})"
+        return self._confirmed(query, f"({condition} OR {words.WAITING})", values)
+
+    def _confirmed(self, query: search.Query, condition: str, values: dict[str, str]) -> str:
         rows = self._tx.all(
             f"SELECT DISTINCT i.content FROM items i WHERE i.organization = :organization AND i.folder = :folder AND {condition}",
             folder=self._folder,

@@ -106,6 +106,7 @@ CREATE TABLE contents (
     codec BIGINT NOT NULL DEFAULT 0,
     created_at DOUBLE PRECISION NOT NULL,
     sent_at DOUBLE PRECISION,
+    sent_wall DOUBLE PRECISION,
     envelope {bytes},
     structure {bytes},
     parts {bytes},
@@ -122,6 +123,14 @@ CREATE TABLE contents (
 ) {clustered};
 CREATE UNIQUE INDEX contents_hash ON contents (organization, hash);
 CREATE INDEX contents_file ON contents (organization, file) WHERE file IS NOT NULL;
+
+-- Contents whose words are not in the index yet, or not all of them (`partial`): a search reads these themselves.
+CREATE TABLE unindexed (
+    organization BIGINT NOT NULL,
+    content BIGINT NOT NULL,
+    partial BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (organization, content)
+) {clustered};
 
 -- The bytes of small contents; large ones are files.
 CREATE TABLE blobs (

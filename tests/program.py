@@ -15,9 +15,9 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,37 +87,37 @@ class Ready:
 class Program:
     """A running program."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
         """Start it, and wait until every listener accepts; its output goes to FOLDER/log."""
         folder.mkdir(parents=True, exist_ok=True)
-        ready_file = folder / "ready.json"
-        ready_file.unlink(missing_ok=True)
+        self.arguments = [*COMMAND, *arguments, "--ready-file", str(folder / "ready.json")]
+        self.folder = folder
         self.log = folder / "log"
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
+        (self.folder / "ready.json").unlink(missing_ok=True)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*COMMAND, *arguments, "--ready-file", str(ready_file)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
+                self.arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
+
+    def await_ready(self) -> Ready:
+        """Return what the ready file says, once it is there."""
+        end = time.monotonic() + START_SECONDS
         try:
-            self.ready = self._await(ready_file)
+            while time.monotonic() < end:
+                assert self.alive(), f"the program ended with {self.process.returncode}:\n{self.tail()}"
+                with suppress(FileNotFoundError, json.JSONDecodeError):
+                    self.ready = Ready.read(self.folder / "ready.json")
+                    return self.ready
+                time.sleep(0.02)
+            raise AssertionError(f"no ready file after {START_SECONDS:.0f} s:\n{self.tail()}")
         except BaseException:
             self.kill()
             raise
-
-    def _await(self, ready_file: Path) -> Ready:
-        """Return what the ready file says, once it is there and whole."""
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the program ended with {self.process.returncode}:\n{self.tail()}")
-            with suppress(FileNotFoundError, json.JSONDecodeError):
-                return Ready.read(ready_file)
-            time.sleep(0.02)
-        raise AssertionError(f"no ready file after {START_SECONDS:.0f} s:\n{self.tail()}")
 
     def tail(self, size: int = 6000) -> str:
         """Return the end of the log."""
@@ -161,14 +161,38 @@ class Program:
         raise AssertionError(f"no {name} for process {self.process.pid}")
 
 
-def demo(folder: Path, *arguments: str) -> Program:
-    """Start the demo with its data in FOLDER/data, on free ports."""
-    return Program(["demo", "--data", str(folder / "data"), *arguments], folder)
+CONFIGURATION = """
+data = "."
+[api]
+listen = ["127.0.0.1:0"]
+[smtp]
+listen = ["127.0.0.1:0"]
+[submission]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+[imap]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+[mail]
+hostname = "localhost"
+smarthost = "{smarthost}"
+[dns]
+nameservers = [{nameservers}]
+[domains]
+base = "postroom.test"
+verify = false
+[log]
+level = "warning"
+"""
 
 
-def serve(config: Path, folder: Path, *arguments: str) -> Program:
-    """Start the server with a configuration file."""
-    return Program(["serve", "--config", str(config), *arguments], folder)
+def demo(folder: Path, *, smarthost: str = "127.0.0.1:1", nameservers: Sequence[str] = ()) -> Program:
+    """Start the demo with its data in FOLDER/data, on free ports; mail going out goes nowhere unless told."""
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    servers = ", ".join(f'"{server}"' for server in nameservers)
+    (data / "postroom.toml").write_text(CONFIGURATION.format(smarthost=smarthost, nameservers=servers))
+    return Program(["demo", "--data", str(data)], folder)
 
 
 @contextmanager
@@ -198,43 +222,3 @@ def hire(ready: Ready, name: str) -> User:
     user = workmail.create_user(OrganizationId=ready.organization_id, Name=name, DisplayName=name.title(), Password=password)["UserId"]
     workmail.register_to_work_mail(OrganizationId=ready.organization_id, EntityId=user, Email=email)
     return User(user, email, password)
-
-
-LABORATORY = """
-data = "{data}"
-[api]
-listen = ["127.0.0.1:0"]
-[smtp]
-listen = ["127.0.0.1:0"]
-[submission]
-listen = ["127.0.0.1:0"]
-listen_tls = ["127.0.0.1:0"]
-[imap]
-listen = ["127.0.0.1:0"]
-listen_tls = ["127.0.0.1:0"]
-[mail]
-hostname = "localhost"
-smarthost = "{smarthost}"
-[dns]
-nameservers = [{nameservers}]
-"""
-
-
-def laboratory(folder: Path, *, smarthost: str = "", nameservers: Sequence[str] = ()) -> Program:
-    """Let the demo make an organization, then serve its data with settings of one's own."""
-    first = demo(folder)
-    made = first.ready
-    first.stop()
-    config = folder / "postroom.toml"
-    servers = ", ".join(f'"{server}"' for server in nameservers)
-    config.write_text(LABORATORY.format(data=folder / "data", smarthost=smarthost, nameservers=servers))
-    program = serve(config, folder)
-    program.ready = replace(
-        program.ready,
-        access_key_id=made.access_key_id,
-        secret_access_key=made.secret_access_key,
-        organization_id=made.organization_id,
-        domain=made.domain,
-        users=made.users,
-    )
-    return program

@@ -22,7 +22,7 @@ from tests.interop.nameserver import Nameserver
 from tests.interop.postfix import Postfix
 from tests.interop.reader import Reader
 from tests.interop.tools import need
-from tests.program import Program, Ready, User, hire, laboratory, running
+from tests.program import Program, Ready, User, demo, hire, running
 
 PEOPLE = ["bob", "carol", "dave"]
 
@@ -58,7 +58,7 @@ def smarthost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corresponden
     """Send everything out through a Postfix that knows our domain."""
     folder = tmp_path_factory.mktemp("smarthost")
     postfix = stranger(folder, "stranger.test")
-    with running(laboratory(folder, smarthost=f"{postfix.address}:25")) as program:
+    with running(demo(folder, smarthost=f"{postfix.address}:25")) as program:
         host, port = program.ready.smtp
         postfix.route({program.ready.domain: f"smtp:[{host}]:{port}"})
         with postfix:
@@ -80,7 +80,7 @@ def exchanger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corresponden
         }
         with Nameserver(zone) as nameserver:
             server = f"127.0.0.1:{nameserver.port}"
-            with running(laboratory(folder, nameservers=[server])) as program, postfix:
+            with running(demo(folder, smarthost="", nameservers=[server])) as program, postfix:
                 yield Correspondence(program, postfix)
 
 

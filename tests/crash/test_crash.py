@@ -1,0 +1,153 @@
+"""Killed in the middle of everything, again and again; what was promised holds.
+
+Twenty senders and four IMAP writers work without a pause while the program is killed at moments drawn from a seed, some of them
+while it starts.  POSTROOM_CRASH_SEED draws other moments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from postroom.mailbox import contents
+from postroom.storage.keys import LocalKeyring
+from postroom.storage.sqlite import open_store
+from tests.crash import letters
+from tests.crash.ledger import Ledger, Numbers
+from tests.crash.writers import Client, Sender, Stage, Writer
+from tests.interop.reader import Reader
+from tests.program import Ready, User, demo, hire, running
+
+KILLS = 24
+SEED = os.environ.get("POSTROOM_CRASH_SEED", "1")
+
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
+
+
+class Outside:
+    """A server elsewhere that takes everything and remembers the names."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str | None] = Counter()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        for _ in envelope.rcpt_tos:
+            self.names[letters.read(envelope.content or b"")] += 1
+        await asyncio.sleep(0)
+        return "250 2.0.0 taken"
+
+
+@pytest.fixture
+def outside() -> Iterator[tuple[Outside, str]]:
+    handler = Outside()
+    controller = Controller(handler, hostname="127.0.0.1", port=0, data_size_limit=0)
+    controller.start()
+    host, port = controller.server.sockets[0].getsockname()[:2]
+    yield handler, f"{host}:{port}"
+    controller.stop()
+
+
+def names_in(ready: Ready, user: User, numbers: Numbers) -> list[str | None]:
+    """Read somebody's inbox whole; its numbers must go with what they were."""
+    with Reader(ready, user) as reader:
+        found = {uid: letters.read(raw) for uid, raw in reader.letters().items()}
+        validity = int(reader.imap.response("UIDVALIDITY")[1][0])
+        uidnext = int(reader.imap.response("UIDNEXT")[1][0])
+    complaints = numbers.broken(validity, uidnext, {uid: name or "damaged" for uid, name in found.items()})
+    assert not complaints, f"{user.email}: {complaints}"
+    return list(found.values())
+
+
+def leftovers(data: Path) -> list[str]:
+    """Sweep as the program does, later; return the files that are left without a reason."""
+    store = open_store(data, LocalKeyring(data / "keyring.json"), lambda: time.time() + 7 * 86_400)
+    found = []
+    try:
+        for scope in store.scopes():
+            with store.transaction(scope) as tx:
+                after, _ = contents.sweep(tx, unused_for=3600)
+                while after:
+                    after, _ = contents.sweep(tx, unused_for=3600, after=after)
+                contents.sweep_files(tx, older_than=0)
+                kept = {row[0] for row in tx.all("SELECT file FROM contents WHERE organization = :organization AND file IS NOT NULL")}
+                found += [f"{scope}: {file}" for file in tx.blobs.files(older_than=0) if file not in kept]
+                there = set(tx.blobs.files(older_than=0))
+                found += [f"{scope}: {file} is gone" for file in kept - there]
+    finally:
+        store.close()
+    return found
+
+
+def test_nothing_acknowledged_is_lost(tmp_path, outside):
+    chance = random.Random(SEED)
+    elsewhere, smarthost = outside
+    stage, ledger, away = Stage(), Ledger(), Ledger()
+    program = demo(tmp_path, smarthost=smarthost)
+    with running(program):
+        people = [hire(program.ready, f"user{number}") for number in range(10)]
+        inboxes, scribes, submitter = people[:5], people[5:9], people[9]
+        numbers = {person.email: Numbers() for person in inboxes}
+        addresses = [person.email for person in inboxes]
+        senders: list[Client] = [Sender(stage, f"sender-{number}", ledger, addresses) for number in range(17)]
+        strangers = [f"{name}@outside.test" for name in ("x", "y", "z")]
+        submitters: list[Client] = [Sender(stage, f"submitter-{number}", away, strangers, submitter) for number in range(3)]
+        writers = [Writer(stage, f"writer-{number}", person) for number, person in enumerate(scribes)]
+        clients = [*senders, *submitters, *writers]
+        for client in clients:
+            client.start()
+        stage.enter(program.ready)
+        try:
+            for kill in range(KILLS):
+                time.sleep(chance.uniform(0.05, 1.8))
+                program.kill()
+                stage.enter(None)
+                while chance.random() < 0.2:  # and sometimes again before it is up
+                    program.launch()
+                    time.sleep(chance.uniform(0.05, 1.2))
+                    program.kill()
+                program.launch()
+                stage.enter(program.await_ready())
+                if kill % 6 == 5:
+                    for person in inboxes:
+                        names_in(program.ready, person, numbers[person.email])
+                failures = [(client.name, client.failure) for client in clients if client.failure]
+                assert not failures
+            time.sleep(1)
+        finally:
+            stage.close()
+            for client in clients:
+                client.join(30)
+        assert not [(client.name, client.failure) for client in clients if client.failure or client.is_alive()]
+        end = time.monotonic() + 75  # a lease of the dead process lasts a minute
+
+        mailboxes = {person.email: names_in(program.ready, person, numbers[person.email]) for person in inboxes}
+        assert ledger.broken(mailboxes) == []
+        for writer in writers:
+            with Reader(program.ready, writer.user) as reader:
+                writer.reconcile(reader.imap)
+            assert writer.complaints == []
+        promised = {name: len(entry.recipients) for name, entry in away.entries.items() if entry.acknowledged}
+        while late := {name for name, count in promised.items() if elsewhere.names[name] < count}:
+            assert time.monotonic() < end, f"{len(late)} of {len(promised)} letters to the outside have not arrived: {sorted(late)[:5]}"
+            time.sleep(0.2)
+        assert not elsewhere.names[None], "damaged on its way out"
+        assert program.stop() < 5
+    assert leftovers(tmp_path / "data") == []
+
+    counts = Counter[str]()
+    for writer in writers:
+        counts.update(writer.counts)
+    twice = sum(max(elsewhere.names[name] - count, 0) for name, count in promised.items())
+    print(f"{KILLS} kills; 250 for {ledger.acknowledged()} letters in, {len(promised)} out ({twice} twice); IMAP {dict(counts)}")
+    assert ledger.acknowledged() > 200
+    assert len(promised) > 20
+    assert all(count > 10 for count in counts.values()), counts

@@ -31,8 +31,8 @@ class Client:
 
     __slots__ = ("_buffer", "_socket", "_tag", "_view")
 
-    def __init__(self, address: Address, context: ssl.SSLContext, *, starttls: bool = False) -> None:
-        """Connect, do the TLS handshake, read the greeting."""
+    def __init__(self, address: Address, context: ssl.SSLContext | None, *, starttls: bool = False) -> None:
+        """Connect, do the TLS handshake when there is a context, read the greeting."""
         plain = socket.create_connection(address, 60.0)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray(WINDOW)
@@ -42,7 +42,8 @@ class Client:
         if starttls:
             self._line()
             self.command(b"STARTTLS")
-        self._socket = context.wrap_socket(plain)
+        if context:
+            self._socket = context.wrap_socket(plain)
         if not starttls:
             self._line()
 
@@ -118,7 +119,7 @@ def _status(received: bytearray, tag: bytes) -> bytes | None:
     return bytes(received[start + len(tag) + 1 :]) if received.startswith(tag + b" ", start) else None
 
 
-def enter(account: Account, context: ssl.SSLContext, select: bytes = b"") -> Client:
+def enter(account: Account, context: ssl.SSLContext | None, select: bytes = b"") -> Client:
     """Connect and log in; SELECT a folder when one is named."""
     client = Client(account.address, context, starttls=account.starttls)
     client.command(b'LOGIN "%s" "%s"' % (account.user.encode(), account.password.encode()))

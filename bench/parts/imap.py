@@ -39,6 +39,9 @@ AIMS = {name: least for name, _, least in COMMANDS} | {
     "STORE 1:* -FLAGS.SILENT (\\Flagged)": 1,
 }
 MOST = {"SELECT, fresh connection": 0.005, "SELECT, same connection": 0.005, f"{LOGINS} logins at once, {LOGINS} users": 1.0}
+CLEAR = ("FETCH 1:* (FLAGS UID ENVELOPE)", "FETCH 1:* BODY.PEEK[]")
+# figures the peer has alone, and what of ours stands beside them
+BESIDE = {"APPEND 2,000, peer optimized": "APPEND 2,000, fsync each"} | {f"{name}, peer without TLS": name for name in CLEAR}
 RATES = frozenset({"APPEND 2,000, fsync each", "APPEND 2,000, peer optimized", "load, APPEND 32 ahead"})
 
 
@@ -78,8 +81,8 @@ def _figure(name: str, own: Side, peer: Side) -> figures.Figure:
         note = f"{len((own.found or peer.found)[name])} hits"
     unit = "/s" if name in RATES else "s"
     sides = (own.samples.get(name, ()), peer.samples.get(name, ()))
-    if name == "APPEND 2,000, peer optimized":
-        sides = (own.samples.get("APPEND 2,000, fsync each", ()), sides[1])
+    if name in BESIDE:
+        sides = (own.samples.get(BESIDE[name], ()), sides[1])
     return figures.pair(name, unit, sides, least_ratio=AIMS.get(name), most=MOST.get(name), note=note)
 
 
@@ -99,6 +102,7 @@ def _peer(plan: Plan) -> Side:
     with dovecot.running(plan.folder / "imap-peer", accounts=LOGINS * plan.runs + 1) as server:
         accounts = [imap_wire.Account(server.imaps, server.user(number), dovecot.PASSWORD) for number in range(LOGINS * plan.runs + 1)]
         _one_client(plan, side, accounts[0])
+        _in_clear(plan, side, imap_wire.Account(server.imap, accounts[0].user, dovecot.PASSWORD))
         _many_clients(plan, side, accounts[1:])
     with dovecot.running(plan.folder / "imap-peer-optimized", fsync="optimized", accounts=1) as server:
         client = imap_wire.enter(imap_wire.Account(server.imaps, server.user(0), dovecot.PASSWORD), certificate.client_context())
@@ -125,6 +129,15 @@ def _one_client(plan: Plan, side: Side, account: imap_wire.Account) -> None:
     _copies(plan, side, client)
     for run in range(plan.runs):
         side.add("APPEND 2,000, fsync each", _append(plan, client, run))
+    client.close()
+
+
+def _in_clear(plan: Plan, side: Side, account: imap_wire.Account) -> None:
+    """Time the peer's large answers without TLS too, which costs it more than it costs a server of one process."""
+    client = imap_wire.enter(account, None, b"INBOX")
+    for name in CLEAR:
+        for _ in range(plan.runs):
+            side.add(f"{name}, peer without TLS", _time(functools.partial(client.command, name.encode())))
     client.close()
 
 

@@ -9,6 +9,8 @@ from postroom.protocols.imap.grammar import names
 _ATOM = re.compile(rb'[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
 _QUOTABLE = re.compile(rb"[\x20-\x7e]*")
 
+RECENT = 1 << 62
+"""A bit beside the flags of the store: this session is the first to hear of the message."""
 SYSTEM_NAMES = {int(flag): b"\\" + (flag.name or "").capitalize().encode() for flag in Flag}
 
 
@@ -25,6 +27,10 @@ class Done:
         if self.code:
             return b"%b %b [%b] %b\r\n" % (tag, self.status, self.code, self.text)
         return b"%b %b %b\r\n" % (tag, self.status, self.text)
+
+
+SILENT = Done(b"", b"")
+"""The end of a command that has answered already."""
 
 
 def ok(text: bytes, code: bytes = b"") -> Done:
@@ -69,23 +75,24 @@ def mailbox(path: str) -> bytes:
 
 
 class FlagTexts(dict[int, bytes]):
-    """Flags of a message to their text, remembered; `unknown` collects bits whose keyword has no name here yet."""
+    """Flags of a message to their text, remembered; bits without a name are left out."""
 
-    __slots__ = ("names", "unknown")
+    __slots__ = ("known", "names")
 
     def __init__(self, keywords: dict[int, str]) -> None:
         super().__init__()
         self.names = SYSTEM_NAMES | {bit: name.encode("ascii", "replace") for bit, name in keywords.items()}
-        self.unknown = 0
+        self.known = RECENT
+        for bit in self.names:
+            self.known |= bit
 
     def __missing__(self, flags: int) -> bytes:
-        known = [name for bit, name in self.names.items() if flags & bit]
-        for bit in self.names:
-            flags &= ~bit
-        self.unknown |= flags
-        text = b" ".join(known)
-        if not flags and len(self) < 10_000:
-            self[sum(bit for bit, name in self.names.items() if name in known)] = text
+        found = [name for bit, name in self.names.items() if flags & bit]
+        if flags & RECENT:
+            found.append(b"\\Recent")
+        text = b" ".join(found)
+        if len(self) < 10_000:
+            self[flags] = text
         return text
 
     def all(self) -> bytes:

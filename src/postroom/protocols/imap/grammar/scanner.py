@@ -23,7 +23,7 @@ MAXIMUM_63 = (1 << 63) - 1
 MAXIMUM_32 = (1 << 32) - 1
 
 
-class Malformed(Exception):  # noqa: N818  (a fact about the input, not about us)
+class Malformed(Exception):
     """The text is not a command; `status` and `code` say how to answer."""
 
     def __init__(self, text: str, status: bytes = b"BAD", code: bytes = b"") -> None:

@@ -1,0 +1,120 @@
+"""LIST and LSUB: the tree of folders (RFC 3501 §6.3.8 and §6.3.9; RFC 5258, RFC 6154, RFC 5819, RFC 3348).
+
+A line is due for every folder or subscribed name that matches, and for LSUB and RECURSIVEMATCH also for a name above one that
+matches in no other way. \\HasChildren is always told, as are special uses.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from postroom.mailbox import folders
+from postroom.mailbox.access import Mailbox
+from postroom.mailbox.folders import Folder
+from postroom.protocols.imap.commands import status
+from postroom.protocols.imap.commands.enable import use_condstore
+from postroom.protocols.imap.commands.status import Recent
+from postroom.protocols.imap.grammar import answers
+from postroom.protocols.imap.grammar.commands import List, Lsub
+from postroom.protocols.imap.grammar.names import SEPARATOR, Pattern
+from postroom.protocols.imap.session import Session
+from postroom.protocols.imap.steps import Read, Steps
+from postroom.storage.engine import Tx
+
+USES = {"sent": b"\\Sent", "drafts": b"\\Drafts", "trash": b"\\Trash", "junk": b"\\Junk", "archive": b"\\Archive"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All folders by their paths, the subscribed names without one, and counts for STATUS."""
+
+    folders: dict[str, Folder]
+    absent: Sequence[str]
+    parents: frozenset[str]
+    recent: Recent
+
+
+def list(session: Session, command: List) -> Steps:
+    """List folders, or what the separator is."""
+    if not command.patterns:
+        yield b'* LIST (\\Noselect) "/" ""\r\n'
+        return answers.ok(b"LIST completed.")
+    tree: Tree = yield Read(_look, session.own, b"RECENT" in command.status)
+    if b"HIGHESTMODSEQ" in command.status:
+        yield use_condstore(session)
+    yield b"".join(_lines(session, command, tree))
+    return answers.ok(b"LIST completed.")
+
+
+def lsub(session: Session, command: Lsub) -> Steps:
+    """List subscribed names; one above such a name is told as \\Noselect when only `%` reaches it."""
+    tree: Tree = yield Read(_look, session.own, False)
+    subscribed = _subscribed(tree)
+    above = {parent for path in subscribed for parent in _above(path)} - subscribed
+    found = [_line(b"LSUB", b"", path) for path in sorted(subscribed) if command.pattern.matches(path)]
+    found += [
+        _line(b"LSUB", b"\\Noselect", path)
+        for path in sorted(above)
+        if command.pattern.matches(path)
+        and not all(command.pattern.matches(child) for child in subscribed if child.startswith(path + SEPARATOR))
+    ]
+    yield b"".join(found)
+    return answers.ok(b"LSUB completed.")
+
+
+def _look(tx: Tx, mailbox: Mailbox, recent: bool) -> Tree:
+    found = folders.tree(tx, mailbox)
+    return Tree(
+        {folder.path: folder for folder in found},
+        folders.absent_subscriptions(tx, mailbox),
+        frozenset(parent for folder in found for parent in _above(folder.path)),
+        status.count_recent(tx, found) if recent else {},
+    )
+
+
+def _above(path: str) -> Iterable[str]:
+    """Give the paths of all folders above one."""
+    parts = path.split(SEPARATOR)
+    return (SEPARATOR.join(parts[:depth]) for depth in range(1, len(parts)))
+
+
+def _subscribed(tree: Tree) -> set[str]:
+    return {path for path, folder in tree.folders.items() if folder.subscribed} | set(tree.absent)
+
+
+def _lines(session: Session, command: List, tree: Tree) -> Iterable[bytes]:
+    subscribed = _subscribed(tree)
+    chosen = set(tree.folders) | (set(tree.absent) if b"SUBSCRIBED" in command.only else set())
+    if b"SUBSCRIBED" in command.only:
+        chosen &= subscribed
+    if b"SPECIAL-USE" in command.only:
+        chosen = {path for path in chosen if path in tree.folders and tree.folders[path].role in USES}
+    above = {parent for path in chosen for parent in _above(path)} if b"RECURSIVEMATCH" in command.only else set()
+    told = b"SUBSCRIBED" in command.only or b"SUBSCRIBED" in command.options
+    order = [*tree.folders, *sorted((chosen | above) - set(tree.folders))]
+    for path in order:
+        if (path not in chosen and path not in above) or not _matches(command.patterns, path):
+            continue
+        folder = tree.folders.get(path)
+        attributes = _attributes(path, folder, tree, subscribed=told and path in subscribed)
+        yield _line(b"LIST", attributes, path, b' ("CHILDINFO" ("SUBSCRIBED"))' if path in above else b"")
+        if command.status and folder is not None:
+            yield status.line(session, folder, command.status, tree.recent)
+
+
+def _matches(patterns: Iterable[Pattern], path: str) -> bool:
+    return any(pattern.matches(path) for pattern in patterns)
+
+
+def _attributes(path: str, folder: Folder | None, tree: Tree, *, subscribed: bool) -> bytes:
+    words = [b"\\HasChildren" if path in tree.parents else b"\\HasNoChildren"]
+    if folder is None:
+        words.insert(0, b"\\NonExistent")
+    elif folder.role in USES:
+        words.append(USES[folder.role])
+    if subscribed:
+        words.append(b"\\Subscribed")
+    return b" ".join(words)
+
+
+def _line(verb: bytes, attributes: bytes, path: str, extended: bytes = b"") -> bytes:
+    return b'* %b (%b) "/" %b%b\r\n' % (verb, attributes, answers.mailbox(path), extended)

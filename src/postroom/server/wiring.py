@@ -9,11 +9,12 @@ from postroom.api.gateway import Gateway
 from postroom.api.operation import MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
 from postroom.directory.domains import Targets
-from postroom.jobs import sweep
+from postroom.jobs import sweep, words
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
 from postroom.server import doors, endpoints, verification
+from postroom.server.backlog import Backlog
 from postroom.server.configuration import Settings
 from postroom.server.http import HttpServer
 from postroom.server.listeners import Door, Server
@@ -31,15 +32,17 @@ class Rooms:
     doors: Sequence[Door]
     servers: Sequence[Server]
     schedule: Schedule
+    index: Backlog
     gateway: Gateway
 
     def start(self) -> None:
         """Start the background work."""
         self.schedule.start()
+        self.index.start()
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
-        await asyncio.gather(*(server.close(grace) for server in self.servers), self.schedule.close())
+        await asyncio.gather(*(server.close(grace) for server in self.servers), self.schedule.close(), self.index.close())
         await self.gateway.close()
 
 
@@ -48,17 +51,19 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     authenticator = Authenticator(store)
     gateway = Gateway(store, api_settings(settings))
     servers = _servers(settings, store, tls, authenticator, gateway)
-    return Rooms(list(_doors(settings, servers, tls)), list(servers.values()), Schedule(store, list(jobs(settings))), gateway)
+    return Rooms(
+        list(_doors(settings, servers, tls)),
+        list(servers.values()),
+        Schedule(store, list(jobs(settings))),
+        Backlog(store, "words", words.index),
+        gateway,
+    )
 
 
-def _servers(
-    settings: Settings, store: Store, tls: ssl.SSLContext, authenticator: Authenticator, gateway: Gateway
-) -> dict[str, Server]:
+def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticator: Authenticator, gateway: Gateway) -> dict[str, Server]:
     healthy = _health(store)
     return {
-        "api": HttpServer(
-            doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections
-        ),
+        "api": HttpServer(doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections),
         "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls),
         "submission": SmtpServer("submission", store=store, authenticator=authenticator, settings=settings.submission, tls=tls),
         "imap": ImapServer(store=store, authenticator=authenticator, settings=settings.imap, tls=tls),

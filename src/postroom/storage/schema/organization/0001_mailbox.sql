@@ -138,3 +138,12 @@ CREATE TABLE blobs (
     id {blob_key},
     data {bytes} NOT NULL{blob_constraint}
 );
+
+-- Leases of the organization's own jobs; on PostgreSQL the registry's table is this one.
+CREATE TABLE IF NOT EXISTS leases (
+    organization BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    expires_at DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (organization, name)
+);

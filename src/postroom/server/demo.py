@@ -39,7 +39,7 @@ listen = ["127.0.0.1:2143"]
 listen_tls = ["127.0.0.1:2993"]
 
 [mail]
-hostname = "localhost"
+hostname = "postroom.localhost"
 
 [domains]
 base = "postroom.test"

@@ -62,9 +62,7 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared) -> None:
     _wait(tx, envelope, prepared, [*division.elsewhere, *recipients.addresses_of(tx, full)])
 
 
-def hand_over(
-    tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, prepared: Prepared
-) -> list[errors.PostroomError | None]:
+def hand_over(tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, prepared: Prepared) -> list[errors.PostroomError | None]:
     """Deliver queued copies, each at most once ever; `numbers` are the ids of the recipients' rows in scope `source`.
 
     Gives for each the error that kept it out, or None. What was delivered before a crash is not delivered again.
@@ -94,9 +92,7 @@ def append_all(tx: Tx, owners: Iterable[str], prepared: Prepared) -> list[str]:
     return full
 
 
-def _hand_over(
-    tx: Tx, address: str, envelope: Envelope, prepared: Prepared, served: set[str]
-) -> errors.PostroomError | None:
+def _hand_over(tx: Tx, address: str, envelope: Envelope, prepared: Prepared, served: set[str]) -> errors.PostroomError | None:
     target = recipients.resolve(tx, address)
     if target is None:
         return errors.EntityNotFound("No such address here")

@@ -77,9 +77,7 @@ def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str 
 def lease(tx: Tx, holder: str, limit: int) -> list[Parcel]:
     """Take what is due, grouped by message and domain."""
     rows = queries.lease(tx, holder=holder, until=tx.now + LEASE, limit=limit)
-    return [
-        _parcel(tx.organization, list(group)) for _, group in groupby(rows, key=lambda row: (row[1], row[3]))
-    ]
+    return [_parcel(tx.organization, list(group)) for _, group in groupby(rows, key=lambda row: (row[1], row[3]))]
 
 
 def renew(tx: Tx, holder: str, numbers: Iterable[int]) -> int:
@@ -90,9 +88,7 @@ def renew(tx: Tx, holder: str, numbers: Iterable[int]) -> int:
 def release(tx: Tx, holder: str, copies: Iterable[Copy]) -> None:
     """Give copies back untried, due at once."""
     for copy in copies:
-        queries.put_back(
-            tx, copy.number, holder=holder, due_at=tx.now, attempts=copy.attempts, reply=copy.last_reply, warned=copy.warned
-        )
+        queries.put_back(tx, copy.number, holder=holder, due_at=tx.now, attempts=copy.attempts, reply=copy.last_reply, warned=copy.warned)
 
 
 def done(tx: Tx, holder: str, copy: Copy) -> bool:

@@ -54,9 +54,7 @@ class Reply:
         prefix = f"{self.status} " if self.status else ""
         lines = (self.text, *self.more)
         last = len(lines) - 1
-        return "".join(
-            f"{self.code}{' ' if at == last else '-'}{prefix}{line}\r\n" for at, line in enumerate(lines)
-        ).encode()
+        return "".join(f"{self.code}{' ' if at == last else '-'}{prefix}{line}\r\n" for at, line in enumerate(lines)).encode()
 
 
 class BadCommand(Exception):

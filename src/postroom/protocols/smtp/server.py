@@ -15,13 +15,13 @@ import ipaddress
 import secrets
 import ssl
 from collections import Counter as Tally
-from collections import deque
 from dataclasses import replace
 from typing import Any, cast
 
 import structlog
 from prometheus_client import Counter, Gauge
 
+from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.submission import Allowance
 from postroom.model import errors as domain_errors
 from postroom.model.actors import Client, Protocol
@@ -90,7 +90,7 @@ class SmtpServer:
         self.closing = False
         self._by_address: Tally[str] = Tally()
         self._trusted = [ipaddress.ip_network(text) for text in self.settings.trusted_networks]
-        self._delivery = _Scales(self.settings.memory_for_delivery)
+        self._delivery = Scales(self.settings.memory_for_delivery)
         self._ticking: asyncio.TimerHandle | None = None
 
     def connection(self, *, implicit_tls: bool = False) -> asyncio.Protocol:
@@ -226,8 +226,8 @@ class _Client(asyncio.Protocol):
         if refusal:
             REFUSALS.labels(server.role, refusal.code).inc()
             self._over = True
-            transport.write(refusal.render())
-            transport.close()
+            self._transport.write(refusal.render())
+            self._transport.close()
         elif self._implicit_tls and transport.get_extra_info("ssl_object") is None:
             self._upgrade()
         else:
@@ -560,45 +560,3 @@ class _Client(asyncio.Protocol):
             self._hang_up()
             if self._held_back:
                 self.abort()
-
-
-class _Scales:
-    """Hands out octets of memory in order of asking; what is larger than the whole is let in alone."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._free = capacity
-        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    def hold(self, weight: int) -> "_Hold":
-        """Hold that many octets for the time of an `async with`."""
-        return _Hold(self, min(weight, self._capacity))
-
-    async def take(self, weight: int) -> None:
-        """Wait for octets."""
-        if self._queue or weight > self._free:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._queue.append((weight, future))
-            await future
-        else:
-            self._free -= weight
-
-    def give_back(self, weight: int) -> None:
-        """Return octets and let in who fits."""
-        self._free += weight
-        while self._queue and self._queue[0][0] <= self._free:
-            first, future = self._queue.popleft()
-            if not future.done():
-                self._free -= first
-                future.set_result(None)
-
-
-class _Hold:
-    def __init__(self, scales: _Scales, weight: int) -> None:
-        self._scales, self._weight = scales, weight
-
-    async def __aenter__(self) -> None:
-        await self._scales.take(self._weight)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._scales.give_back(self._weight)

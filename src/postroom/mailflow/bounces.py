@@ -1,0 +1,59 @@
+"""Telling the author: a delivery status notification when a letter failed or is delayed (RFC 3461 §6, RFC 3464).
+
+A notification has the null reverse-path and is never answered by another one; what failed without a reverse-path
+is dropped. It goes to the reverse-path by the same doors as any letter, so into the author's mailbox in the same
+transaction that takes his letter out of the queue.
+"""
+
+from collections.abc import Sequence
+
+from postroom.formats import compose
+from postroom.mailbox import contents
+from postroom.mailbox.contents import Prepared
+from postroom.mailflow import inbound, queue
+from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.queue import LIFETIME, Copy, Parcel
+from postroom.mailflow.trace import without_return_path
+from postroom.mailflow.verdicts import Verdict
+from postroom.model import errors
+from postroom.storage.engine import Store, Tx
+
+
+def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tuple[Copy, Verdict]], raw: bytes, action: str) -> Prepared:
+    """Write a notification about some copies of a parcel; `action` is `failed` or `delayed`."""
+    now = store.now()
+    report = compose.report(
+        reporting_mta=hostname,
+        sender=f"mailer-daemon@{hostname}",
+        recipient=parcel.sender,
+        outcomes=[
+            compose.Outcome(
+                recipient=copy.recipient,
+                action=action,
+                status=verdict.status,
+                diagnostic=verdict.text,
+                remote_mta=verdict.host,
+                last_attempt_at=now,
+                retry_until=parcel.queued_at + LIFETIME if action == "delayed" else None,
+            )
+            for copy, verdict in outcomes
+        ],
+        original=without_return_path(raw),
+        now=now,
+        arrived_at=parcel.queued_at,
+    )
+    return contents.prepare(store, parcel.scope, b"Return-Path: <>\r\n" + report)
+
+
+def send(tx: Tx, parcel: Parcel, prepared: Prepared) -> bool:
+    """Deliver or queue a notification; False when there is nobody to tell."""
+    if not parcel.sender:
+        return False
+    envelope = Envelope("", (parcel.sender,), international=not parcel.sender.isascii())
+    try:
+        inbound.deliver(tx, envelope, prepared)
+    except errors.OverQuota:
+        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
+    except errors.TryLater:
+        return False
+    return True

@@ -1,0 +1,232 @@
+"""One conversation with another server, over aiosmtplib.
+
+Bodies go out as they came in. An 8-bit body is sent to a server without 8BITMIME all the same, because re-encoding
+it would break every signature on it, and such servers pass 8 bits on in practice; addresses and headers that need
+SMTPUTF8 are never sent to a server without it (RFC 6531 §3.5): that copy fails with 5.6.7.
+
+Encryption is taken wherever it is offered, with any certificate: a listener on the wire reads nothing, and a peer with
+a bad certificate is no worse than one with none. Where TLS fails the host is tried again in plain.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import aiosmtplib
+from aiosmtplib import SMTPException, SMTPResponse
+
+from postroom.formats.headers import header_block
+from postroom.mailflow import verdicts
+from postroom.mailflow.outbound.settings import Settings
+from postroom.mailflow.queue import Copy, Parcel
+from postroom.mailflow.verdicts import Fate, Verdict
+from postroom.model.addresses import domain_key
+
+Results = list[tuple[Copy, Verdict]]
+_TROUBLE = (SMTPException, OSError, ValueError)
+
+
+class _NoTls(SMTPException):
+    """TLS was wanted and did not come about."""
+
+
+class Link:
+    """One connection to another server, greeted and, where that is possible, encrypted."""
+
+    def __init__(self, client: aiosmtplib.SMTP, host: str, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self.host = host
+        self.sent = 0
+
+    @property
+    def alive(self) -> bool:
+        """Say whether the connection stands."""
+        return self._client.is_connected
+
+    @classmethod
+    async def open(cls, settings: Settings, host: str, address: str, port: int, *, smarthost: bool) -> "Link | Verdict":
+        """Connect, say EHLO, STARTTLS if offered, and sign in if asked to; a verdict when this host will not do."""
+        mode = settings.smarthost_tls if smarthost else "opportunistic"
+        client = _client(settings, host, address, port, mode=mode)
+        try:
+            try:
+                await _open(client, settings, mode)
+            except _NoTls:
+                if mode == "required":
+                    raise
+                client = _client(settings, host, address, port, mode="none")
+                await _open(client, settings, "none")
+            if smarthost and settings.smarthost_user:
+                await _sign_in(client, settings)
+        except _TROUBLE as error:
+            client.close()
+            return _trouble(error, host)
+        if not smarthost and _is_ourselves(client, settings):
+            client.close()
+            return verdicts.failed("5.4.6", f"{host} is this server itself", host)
+        return cls(client, host, settings)
+
+    async def send(self, parcel: Parcel, copies: Sequence[Copy], raw: bytes) -> Results:
+        """Send a message to recipients in one transaction; the connection is closed when it went wrong."""
+        self.sent += 1
+        results: Results = []
+        try:
+            refusal = await self._mail(parcel, copies, raw)
+            taken: list[Copy] = []
+            for copy in copies if refusal is None else ():
+                verdict = await self._rcpt(copy)
+                if verdict.fate is Fate.DELIVERED:
+                    taken.append(copy)
+                else:
+                    results.append((copy, verdict))
+            if refusal is not None:
+                results = [(copy, refusal) for copy in copies]
+            if taken:
+                verdict = await self._data(raw)
+                results += [(copy, verdict) for copy in taken]
+            if not taken and self.alive:
+                await self._client.rset(timeout=self._settings.greeting_timeout)
+        except _TROUBLE as error:
+            self._client.close()
+            known = {copy.number for copy, _ in results}
+            trouble = _trouble(error, self.host)
+            results += [(copy, trouble) for copy in copies if copy.number not in known]
+        return results
+
+    async def quit(self) -> None:
+        """Say goodbye."""
+        if self.alive:
+            with contextlib.suppress(SMTPException, OSError):
+                await self._client.quit(timeout=5)
+        self._client.close()
+
+    async def _mail(self, parcel: Parcel, copies: Sequence[Copy], raw: bytes) -> Verdict | None:
+        international = parcel.international and _needs_smtputf8(parcel, copies, raw)
+        words = [b"FROM:<" + _path(parcel.sender) + b">"]
+        if international:
+            if not self._client.supports_extension("smtputf8"):
+                return verdicts.failed("5.6.7", "The next server does not take internationalized mail", self.host)
+            words.append(b"SMTPUTF8")
+        if self._client.supports_extension("size"):
+            words.append(b"SIZE=%d" % len(raw))
+        if self._client.supports_extension("8bitmime") and not raw.isascii():
+            words.append(b"BODY=8BITMIME")
+        response = await self._command(b"MAIL", *words)
+        return None if response.code == 250 else verdicts.from_reply(response.code, response.message, self.host)
+
+    async def _rcpt(self, copy: Copy) -> Verdict:
+        response = await self._command(b"RCPT", b"TO:<" + _path(copy.recipient) + b">")
+        if response.code == 552:  # too many recipients, in the old spelling (RFC 5321 §4.5.3.1.10)
+            return verdicts.deferred("4.5.3", f"552 {response.message}", self.host)
+        return verdicts.from_reply(response.code, response.message, self.host)
+
+    async def _data(self, raw: bytes) -> Verdict:
+        try:
+            response = await self._client.data(raw, timeout=self._settings.data_timeout)
+        except aiosmtplib.SMTPDataError as error:
+            return verdicts.from_reply(error.code, error.message, self.host)
+        return verdicts.from_reply(response.code, response.message, self.host)
+
+    async def _command(self, *words: bytes) -> SMTPResponse:
+        response = await self._client.execute_command(*words, timeout=self._settings.greeting_timeout)
+        if response.code == 421:
+            raise aiosmtplib.SMTPResponseException(response.code, response.message)
+        return response
+
+
+class _NamedContext(ssl.SSLContext):
+    """A TLS context that checks the certificate against a name of its own, not the address that was dialled."""
+
+    name: str
+
+    def wrap_bio(self, *args: Any, **values: Any) -> ssl.SSLObject:
+        """Begin a handshake."""
+        return super().wrap_bio(*args, **{**values, "server_hostname": self.name})
+
+
+def _context(name: str, authorities: str, *, strict: bool) -> ssl.SSLContext:
+    context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.name = name
+    if not strict:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif authorities:
+        context.load_verify_locations(authorities)
+    else:
+        context.load_default_certs()
+    return context
+
+
+def _client(settings: Settings, host: str, address: str, port: int, *, mode: str) -> aiosmtplib.SMTP:
+    return aiosmtplib.SMTP(
+        hostname=address,
+        port=port,
+        local_hostname=settings.hostname,
+        timeout=settings.connect_timeout,
+        use_tls=mode == "implicit",
+        start_tls=False,
+        tls_context=_context(host, settings.smarthost_ca, strict=mode in {"implicit", "required"}),
+    )
+
+
+async def _open(client: aiosmtplib.SMTP, settings: Settings, mode: str) -> None:
+    """Connect and greet, under TLS as the mode says; raises `_NoTls` where that fails."""
+    await client.connect()
+    await _greet(client, settings)
+    if mode not in {"opportunistic", "required"}:
+        return
+    if client.supports_extension("starttls"):
+        try:
+            await client.starttls(timeout=settings.greeting_timeout)
+        except _TROUBLE as error:
+            client.close()
+            raise _NoTls(f"TLS failed: {error}") from error
+        await _greet(client, settings)
+    elif mode == "required":
+        raise _NoTls("TLS is required and not offered")
+
+
+async def _sign_in(client: aiosmtplib.SMTP, settings: Settings) -> None:
+    if client.get_transport_info("ssl_object") is None:
+        raise SMTPException("No password is sent without TLS")
+    await client.login(settings.smarthost_user, settings.smarthost_password, timeout=settings.greeting_timeout)
+
+
+async def _greet(client: aiosmtplib.SMTP, settings: Settings) -> None:
+    """Say EHLO, or HELO to a server that knows no better."""
+    try:
+        await client.ehlo(timeout=settings.greeting_timeout)
+    except aiosmtplib.SMTPHeloError:
+        await client.helo(timeout=settings.greeting_timeout)
+
+
+def _is_ourselves(client: aiosmtplib.SMTP, settings: Settings) -> bool:
+    """Say whether the server greets with this server's own name."""
+    response = client.last_ehlo_response
+    words = response.message.split() if response else []
+    return bool(words) and words[0].lower() == settings.hostname.lower() != "localhost"
+
+
+def _needs_smtputf8(parcel: Parcel, copies: Sequence[Copy], raw: bytes) -> bool:
+    locals_ = [address.rpartition("@")[0] for address in (parcel.sender, *(copy.recipient for copy in copies))]
+    return not all(local.isascii() for local in locals_) or not header_block(raw).isascii()
+
+
+def _path(address: str) -> bytes:
+    """Write an address for the wire, its domain in A-labels: every server understands those (RFC 5891 §4.4)."""
+    local, at, domain = address.rpartition("@")
+    if at and not domain.isascii():
+        address = f"{local}@{domain_key(domain)}"
+    return address.encode()
+
+
+def _trouble(error: Exception, host: str) -> Verdict:
+    """Judge a conversation that broke off: whatever it was, another time it may go better."""
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return verdicts.deferred("4.3.0", f"{error.code} {error.message}", host)
+    if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
+        return verdicts.deferred("4.4.2", f"{host} takes too long", host)
+    return verdicts.deferred("4.4.1", f"{host}: {getattr(error, 'message', error)}", host)

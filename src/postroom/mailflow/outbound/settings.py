@@ -1,0 +1,46 @@
+"""What an operator may set about mail on its way out."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The outgoing half of the `[mail]` table. Times are seconds."""
+
+    hostname: str = "localhost"
+    """The name the server gives itself to others; should be its name in DNS."""
+    smarthost: str = ""
+    """`host:port` of a server that takes all mail for others; empty for the MX of each domain."""
+    smarthost_user: str = ""
+    """The name to sign in with at the smarthost; empty for none. A password is sent under TLS only."""
+    smarthost_password: str = ""
+    """The password to it."""
+    smarthost_tls: Literal["opportunistic", "required", "implicit", "none"] = "opportunistic"
+    """`required` is STARTTLS and `implicit` TLS from the start, both with a valid certificate; the others take any."""
+    smarthost_ca: str = ""
+    """A PEM file with the authorities to trust for the smarthost; the system's when empty."""
+    port: int = 25
+    """The port of other servers; another one in laboratories."""
+    connections: int = 50
+    """Connections to others at once."""
+    connections_per_domain: int = 4
+    """Connections to the servers of one domain at once."""
+    connections_to_smarthost: int = 10
+    """Connections to the smarthost at once."""
+    messages_per_connection: int = 50
+    """Messages sent over one connection before it is closed."""
+    recipients_per_message: int = 100
+    """Recipients given to another server in one transaction (RFC 5321 §4.5.3.1.8)."""
+    in_flight: int = 500
+    """Queued recipients that are leased at once."""
+    connect_timeout: float = 30.0
+    """How long connecting may take, for one address."""
+    greeting_timeout: float = 120.0
+    """How long the greeting and every reply to a command may take (RFC 5321 §4.5.3.2)."""
+    data_timeout: float = 600.0
+    """How long the reply to the message itself may take (RFC 5321 §4.5.3.2.6)."""
+    memory: int = 67_108_864
+    """Octets of messages held at once to be sent; one may always."""
+    warn: bool = True
+    """Whether an author is told after four hours that a message is delayed."""

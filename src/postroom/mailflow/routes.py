@@ -1,0 +1,27 @@
+"""Where a domain's mail goes, decided from what DNS said (RFC 5321 §5.1)."""
+
+from collections.abc import Sequence
+
+from postroom.mailflow.verdicts import Verdict, failed
+
+LONGEST = 10
+"""Exchanges tried of one domain."""
+
+
+def choose(domain: str, exchanges: Sequence[tuple[int, str]], own_names: frozenset[str]) -> list[str] | Verdict:
+    """List the hosts to try, best first, or say why there are none; `exchanges` is (preference, host), sorted.
+
+    A domain without MX is its own exchange. Of exchanges that are this very server, it and all no better than it are
+    left out, or mail would go round in circles.
+    """
+    if not exchanges:
+        exchanges = [(0, domain)]
+    if [host for _, host in exchanges] == [""]:
+        return failed("5.1.10", f"{domain} takes no mail (null MX)")
+    own = [preference for preference, host in exchanges if host in own_names]
+    if own:
+        exchanges = [(preference, host) for preference, host in exchanges if preference < min(own)]
+    hosts = [host for _, host in exchanges if host]
+    if not hosts:
+        return failed("5.4.6", f"Mail for {domain} leads back to this server, which does not take it")
+    return hosts[:LONGEST]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from postroom.mailflow.settings import Settings as MailSettings
+from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.submission import Allowance
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings

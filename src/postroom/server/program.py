@@ -80,7 +80,8 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> bool:
     context = certificates.context(files)
     rooms = wiring.wire(settings, store, context)
     opened = await listeners.open_all(rooms.doors, yielding=outside.yielding)
-    rooms.start()
+    working = rooms.start()
+    working.add_done_callback(lambda _: end.set())
     _on_hangup(context, files)
     facts = {**_facts(settings, opened, files), **outside.facts}
     _settle_memory()

@@ -10,6 +10,8 @@ from postroom.api.operation import MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
 from postroom.directory.domains import Targets
 from postroom.jobs import sweep, words
+from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.resolver import Resolver
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
@@ -33,16 +35,19 @@ class Rooms:
     servers: Sequence[Server]
     schedule: Schedule
     index: Backlog
+    carrier: Carrier
     gateway: Gateway
 
-    def start(self) -> None:
-        """Start the background work."""
+    def start(self) -> "asyncio.Task[None]":
+        """Start the background work; gives the carrier's task, which ends when the rooms are closed."""
         self.schedule.start()
         self.index.start()
+        return asyncio.create_task(self.carrier.run(), name="carrier")
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
-        await asyncio.gather(*(server.close(grace) for server in self.servers), self.schedule.close(), self.index.close())
+        background = (self.schedule.close(), self.index.close(), self.carrier.close(grace))
+        await asyncio.gather(*(server.close(grace) for server in self.servers), *background)
         await self.gateway.close()
 
 
@@ -56,6 +61,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         list(servers.values()),
         Schedule(store, list(jobs(settings))),
         Backlog(store, "words", words.index),
+        Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
         gateway,
     )
 
@@ -65,7 +71,14 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
     return {
         "api": HttpServer(doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections),
         "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls),
-        "submission": SmtpServer("submission", store=store, authenticator=authenticator, settings=settings.submission, tls=tls),
+        "submission": SmtpServer(
+            "submission",
+            store=store,
+            authenticator=authenticator,
+            settings=settings.submission,
+            tls=tls,
+            allowance=settings.allowance,
+        ),
         "imap": ImapServer(store=store, authenticator=authenticator, settings=settings.imap, tls=tls),
         "metrics": HttpServer(doors.observation(healthy), connections=100),
     }

@@ -42,6 +42,13 @@ def test_verification_comes_and_goes(tx: Tx) -> None:
         domains.set_verification(tx, "new.example", ownership="GOOD")
 
 
+def test_registering_again_gives_a_failed_domain_another_try(tx: Tx) -> None:
+    made = domains.register(tx, "new.example")
+    domains.set_verification(tx, "new.example", ownership="FAILED", dkim="FAILED")
+    again = domains.register(tx, "new.example")
+    assert (again.ownership, again.dkim, again.ownership_token) == ("PENDING", "PENDING", made.ownership_token)
+
+
 def test_records_are_in_the_order_that_scripts_rely_on(tx: Tx) -> None:
     domain = domains.register(tx, "new.example")
     targets = domains.Targets("mx.host.example", "auto.host.example", "spf.host.example", "dkim.host.example")

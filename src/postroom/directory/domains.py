@@ -97,9 +97,15 @@ def route(tx: Tx, name: str) -> int | None:
 
 
 def register(tx: Tx, name: str, *, verified: bool = False) -> MailDomain:
-    """Add a domain, pending unless `verified`; one that is there stays as it is (WorkMail API: RegisterMailDomain)."""
+    """Add a domain, pending unless `verified` (WorkMail API: RegisterMailDomain).
+
+    One that is there stays as it is, but for one that has failed, whose verification begins anew.
+    """
     domain = host_name(name)
     found = domains.find(tx, domain)
+    if found is not None and found.ownership == FAILED:
+        domains.restart(tx, domain)
+        return get(tx, domain)
     if found is not None:
         return found
     if domains.count(tx) >= MAX_DOMAINS:

@@ -45,6 +45,16 @@ def update_status(tx: Tx, domain: str, *, ownership: str, dkim: str, verified_at
     )
 
 
+def restart(tx: Tx, domain: str) -> None:
+    """Set both statuses PENDING, as of now; the tokens stay."""
+    tx.run(
+        "UPDATE domains SET ownership = 'PENDING', dkim = 'PENDING', registered_at = :now, verified_at = NULL "
+        "WHERE organization = :organization AND domain = :domain",
+        domain=domain,
+        now=tx.now,
+    )
+
+
 def delete(tx: Tx, domain: str) -> int:
     """Remove a mail domain; counts rows."""
     return tx.run("DELETE FROM domains WHERE organization = :organization AND domain = :domain", domain=domain)

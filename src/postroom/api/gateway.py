@@ -75,13 +75,23 @@ class Gateway:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
         elif scope["path"] in self._mounted:
             await self._mounted[scope["path"]](scope, receive, send)
         elif scope["path"] == "/healthz":
             await requests.answer(send, 200, "", b'{"status":"ok"}', b"application/json")
         else:
             await self._answer(Request.of(scope), receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Follow the server's life (ASGI: lifespan)."""
+        while True:
+            event = (await receive())["type"]
+            if event == "lifespan.shutdown":
+                await self.close()
+            await send({"type": f"{event}.complete"})
+            if event == "lifespan.shutdown":
+                return
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -264,12 +274,3 @@ def _measure(operation: str, code: str, began: float) -> None:
 def _meters(operation: str, code: str) -> tuple[Counter, Histogram]:
     """Find the metrics of an operation and an outcome; both are from small sets."""
     return REQUESTS.labels(operation, code), SECONDS.labels(operation)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """Follow the server's life; there is nothing to do at its start."""
-    while True:
-        event = (await receive())["type"]
-        await send({"type": f"{event}.complete"})
-        if event == "lifespan.shutdown":
-            return

@@ -28,7 +28,7 @@ def create_organization(call: Crossing) -> Answer:
             call.store,
             alias=params["Alias"],
             key_arn=params.get("KmsKeyArn"),
-            mail_domains=_domains(params),
+            mail_domains=[domain["DomainName"] for domain in params.get("Domains", ())],
             trusted=call.mail_domains.trust,
             test_suffix=call.mail_domains.test_suffix,
             decided=lambda tx, planned: call.remember(tx, {"OrganizationId": planned.id}),
@@ -85,11 +85,3 @@ def _summary(organization: Organization) -> dict[str, Any]:
         "State": organization.state,
     }
     return summary if organization.error_message is None else summary | {"ErrorMessage": organization.error_message}
-
-
-def _domains(params: Any) -> list[str]:
-    """Read the names of the mail domains to claim."""
-    names = [domain.get("DomainName") for domain in params.get("Domains", ())]
-    if None in names:
-        raise errors.InvalidParameter("A domain needs a DomainName.")
-    return names

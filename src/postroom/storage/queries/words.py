@@ -23,6 +23,7 @@ MAX_WORD = 100
 """Characters of an indexed word."""
 WAITING = "i.content IN (SELECT u.content FROM unindexed u WHERE u.organization = :organization)"
 _WORD = re.compile(r"[^\W_]+")
+_ASCII_WORDS = bytes(byte if chr(byte).isalnum() and byte < 128 else 32 for byte in range(256))
 _KNOWN = {
     (False, False): "instr(word, :part) > 0",
     (False, True): "substr(word, -length(:part)) = :part",
@@ -45,12 +46,10 @@ def entry(engine: str, content: int, head: str, body: str) -> Entry:
     """Make the entry of a content from its casefolded texts."""
     if engine == "postgresql":
         return Entry(content, head, body, frozenset(), False)
-    in_head, in_body = set(_WORD.findall(head)), set(_WORD.findall(body))
-    everything = in_head | in_body
-    kept = {word for word in everything if len(word) <= MAX_WORD}
-    if len(kept) > MAX_WORDS:
-        kept = set(sorted(kept)[:MAX_WORDS])
-    if len(kept) < len(everything):
+    in_head, in_body = _words(head), _words(body)
+    everything = kept = in_head | in_body
+    if len(everything) > MAX_WORDS or max(map(len, everything), default=0) > MAX_WORD:
+        kept = set(sorted(word for word in everything if len(word) <= MAX_WORD)[:MAX_WORDS])
         in_head, in_body = in_head & kept, in_body & kept
     return Entry(content, " ".join(in_head), " ".join(in_body), frozenset(kept), len(kept) < len(everything))
 
@@ -126,6 +125,13 @@ def condition(tx: Tx, text: str, columns: tuple[str, ...], name: str) -> tuple[s
     match = f"{{{' '.join(columns)}}} : ({' AND '.join(groups)})"
     found = f"i.content IN (SELECT rowid FROM words WHERE words MATCH :{name})"
     return found, {name: match}, _WORD.fullmatch(wanted) is not None
+
+
+def _words(text: str) -> set[str]:
+    """Give the words of a text; plain ASCII, which most mail is, ten times as fast as the expression would."""
+    if text.isascii():
+        return set(text.encode().translate(_ASCII_WORDS).decode().split())
+    return set(_WORD.findall(text))
 
 
 def _rows(entries: Iterable[Entry]) -> list[dict[str, object]]:

@@ -171,7 +171,7 @@ def _is_action(text: str) -> bool:
 
 
 def _is_resource(text: str) -> bool:
-    return text == "*" or (text.startswith("arn:") and text.count(":") >= 5) or text in ("arn:*", "arn:aws:*")
+    return text == "*" or text.startswith("arn:")
 
 
 def _conditions(raw: Any, variables: bool) -> tuple[Condition, ...]:

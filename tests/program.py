@@ -161,38 +161,12 @@ class Program:
         raise AssertionError(f"no {name} for process {self.process.pid}")
 
 
-CONFIGURATION = """
-data = "."
-[api]
-listen = ["127.0.0.1:0"]
-[smtp]
-listen = ["127.0.0.1:0"]
-[submission]
-listen = ["127.0.0.1:0"]
-listen_tls = ["127.0.0.1:0"]
-[imap]
-listen = ["127.0.0.1:0"]
-listen_tls = ["127.0.0.1:0"]
-[mail]
-hostname = "localhost"
-smarthost = "{smarthost}"
-[dns]
-nameservers = [{nameservers}]
-[domains]
-base = "postroom.test"
-verify = false
-[log]
-level = "warning"
-"""
-
-
-def demo(folder: Path, *, smarthost: str = "127.0.0.1:1", nameservers: Sequence[str] = ()) -> Program:
+def demo(folder: Path, *, smarthost: str = "127.0.0.1:1", nameserver: str = "") -> Program:
     """Start the demo with its data in FOLDER/data, on free ports; mail going out goes nowhere unless told."""
-    data = folder / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    servers = ", ".join(f'"{server}"' for server in nameservers)
-    (data / "postroom.toml").write_text(CONFIGURATION.format(smarthost=smarthost, nameservers=servers))
-    return Program(["demo", "--data", str(data)], folder)
+    arguments = ["demo", "--data", str(folder / "data"), "--any-ports"]
+    arguments += ["--smarthost", smarthost] if smarthost else []
+    arguments += ["--nameserver", nameserver] if nameserver else []
+    return Program(arguments, folder)
 
 
 @contextmanager

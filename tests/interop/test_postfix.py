@@ -80,7 +80,7 @@ def exchanger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corresponden
         }
         with Nameserver(zone) as nameserver:
             server = f"127.0.0.1:{nameserver.port}"
-            with running(demo(folder, smarthost="", nameservers=[server])) as program, postfix:
+            with running(demo(folder, smarthost="", nameserver=server)) as program, postfix:
                 yield Correspondence(program, postfix)
 
 

@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     demo.refuse_foreign(folder)
     settings = _changed(configuration.load(demo.configuration(folder)), arguments)
     program.prepare(settings)
+    opening.serve_alone(settings)
     store = opening.open_store(settings)
     made = demo.furnish(store, folder, settings.domains.base)
     outside = program.Outside(

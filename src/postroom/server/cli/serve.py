@@ -17,6 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve; the first start prints the administrator's key."""
     settings = options.settings(arguments)
     program.prepare(settings)
+    opening.serve_alone(settings)
     store = opening.open_store(settings)
     made = first_start.administrator_key(store)
     if made:

@@ -110,17 +110,18 @@ class _Scan:
         raw = self.raw
         position = self._enter(0, len(raw), digest=False)
         root = self.chain[0]
-        while (level := self._next(position)) is not None:
+        while (index := self._next(position)) >= 0:
+            level = self.levels[index]
             self._end(level.depth + 1, level.at)
             position = max(level.after - 1, level.at + 1)
             if level.closing:
-                del self.levels[self.levels.index(level) :]
+                del self.levels[index:]
                 continue
-            del self.levels[self.levels.index(level) + 1 :]
+            del self.levels[index + 1 :]
             start = level.after
             following = self._next(position)
-            parent = self.chain[level.depth]
-            position = self._enter(start, following.at + 1 if following else len(raw), digest=parent.subtype == b"digest")
+            stop = len(raw) if following < 0 else self.levels[following].at + 1
+            position = self._enter(start, stop, digest=self.chain[level.depth].subtype == b"digest")
             if self.count >= MAX_PARTS:
                 break
         self._end(0, len(raw))
@@ -188,16 +189,21 @@ class _Scan:
                 found.setdefault(name, []).append(value)
         return found
 
-    def _next(self, position: int) -> _Level | None:
-        """Find the open multipart whose delimiter line comes first; of several that share one, the innermost."""
-        first: _Level | None = None
-        bound = len(self.raw)
-        for level in self.levels:
-            if level.at < position:
-                self._search(level, position, bound)
-            if level.found and level.at <= bound:
-                first, bound = level, level.at
-        return first
+    def _next(self, position: int) -> int:
+        """Find the open multipart whose delimiter line comes first; of several that share one, the innermost.
+
+        A multipart's next place is never behind that of the one around it, so those to look for again are the innermost ones.
+        """
+        levels = self.levels
+        index = len(levels)
+        while index and levels[index - 1].at < position:
+            index -= 1
+        for stale in range(index, len(levels)):
+            self._search(levels[stale], position, levels[stale - 1].at if stale else len(self.raw))
+        index = len(levels) - 1
+        while index >= 0 and not levels[index].found:
+            index -= 1
+        return index
 
     def _search(self, level: _Level, position: int, bound: int) -> None:
         """Look for a multipart's next delimiter line, starting no later than `bound` (RFC 2046 §5.1.1)."""

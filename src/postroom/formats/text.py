@@ -17,7 +17,11 @@ _ENCODED_LIMIT = 2 << 20
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _TAG = re.compile(r"<[^<>]*+>")
 _OPENING = re.compile(r"<(?:!--|[sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])")
-_CLOSINGS = {"<!--": re.compile("-->"), "<style": re.compile("</style", re.IGNORECASE), "<script": re.compile("</script", re.IGNORECASE)}
+_CLOSINGS = {
+    "<!--": re.compile("-->"),
+    "<style": re.compile("</style[^>]*>?", re.IGNORECASE),
+    "<script": re.compile("</script[^>]*>?", re.IGNORECASE),
+}
 
 
 def transfer_decoded(body: bytes, encoding: str) -> bytes:

@@ -66,7 +66,7 @@ def running(folder: Path) -> Iterator[Postroom]:
     folder.mkdir(parents=True, exist_ok=True)
     ready, log = folder / "ready.json", folder / "postroom.log"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "postroom", "demo", "--data", str(folder / "data"), "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "postroom", "demo", "--any-ports", "--data", str(folder / "data"), "--ready-file", str(ready)]
     process = programs.start(command, log)
     try:
         deadline = time.monotonic() + 60.0

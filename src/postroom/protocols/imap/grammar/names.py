@@ -17,6 +17,7 @@ PATTERN_LIMIT = 1000
 
 _PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*")
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
+_INBOX = re.compile(r"\Ainbox(?![^/*%])", re.IGNORECASE)
 _FOREIGN = re.compile(r"[^\x20-\x7e]+|&")
 
 
@@ -76,10 +77,14 @@ def _house(text: str) -> str:
     return INBOX + separator + rest if first.upper() == "INBOX" else text
 
 
+def _wire(path: str) -> str:
+    """Spell the inbox as clients do."""
+    return "INBOX" + path[len(INBOX) :] if path == INBOX or path.startswith(INBOX + SEPARATOR) else path
+
+
 def encode(path: str) -> bytes:
     """Write a path of the house as a mailbox name, not yet quoted."""
-    if path == INBOX or path.startswith(INBOX + SEPARATOR):
-        path = "INBOX" + path[len(INBOX) :]
+    path = _wire(path)
     if path.isascii() and "&" not in path and path.isprintable():
         return path.encode("ascii")
     return _FOREIGN.sub(_shift, path).encode("ascii")
@@ -126,7 +131,7 @@ class Pattern:
     def matches(self, path: str) -> bool:
         """Say whether a path of the house matches."""
         states = self._start
-        for character in path:
+        for character in _wire(path):
             stay = states & self._any
             if character != SEPARATOR:
                 stay |= states & self._within
@@ -138,4 +143,5 @@ class Pattern:
 
 def pattern(reference: bytes, name: bytes) -> Pattern:
     """Join a LIST command's reference and pattern (RFC 3501 §6.3.8)."""
-    return Pattern(_house(_text(reference + name)))
+    text = _text(reference + name)
+    return Pattern(_INBOX.sub("INBOX", text, count=1))

@@ -492,8 +492,7 @@ class _Client(asyncio.Protocol):
         if transport is None or self._over:
             self.abort()
             return
-        self._transport = transport
-        self._framing.forget()
+        self._transport = transport  # what the framing holds by now came through it
         self._note_security()
         if self._implicit_tls:
             self._greet()

@@ -1,0 +1,64 @@
+"""A real name server for tests: UDP on a port of its own, answering from a table that a test fills."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """`records[(name, type)]` is a list of record texts; a name in `failing` gets SERVFAIL, one in `silent` no answer."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], list[str]] = {}
+        self.failing: set[str] = set()
+        self.silent: set[str] = set()
+        self.asked: list[tuple[str, str]] = []
+
+    def add(self, name: str, kind: str, *texts: str) -> None:
+        """Publish records."""
+        self.records.setdefault((name, kind), []).extend(texts)
+
+    def host(self, domain: str, address: str = "127.0.0.1", *, exchange: str = "", preference: int = 10) -> None:
+        """Publish a domain's MX and the address of its host."""
+        exchange = exchange or f"mx.{domain}"
+        self.add(domain, "MX", f"{preference} {exchange}.")
+        self.add(exchange, "AAAA" if ":" in address else "A", address)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True).lower()
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.asked.append((name, kind))
+        if name in self.silent:
+            return
+        answer = dns.message.make_response(query, recursion_available=True)
+        texts = self.records.get((name, kind))
+        if name in self.failing:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif texts:
+            answer.answer.append(dns.rrset.from_text_list(question.name, 60, dns.rdataclass.IN, question.rdtype, texts))
+        elif not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        self._transport.sendto(answer.to_wire(), address)  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def name_server() -> AsyncIterator[tuple[NameServer, str]]:
+    """Run a name server; gives it and its `host:port`."""
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
+    host, port = transport.get_extra_info("sockname")
+    try:
+        yield server, f"{host}:{port}"
+    finally:
+        transport.close()

@@ -1,0 +1,196 @@
+"""Bytes in, events out; whichever way the bytes are cut."""
+
+import io
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postroom.protocols.imap.connection import (
+    PROMPT,
+    STRANGER,
+    Allowance,
+    Connection,
+    Event,
+    Limits,
+    Order,
+    Overflow,
+    Refusal,
+    Reply,
+)
+from postroom.protocols.imap.grammar import commands
+
+SMALL = Limits(line=100, literal=20, command=200, message=1000, memory=50, literals=3)
+
+
+def connection(limits: Limits = SMALL, allowance: Allowance | None = None) -> Connection:
+    return Connection(limits, allowance or Allowance(10_000), io.BytesIO)
+
+
+def events(wire: Connection, *chunks: bytes) -> list[Event]:
+    """Everything the wire says to some bytes; literals are read while they are there."""
+    found: list[Event] = []
+    for chunk in chunks:
+        wire.receive(chunk)
+        while (event := wire.next_event()) is not None:
+            if isinstance(event, Order) and isinstance(event.command, commands.Append):
+                found.append(Reply(b"|".join(message.content.read() for message in event.command.messages)))
+            else:
+                found.append(event)
+            if isinstance(event, Order):
+                wire.release()
+    return found
+
+
+def test_commands_come_one_by_one() -> None:
+    assert events(connection(), b"a NOOP\r\nb noop\nc CHECK\r\n") == [
+        Order(b"a", commands.Noop()),
+        Order(b"b", commands.Noop()),
+        Order(b"c", commands.Check()),
+    ]
+
+
+def test_empty_lines_say_nothing() -> None:
+    assert events(connection(), b"\r\n\r\na NOOP\r\n") == [Order(b"a", commands.Noop())]
+
+
+def test_a_literal_waits_for_leave_unless_it_does_not() -> None:
+    wire = connection()
+    assert events(wire, b"a LOGIN {5}\r\n") == [PROMPT]
+    assert events(wire, b"alice {3+}\r\npw!\r\n") == [Order(b"a", commands.Login(b"alice", b"pw!"))]
+
+
+@pytest.mark.parametrize("text", [b"a LOGIN {5+}\r\nal\r\ne {3+}\r\na\nb\r\nb APPEND x {7+}\r\nab\r\ncd\r\r\nc NOOP\r\n"])
+def test_it_does_not_matter_how_bytes_are_cut(text: bytes) -> None:
+    expected = events(connection(), text)
+    assert [type(event) for event in expected] == [Order, Reply, Order]
+    assert events(connection(), *(bytes([byte]) for byte in text)) == expected
+    for cut in range(len(text)):
+        assert events(connection(), text[:cut], text[cut:]) == expected
+
+
+def test_large_literals_go_to_a_spool_and_count() -> None:
+    allowance = Allowance(2000)
+    files: list[io.BytesIO] = []
+
+    def spool() -> io.BytesIO:
+        files.append(io.BytesIO())
+        return files[-1]
+
+    wire = Connection(SMALL, allowance, spool)
+    wire.receive(b"a APPEND x {900+}\r\n" + b"m" * 900 + b"\r\n")
+    event = wire.next_event()
+    assert isinstance(event, Order)
+    assert isinstance(event.command, commands.Append)
+    assert event.command.messages[0].content.read() == b"m" * 900
+    assert (len(files), allowance.left) == (1, 1100)
+    wire.release()
+    assert files[0].closed
+    assert allowance.left == 2000
+
+
+def test_a_literal_too_large_is_refused_before_it_comes() -> None:
+    assert events(connection(), b"a LOGIN {21}\r\n", b"b NOOP\r\n") == [
+        Refusal(b"a", b"NO", b"TOOBIG", "The literal is too large."),
+        Order(b"b", commands.Noop()),
+    ]
+
+
+def test_a_literal_too_large_that_comes_anyway_is_dropped() -> None:
+    text = b"a APPEND x {5000+}\r\n" + b"b NOOP\r\n" * 625 + b" (\\Seen) {30+}\r\n" + b"c" * 30 + b"\r\nd NOOP\r\n"
+    assert events(connection(), *(text[at : at + 100] for at in range(0, len(text), 100))) == [
+        Refusal(b"a", b"NO", b"TOOBIG", "The literal is too large."),
+        Order(b"d", commands.Noop()),
+    ]
+
+
+def test_messages_of_one_append_share_the_limit() -> None:
+    wire = connection()
+    found = events(wire, b"a APPEND x {600+}\r\n" + b"m" * 600 + b" {600+}\r\n" + b"m" * 600 + b"\r\nb NOOP\r\n")
+    assert found == [Refusal(b"a", b"NO", b"TOOBIG", "The literal is too large."), Order(b"b", commands.Noop())]
+
+
+def test_nothing_more_is_taken_when_the_allowance_is_used_up() -> None:
+    allowance = Allowance(30)
+    first, second = connection(allowance=allowance), connection(allowance=allowance)
+    assert events(first, b"a LOGIN {20}\r\n") == [PROMPT]
+    busy = Refusal(b"b", b"NO", b"UNAVAILABLE", "The server is busy; try again later.")
+    assert events(second, b"b LOGIN {20}\r\n") == [busy]
+    first.close()
+    assert allowance.left == 30
+    assert events(second, b"c LOGIN {20}\r\n") == [PROMPT]
+
+
+def test_too_many_literals() -> None:
+    assert events(connection(), b"a SEARCH {1+}\r\nx {1+}\r\nx {1+}\r\nx {1+}\r\nx\r\nb NOOP\r\n") == [
+        Refusal(b"a", b"BAD", b"", "The command has too many literals."),
+        Order(b"b", commands.Noop()),
+    ]
+
+
+def test_an_endless_line_is_dropped() -> None:
+    wire = connection()
+    assert events(wire, b"a SEARCH ", *([b"SEEN " * 50] * 100)) == []
+    assert wire.waiting <= SMALL.line + 250
+    assert events(wire, b"\r\nb NOOP\r\n") == [
+        Refusal(b"a", b"BAD", b"", "The line is too long."),
+        Order(b"b", commands.Noop()),
+    ]
+
+
+def test_strangers_are_not_waited_for() -> None:
+    assert events(connection(STRANGER), b"x" * 9000) == [Overflow("The line is too long.")]
+    assert events(connection(STRANGER), b"a LOGIN {5000+}\r\n") == [Overflow("The literal is too large.")]
+    assert isinstance(events(connection(STRANGER), b"a LOGIN {5000}\r\n")[0], Refusal)
+    assert isinstance(events(connection(STRANGER), b"a APPEND x {5000}\r\n")[0], Refusal)
+
+
+def test_an_asked_line_is_no_command() -> None:
+    wire = connection()
+    wire.ask()
+    assert events(wire, b"DO", b"NE\r\na NOOP\r\n") == [Reply(b"DONE"), Order(b"a", commands.Noop())]
+    wire.ask()
+    assert events(wire, b"x" * 500, b"\r\nb NOOP\r\n") == [Reply(b"*"), Order(b"b", commands.Noop())]
+    wire.ask()
+    assert events(wire, b"{5}\r\n") == [Reply(b"{5}")]
+
+
+def test_what_was_dropped_is_not_heard() -> None:
+    wire = connection()
+    wire.receive(b"a STARTTLS\r\nb LOGIN eve eve\r\n")
+    assert wire.next_event() == Order(b"a", commands.StartTls())
+    wire.drop()
+    assert wire.next_event() is None
+
+
+def test_what_is_no_command_is_answered_by_its_tag() -> None:
+    wire = connection()
+    assert [
+        (event.tag, event.status)
+        for event in events(wire, b"a\r\na what\r\n( x\r\n* NOOP\r\nx\x00y NOOP\r\n")
+        if isinstance(event, Refusal)
+    ] == [
+        (b"a", b"BAD"),
+        (b"a", b"BAD"),
+        (b"*", b"BAD"),
+        (b"*", b"BAD"),
+        (b"x", b"BAD"),
+    ]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a ", b"NOOP", b"\r\n", b"{3+}", b"{9}", b"{99999999999}", b"APPEND x ", b'"', b"\\", b"\0", b"abc", b"(", b")", b"DONE"]
+        ),
+        max_size=40,
+    )
+)
+def test_nothing_a_client_sends_raises(pieces: list[bytes]) -> None:
+    allowance = Allowance(5000)
+    wire = connection(allowance=allowance)
+    events(wire, *pieces)
+    events(wire, *itertools.repeat(b"\r\n", 3))
+    wire.close()
+    assert allowance.left == 5000

@@ -42,7 +42,11 @@ def context(files: Files) -> ssl.SSLContext:
 
 
 def load(into: ssl.SSLContext, files: Files) -> None:
-    """Give a context the files' present content; connections that are open keep theirs."""
+    """Give a context the files' present content, all or nothing; connections that are open keep theirs.
+
+    Raises OSError or ssl.SSLError when they cannot be read or do not belong together.
+    """
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
     into.load_cert_chain(files.certificate, files.key)
 
 

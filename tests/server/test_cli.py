@@ -1,0 +1,179 @@
+"""`keys`, `users` and `check`, on the folder of a demo that runs meanwhile."""
+
+import imaplib
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from tests.interop.nameserver import Nameserver
+from tests.program import COMMAND, Program, demo, hire, running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def program(folder):
+    with running(demo(folder)) as program:
+        yield program
+
+
+def postroom(folder: Path, verb: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, verb, "--config", str(folder / "data" / "postroom.toml"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def client(program: Program, printed: str):
+    key, secret = re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)\n", printed).groups()
+    ready = program.ready
+    workmail = boto3.client(
+        "workmail", endpoint_url=ready.api, region_name=ready.region, aws_access_key_id=key, aws_secret_access_key=secret
+    )
+    return key, workmail
+
+
+def eventually(check, seconds=10.0):
+    """Repeat until a running server has noticed."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return check()
+        except (AssertionError, ClientError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def test_a_read_only_key_reads(program, folder):
+    made = postroom(folder, "keys", "create", "auditor", "--read-only")
+    assert made.returncode == 0, made.stderr
+    _, workmail = client(program, made.stdout)
+    organization = program.ready.organization_id
+    assert workmail.list_users(OrganizationId=organization)["Users"]
+    with pytest.raises(ClientError) as denied:
+        workmail.create_user(OrganizationId=organization, Name="x", DisplayName="x")
+    assert denied.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert "user/auditor is not authorized to perform: workmail:CreateUser" in denied.value.response["Error"]["Message"]
+
+
+def test_a_key_with_a_policy_of_its_own(program, folder, tmp_path):
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"workmail:ListGroups","Resource":"*"}}')
+    made = postroom(folder, "keys", "create", "groups", "--policy", str(policy))
+    _, workmail = client(program, made.stdout)
+    assert workmail.list_groups(OrganizationId=program.ready.organization_id)["Groups"] == []
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        workmail.list_users(OrganizationId=program.ready.organization_id)
+
+
+def test_a_malformed_policy_makes_no_key(program, folder, tmp_path):
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"Version":"2012-10-17","Statement":[{"Effect":"Perhaps"}]}')
+    refused = postroom(folder, "keys", "create", "perhaps", "--policy", str(policy))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("postroom: ")
+    assert "perhaps" not in postroom(folder, "keys", "list").stdout
+
+
+def test_keys_are_listed_disabled_enabled_and_deleted(program, folder):
+    key, workmail = client(program, postroom(folder, "keys", "create", "passing", "--full").stdout)
+    assert workmail.list_organizations()["OrganizationSummaries"]
+    listed = postroom(folder, "keys", "list").stdout
+    assert re.search(rf"^{key} +Active .* passing$", listed, re.MULTILINE)
+    assert "SECRET" not in listed
+
+    def refused():
+        with pytest.raises(ClientError, match="UnrecognizedClientException"):
+            workmail.list_organizations()
+
+    assert postroom(folder, "keys", "disable", key).returncode == 0
+    eventually(lambda: refused())
+    assert postroom(folder, "keys", "enable", key).returncode == 0
+    eventually(lambda: workmail.list_organizations())
+    assert postroom(folder, "keys", "delete", key).returncode == 0
+    eventually(lambda: refused())
+    again = postroom(folder, "keys", "delete", key)
+    assert (again.returncode, again.stderr) == (1, f"postroom: There is no access key {key}.\n")
+
+
+def test_users_are_listed(program, folder):
+    listed = postroom(folder, "users", "list").stdout
+    for user in program.ready.users:
+        assert re.search(rf"^{user.id} +ENABLED .* {user.email}$", listed, re.MULTILINE)
+
+
+def test_a_forgotten_password_is_replaced(program, folder):
+    user = hire(program.ready, "forgetful")
+    done = postroom(folder, "users", "reset-password", user.email, "--password-stdin", input="Brand-New-Word-3\n")
+    assert done.returncode == 0, done.stderr
+    with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as imap:
+        with pytest.raises(imaplib.IMAP4.error):
+            imap.login(user.email, user.password)
+        imap.login(user.email, "Brand-New-Word-3")
+
+
+def test_a_password_nobody_chose_is_made(program, folder):
+    user = hire(program.ready, "absent")
+    done = postroom(folder, "users", "reset-password", "absent", stdin=subprocess.DEVNULL)
+    password = re.fullmatch(r"The password of absent is changed\. It is: (\S+)\n", done.stdout).group(1)
+    with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as imap:
+        imap.login(user.email, password)
+
+
+@pytest.mark.parametrize(("who", "word"), [("nobody", "Good-Enough-1"), ("alice", "short")])
+def test_what_cannot_be_reset(program, folder, who, word):
+    done = postroom(folder, "users", "reset-password", who, "--password-stdin", input=word + "\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("postroom: ")
+
+
+def test_an_unknown_organization(program, folder):
+    done = postroom(folder, "users", "--organization", "other", "list")
+    assert (done.returncode, done.stderr) == (1, "postroom: Say which organization with --organization; there are: demo.\n")
+
+
+def test_check_says_what_is_wrong_and_what_to_do(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = tmp_path / "postroom.toml"
+        config.write_text(
+            f'data = "data"\n[smtp]\nlisten = ["127.0.0.1:{port}"]\n[submission]\nlisten = []\nlisten_tls = []\n'
+            '[imap]\nlisten = []\nlisten_tls = ["127.0.0.1:0"]\n[api]\nlisten = ["127.0.0.1:0"]\n'
+        )
+        (tmp_path / "data").mkdir()
+        keyring = tmp_path / "data" / "keyring.json"
+        keyring.write_text("{}")
+        keyring.chmod(0o644)
+        done = subprocess.run(
+            [*COMMAND, "check", "--config", str(config), "--no-dns"], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1, done.stderr
+    assert f"bad      keyring: others may read {keyring}\n         -> chmod 600 {keyring}\n" in done.stdout
+    assert f"bad      [smtp]: cannot listen on 127.0.0.1 port {port}: Address already in use\n         -> " in done.stdout
+    assert "ok       [imap]: 127.0.0.1:0 is free\n" in done.stdout
+    assert re.search(r"^(ok|warning) +disk: an fsync takes \d+\.\d ms$", done.stdout, re.MULTILINE)
+    assert done.stdout.endswith("Something must be done first.\n")
+
+
+def test_check_looks_at_this_servers_name(tmp_path):
+    zone = {
+        ("mail.lab.test", "A"): ["192.0.2.25", "192.0.2.26"],
+        ("25.2.0.192.in-addr.arpa", "PTR"): ["mail.lab.test."],
+    }
+    with Nameserver(zone) as nameserver:
+        config = tmp_path / "postroom.toml"
+        config.write_text(
+            f'data = "data"\n[mail]\nhostname = "mail.lab.test"\n[dns]\nnameservers = ["127.0.0.1:{nameserver.port}"]\n'
+            "[smtp]\nlisten = []\n[submission]\nlisten = []\nlisten_tls = []\n[imap]\nlisten = []\nlisten_tls = []\n[api]\nlisten = []\n"
+        )
+        done = subprocess.run([*COMMAND, "check", "--config", str(config)], capture_output=True, text=True, timeout=60, check=False)
+    assert "ok       hostname: mail.lab.test is 192.0.2.25 and back\n" in done.stdout
+    assert "warning  hostname: the PTR of 192.0.2.26 says nothing\n" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr

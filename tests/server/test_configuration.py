@@ -1,0 +1,79 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from postroom.server import configuration
+from postroom.server.configuration import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def parse(text: str, folder: Path = Path("/srv")) -> configuration.Settings:
+    return configuration.parse(text, folder)
+
+
+def test_an_empty_file_is_a_configuration():
+    settings = parse("")
+    assert settings.data == "/var/lib/postroom"
+    assert settings.keys.keyring == "/var/lib/postroom/keyring.json"
+    assert settings.smtp.listen == ("*:25",)
+    assert settings.submission.listen_tls == ("*:465",)
+    assert settings.imap.listen_tls == ("*:993",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[smtp]\nlisen = []", 'unknown setting "lisen" in [smtp]; did you mean "listen"?'),
+        ("[stmp]\n", 'unknown setting "stmp" at the top; did you mean "smtp"?'),
+        ("zzzz = 1", 'unknown setting "zzzz" at the top'),
+        ("[storage]\nengine = 'oracle'", "[storage] engine: Invalid enum value 'oracle'"),
+        ("[imap]\nmaximum_errors = 'many'", "[imap] maximum_errors: Expected `int`, got `str`"),
+        ("[api]\nlisten = ['8080']", '[api] listen: "8080" is not host:port, such as 127.0.0.1:25, [::1]:25 or *:25'),
+        ("[api]\nlisten = ['*:70000']", '[api] listen: "*:70000" has a port above 65535'),
+        ("[tls]\nkey = 'a.pem'", "[tls] needs both certificate and key, or neither"),
+        ("[storage]\nengine = 'postgresql'", '[storage] engine = "postgresql" needs a dsn'),
+        ("[api]\naccount = '12'", "[api] account must be twelve digits"),
+        ("[dns]\nnameservers = ['*:53']", '[dns] nameservers: "*:53" needs a host'),
+        ("data = ", "not TOML: Invalid value (at end of document)"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(text, said):
+    with pytest.raises(ConfigurationError) as refused:
+        parse(text)
+    assert str(refused.value) == said
+
+
+def test_relative_paths_start_at_the_file(tmp_path):
+    file = tmp_path / "postroom.toml"
+    file.write_text('data = "mail"\n[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n[keys]\nkeyring = "/elsewhere/ring"')
+    settings = configuration.load(file)
+    assert settings.data == str(tmp_path / "mail")
+    assert settings.tls.certificate == str(tmp_path / "c.pem")
+    assert settings.keys.keyring == "/elsewhere/ring"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="none.toml: No such file"):
+        configuration.load(tmp_path / "none.toml")
+
+
+def test_the_host_name_reaches_every_room_but_a_room_may_have_its_own():
+    settings = parse('[mail]\nhostname = "mail.example.org"\n[smtp]\nhostname = "mx.example.org"')
+    assert settings.submission.hostname == "mail.example.org"
+    assert settings.smtp.hostname == "mx.example.org"
+    assert settings.domains.mail_host == "mail.example.org"
+    assert settings.domains.dkim_domain == "dkim.mail.example.org"
+
+
+def test_the_example_holds_the_defaults():
+    assert configuration.load(ROOT / "examples" / "postroom.toml") == configuration.parse("", ROOT / "examples")
+
+
+def test_every_setting_is_documented_as_it_stands_in_the_code():
+    checked = subprocess.run(
+        [sys.executable, "tools/document_settings.py", "--check"], cwd=ROOT, env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr

@@ -79,6 +79,7 @@ Postroom's demo is ready. Everything is under {folder}; Ctrl-C ends it, the next
   Authority     {facts["ca_file"]}  (trust this for TLS)
 
   Administration, as with Amazon WorkMail:
-    export AWS_ACCESS_KEY_ID={facts["access_key_id"]} AWS_SECRET_ACCESS_KEY={facts["secret_access_key"]} AWS_DEFAULT_REGION={facts["region"]}
+    export AWS_ACCESS_KEY_ID={facts["access_key_id"]} AWS_DEFAULT_REGION={facts["region"]}
+    export AWS_SECRET_ACCESS_KEY={facts["secret_access_key"]}
     aws workmail list-users --endpoint-url {facts["api"]} --organization-id {facts["organization_id"]}
 """

@@ -1,0 +1,106 @@
+"""Every operation answers in the shape that the model gives its output."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from postroom.api import operations
+from postroom.api.model import Shape, full_match, load
+from postroom.api.operation import OPERATIONS
+from tests.api.conftest import Gate
+
+operations.enter_all()
+
+
+def problems(shape: Shape | None, value: Any, path: str = "$") -> list[str]:
+    """Say where a value does not fit a shape."""
+    if shape is None:
+        return [] if value == {} else [f"{path}: not empty"]
+    if shape.kind == "structure":
+        members = {member.name: member for member in shape.members}
+        found = [f"{path}.{name}: not in the shape" for name in value if name not in members]
+        found += [f"{path}.{member.name}: missing" for member in shape.members if member.required and member.name not in value]
+        return found + [text for name in value if name in members for text in problems(members[name].shape, value[name], f"{path}.{name}")]
+    if shape.kind == "list":
+        return [text for place, entry in enumerate(value) for text in problems(shape.member, entry, f"{path}[{place}]")]
+    if not isinstance(value, {"string": str, "boolean": bool, "timestamp": float, "double": int | float}.get(shape.kind, int)):
+        return [f"{path}: {value!r} is no {shape.kind}"]
+    if isinstance(value, str):
+        fits = (
+            (not shape.enum or value in shape.enum)
+            and (shape.pattern is None or re.match(full_match(shape.pattern), value))
+            and (shape.least or 0) <= len(value) <= (shape.most or len(value))
+        )
+        return [] if fits else [f"{path}: {value!r} is no {shape.name}"]
+    return []
+
+
+def test_every_answer_fits_its_shape(gate: Gate) -> None:
+    model, called = load(), set()
+
+    def call(name: str, **params: Any) -> dict[str, Any]:
+        reply = gate.call(name, params)
+        assert reply.status == 200, (name, reply.body)
+        assert problems(model.operations[name].output, reply.json) == [], name
+        called.add(name)
+        return reply.json
+
+    organization = call("CreateOrganization", Alias="example")["OrganizationId"]
+    arn = call("DescribeOrganization", OrganizationId=organization)["ARN"]
+    call("ListOrganizations")
+
+    def inside(name: str, **params: Any) -> dict[str, Any]:
+        return call(name, OrganizationId=organization, **params)
+
+    inside("RegisterMailDomain", DomainName="example.test", ClientToken="a")
+    inside("RegisterMailDomain", DomainName="spare.test")
+    inside("UpdateDefaultMailDomain", DomainName="example.test")
+    inside("GetMailDomain", DomainName="example.test")
+    inside("ListMailDomains", MaxResults=1)
+    inside("DeregisterMailDomain", DomainName="spare.test")
+
+    user = inside("CreateUser", Name="bob", DisplayName="Bob", Password="Some-Pass-123", FirstName="Bob")["UserId"]
+    other = inside("CreateUser", Name="ann", DisplayName="Ann", Role="USER", HiddenFromGlobalAddressList=True)["UserId"]
+    group = inside("CreateGroup", Name="all")["GroupId"]
+    room = inside("CreateResource", Name="room", Type="ROOM", Description="big")["ResourceId"]
+    for entity in (user, group, room):
+        inside("RegisterToWorkMail", EntityId=entity, Email=f"a{entity[:12]}@example.test")
+    inside("UpdateUser", UserId=user, LastName="Builder", City="Here")
+    inside("ResetPassword", UserId=user, Password="Other-Pass-123")
+    inside("DescribeUser", UserId=user)
+    inside("DescribeUser", UserId=other)
+    inside("ListUsers", MaxResults=1)
+    inside("ListUsers", Filters={"UsernamePrefix": "b"})
+    inside("UpdateGroup", GroupId=group, HiddenFromGlobalAddressList=True)
+    inside("DescribeGroup", GroupId=group)
+    inside("ListGroups", MaxResults=1)
+    inside("AssociateMemberToGroup", GroupId=group, MemberId=user)
+    inside("ListGroupMembers", GroupId=group)
+    inside("ListGroupsForEntity", EntityId=user)
+    inside("DisassociateMemberFromGroup", GroupId=group, MemberId=user)
+    inside("UpdateResource", ResourceId=room, BookingOptions={"AutoAcceptRequests": True})
+    inside("DescribeResource", ResourceId=room)
+    inside("ListResources", MaxResults=1)
+    inside("AssociateDelegateToResource", ResourceId=room, EntityId=user)
+    inside("ListResourceDelegates", ResourceId=room)
+    inside("DisassociateDelegateFromResource", ResourceId=room, EntityId=user)
+    inside("DescribeEntity", Email=f"a{user[:12]}@example.test")
+    inside("CreateAlias", EntityId=user, Alias="second@example.test")
+    inside("UpdatePrimaryEmailAddress", EntityId=user, Email="third@example.test")
+    inside("ListAliases", EntityId=user, MaxResults=1)
+    inside("DeleteAlias", EntityId=user, Alias="second@example.test")
+    inside("UpdateMailboxQuota", UserId=user, MailboxQuota=100)
+    inside("GetMailboxDetails", UserId=user)
+    call("TagResource", ResourceARN=arn, Tags=[{"Key": "team", "Value": "a"}])
+    call("ListTagsForResource", ResourceARN=arn)
+    call("UntagResource", ResourceARN=arn, TagKeys=["team"])
+    for entity in (user, group, room):
+        inside("DeregisterFromWorkMail", EntityId=entity)
+    inside("DescribeUser", UserId=user)
+    inside("DeleteUser", UserId=user)
+    inside("DeleteGroup", GroupId=group)
+    inside("DeleteResource", ResourceId=room)
+    call("DeleteOrganization", OrganizationId=organization, DeleteDirectory=True, ForceDelete=True)
+    call("ListOrganizations")
+    assert set(OPERATIONS) <= called, set(OPERATIONS) - called

@@ -17,7 +17,7 @@ check:          ## lint, types, import contracts
 	@$(BOOT) dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports --no-logo
 
 bench:          ## side by side with named peers, as ratios
 	@$(BOOT) dev --system

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -166,22 +166,22 @@ def test_the_fast_and_the_slow_way_agree(request_: tuple[str, dict[str, Any]]) -
     try:
         fast: Any = validation.decoder(name)(body)
     except (ValueError, RecursionError):
-        fast = None
+        return
+    slow = outcome(lambda: validation.explain(MODEL.operations[name], body))
+    assert slow == fast or (slow == "ValidationException" and b"\\u0000" in body)
+
+
+def outcome(decode: Callable[[], Any]) -> Any:
+    """Give what is decoded, or the code of the refusal."""
     try:
-        slow: Any = validation.explain(MODEL.operations[name], body)
+        return decode()
     except Refusal as refusal:
-        assert refusal.code in ("ValidationException", "SerializationException")
-        assert fast is None or "\\u0000" in body.decode()
-    else:
-        assert fast is None or fast == slow
+        return refusal.code
 
 
 @given(st.binary(max_size=60))
 def test_no_body_breaks_the_reader(body: bytes) -> None:
-    try:
-        validation.decode("CreateUser", body)
-    except Refusal as refusal:
-        assert refusal.code in ("ValidationException", "SerializationException")
+    assert outcome(lambda: validation.decode("CreateUser", body)) in ("ValidationException", "SerializationException")
 
 
 class TestWording:

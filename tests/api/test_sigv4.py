@@ -32,20 +32,17 @@ def sign(
     return [(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()]
 
 
-def verify(raw: list[tuple[bytes, bytes]], body: bytes, secret: str = SECRET) -> sigv4.Claim:
+def verify(raw: list[tuple[bytes, bytes]], body: bytes, secret: str = SECRET, now: float | None = None) -> sigv4.Claim:
     headers = sigv4.fold(raw)
     claim = sigv4.read(headers)
-    sigv4.check_scope(claim, region=REGION, service=SERVICE, now=datetime.now(UTC).timestamp())
+    sigv4.check_scope(claim, region=REGION, service=SERVICE, now=datetime.now(UTC).timestamp() if now is None else now)
     sigv4.check(claim, sigv4.Signed("POST", "/", "", headers, body), secret)
     return claim
 
 
 def refused(raw: list[tuple[bytes, bytes]], body: bytes = b"{}", secret: str = SECRET, now: float | None = None) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        headers = sigv4.fold(raw)
-        claim = sigv4.read(headers)
-        sigv4.check_scope(claim, region=REGION, service=SERVICE, now=datetime.now(UTC).timestamp() if now is None else now)
-        sigv4.check(claim, sigv4.Signed("POST", "/", "", headers, body), secret)
+        verify(raw, body, secret, now)
     return caught.value
 
 

@@ -1,0 +1,119 @@
+"""Permission over HTTP: whose policy allows what, and how a refusal reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.api.conftest import ACCOUNT, REGION, Gate
+
+
+def document(*statements: dict[str, Any]) -> str:
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "workmail:*", "Resource": "*"} | entry for entry in statements],
+        }
+    )
+
+
+def arn(organization_id: str) -> str:
+    return f"arn:aws:workmail:{REGION}:{ACCOUNT}:organization/{organization_id}"
+
+
+def allowed(client: Any, organization_id: str) -> bool:
+    try:
+        client.list_users(OrganizationId=organization_id)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessDeniedException"
+        return False
+    return True
+
+
+def test_what_no_statement_allows(gate: Gate, organization_id: str) -> None:
+    client = gate.client(gate.issue(document({"Action": "workmail:List*"}), name="reader"))
+    assert client.list_users(OrganizationId=organization_id)["Users"] == []
+    with pytest.raises(ClientError) as caught:
+        client.create_user(OrganizationId=organization_id, Name="a", DisplayName="a")
+    assert caught.value.response["Error"] == {
+        "Code": "AccessDeniedException",
+        "Message": f"User: arn:aws:iam::{ACCOUNT}:user/reader is not authorized to perform: workmail:CreateUser on resource: "
+        f"{arn(organization_id)} because no identity-based policy allows the workmail:CreateUser action",
+    }
+
+
+def test_what_a_statement_denies(gate: Gate, organization_id: str) -> None:
+    client = gate.client(gate.issue(document({}, {"Effect": "Deny", "Action": "workmail:DeleteOrganization"}), name="careful"))
+    with pytest.raises(ClientError) as caught:
+        client.delete_organization(OrganizationId=organization_id, DeleteDirectory=True)
+    assert caught.value.response["Error"]["Message"] == (
+        f"User: arn:aws:iam::{ACCOUNT}:user/careful is not authorized to perform: workmail:DeleteOrganization on resource: "
+        f"{arn(organization_id)} with an explicit deny in an identity-based policy"
+    )
+
+
+def test_one_organization_only(gate: Gate) -> None:
+    mine, other = gate.organization_of("mine"), gate.organization_of("other")
+    client = gate.client(gate.issue(document({"Resource": arn(mine)})))
+    assert allowed(client, mine)
+    assert not allowed(client, other)
+    client.tag_resource(ResourceARN=arn(mine), Tags=[{"Key": "a", "Value": "b"}])
+    for call in (
+        lambda: client.list_tags_for_resource(ResourceARN=arn(other)),
+        client.list_organizations,
+        lambda: client.create_organization(Alias="third"),
+    ):
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            call()
+
+
+def test_listing_organizations_is_about_everything(gate: Gate) -> None:
+    client = gate.client(gate.issue(document({"Action": "workmail:CreateOrganization"}), name="maker"))
+    with pytest.raises(ClientError, match=r"perform: workmail:ListOrganizations on resource: \* because"):
+        client.list_organizations()
+    assert client.create_organization(Alias="example")["OrganizationId"]
+
+
+def test_by_the_tags_of_the_organization(gate: Gate, organization_id: str) -> None:
+    key = gate.issue(document({"Condition": {"StringEquals": {"aws:ResourceTag/team": "mail"}}}))
+    client = gate.client(key)
+    assert not allowed(client, organization_id)
+    gate.workmail.tag_resource(ResourceARN=arn(organization_id), Tags=[{"Key": "team", "Value": "mail"}])
+    assert allowed(client, organization_id)
+    gate.workmail.untag_resource(ResourceARN=arn(organization_id), TagKeys=["team"])
+    assert not allowed(client, organization_id)
+    assert not allowed(client, f"m-{'0' * 32}")
+
+
+def test_by_the_tags_of_the_request(gate: Gate, organization_id: str) -> None:
+    conditions = {"StringEquals": {"aws:RequestTag/team": "mail"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "owner"]}}
+    client = gate.client(gate.issue(document({"Condition": conditions})))
+    client.tag_resource(ResourceARN=arn(organization_id), Tags=[{"Key": "team", "Value": "mail"}])
+    for tags in ([{"Key": "team", "Value": "web"}], [{"Key": "team", "Value": "mail"}, {"Key": "cost", "Value": "1"}]):
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            client.tag_resource(ResourceARN=arn(organization_id), Tags=tags)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, True),
+        ({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, False),
+        ({"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, False),
+        ({"Bool": {"aws:SecureTransport": "false"}}, True),
+        ({"Bool": {"aws:SecureTransport": "true"}}, False),
+        ({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, True),
+        ({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, False),
+        ({"NumericGreaterThan": {"aws:EpochTime": "1500000000"}}, True),
+        ({"StringEquals": {"aws:username": "someone"}}, True),
+        ({"StringEquals": {"aws:username": "someone else"}}, False),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/some*"}}, True),
+        ({"Null": {"workmail:ImpersonationRoleId": "true"}}, True),
+        ({"StringLike": {"aws:UserAgent": "*oto3*"}}, True),
+    ],
+)
+def test_by_circumstances(gate: Gate, organization_id: str, condition: dict[str, Any], expected: bool) -> None:
+    assert allowed(gate.client(gate.issue(document({"Condition": condition}))), organization_id) is expected

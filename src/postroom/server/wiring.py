@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from postroom.api.gateway import Gateway
 from postroom.api.operation import MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
+from postroom.directory import organizations
 from postroom.directory.domains import Targets
 from postroom.jobs import sweep, words
 from postroom.mailflow.outbound import Carrier
@@ -130,7 +131,7 @@ def _health(store: Store) -> doors.Health:
     async def healthy() -> bool:
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
-                await store.read(REGISTRY, lambda tx: tx.one("SELECT 1"))
+                await store.read(REGISTRY, organizations.find_by_number, REGISTRY)
         except Exception:
             return False
         return True

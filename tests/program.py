@@ -186,12 +186,12 @@ def connect(endpoint: Endpoint, timeout: float = 10.0) -> socket.socket:
     return socket.create_connection(endpoint, timeout)
 
 
-def hire(ready: Ready, name: str) -> User:
-    """Add somebody to the organization who has a mailbox; without an API (another server) take one of those it has, by name."""
+def hire(ready: Ready, name: str, domain: str = "") -> User:
+    """Add somebody with a mailbox to the organization; without an API (another server) take one of those it has, by name."""
     if not ready.organization_id:
         return next(user for user in ready.users if user.id == name or user.email.startswith(name + "@"))
     password = "Correct-Horse-7x"
-    email = f"{name}@{ready.domain}"
+    email = f"{name}@{domain or ready.domain}"
     workmail = ready.workmail()
     user = workmail.create_user(OrganizationId=ready.organization_id, Name=name, DisplayName=name.title(), Password=password)["UserId"]
     workmail.register_to_work_mail(OrganizationId=ready.organization_id, EntityId=user, Email=email)

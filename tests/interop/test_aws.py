@@ -149,9 +149,9 @@ def deliver(ready: Ready, recipient: str) -> dict[str, tuple[int, bytes]]:
 
 
 def refused(ready: Ready, recipient: str) -> bool:
-    """Tell whether an address is refused as unknown at RCPT."""
+    """Tell whether an address is refused at RCPT, as unknown or as none of ours."""
     with smtplib.SMTP(*ready.smtp, timeout=30) as smtp:
         smtp.helo("stranger.test")
         smtp.mail("bob@stranger.test")
         code, text = smtp.rcpt(recipient)
-        return code == 550 and text.startswith(b"5.1.")
+        return code == 550 and text.startswith((b"5.1.", b"5.7.1"))

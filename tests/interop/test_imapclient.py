@@ -215,10 +215,10 @@ def test_conditional_store(imap):
     assert b"HIGHESTMODSEQ" in status
     modseq = imap.fetch([1], ["MODSEQ"])[1][b"MODSEQ"][0]
     imap.add_flags([1], [b"\\Flagged"])
-    assert list(imap.fetch("1:*", ["FLAGS"], [f"CHANGEDSINCE {modseq}"])) == [1]
+    assert list(imap.fetch([1], ["FLAGS"], [f"CHANGEDSINCE {modseq}"])) == [1]
     after = imap.fetch([1], ["MODSEQ"])[1][b"MODSEQ"][0]
     assert after > modseq
-    assert not imap.fetch("1:*", ["FLAGS"], [f"CHANGEDSINCE {after}"])
+    assert not imap.fetch([1], ["FLAGS"], [f"CHANGEDSINCE {after}"])
 
 
 def test_two_sessions_see_one_mailbox(ready, user, imap):

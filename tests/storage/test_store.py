@@ -71,6 +71,27 @@ async def test_readers_see_the_last_commit_and_cannot_write(store: Store, organi
             await store.read(organization.number, counters.next, "a")
 
 
+async def test_a_look_sees_the_last_commit_opened_or_not(store: Store, organization: Organization) -> None:
+    """It changes nothing, leaves the readers usable when it fails, and does not wait for a write under way."""
+    assert await store.look(organization.number, value, "a") is None
+    await store.transact(organization.number, counters.next, "a")
+    assert await store.look(organization.number, value, "a") == 1
+    with pytest.raises(ZeroDivisionError):
+        await store.look(organization.number, lambda tx: 1 // 0)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> int:
+        entered.set()
+        go_on.wait(10)
+        return counters.next(tx, "a")
+
+    writing = asyncio.ensure_future(store.transact(organization.number, hold))
+    await asyncio.to_thread(entered.wait, 10)
+    assert await store.look(organization.number, value, "a") == 1
+    go_on.set()
+    assert await writing == 2
+
+
 async def test_changes_are_told_after_the_commit_and_only_then(store: Store, organization: Organization) -> None:
     heard: list[int] = []
     woken: list[int] = []

@@ -69,7 +69,7 @@ class Principals:
 
     async def _read(self, key_id: str) -> Principal | None:
         generation = self._recent.generation
-        key = await self._store.read(REGISTRY, principals.find, key_id)
+        key = await self._store.look(REGISTRY, principals.find, key_id)
         if key is None:
             return None
         principal = Principal(key, iam.parse(key.policy))

@@ -41,7 +41,7 @@ async def execute(store: Store, order: Order) -> Answer:
             return await store.run(_cross, store, order)
         scope = REGISTRY if operation.scope is Scope.REGISTRY else order.organization.number
         if not operation.writes:
-            return await store.read(scope, _handle, order)
+            return await store.look(scope, _handle, order)
         return await _write(store, scope, order)
     except Repeated as repeated:
         return repeated.answer
@@ -50,7 +50,7 @@ async def execute(store: Store, order: Order) -> Answer:
 async def _write(store: Store, scope: int, order: Order) -> Answer:
     operation = order.operation
     if order.token is not None:
-        await store.read(scope, client_tokens.recall, order.token)
+        await store.look(scope, client_tokens.recall, order.token)
     if operation.prepare is not None:
         loop = asyncio.get_running_loop()
         order = replace(order, prior=await loop.run_in_executor(passwords.HASHING, operation.prepare, order.params))

@@ -206,7 +206,7 @@ class Gateway:
         found = self._organizations.find(organization_id)
         if found is None:
             generation = self._organizations.generation
-            found = await self._store.read(REGISTRY, organizations.get, organization_id)
+            found = await self._store.look(REGISTRY, organizations.get, organization_id)
             self._organizations.put(organization_id, found, generation)
         return found
 
@@ -221,7 +221,7 @@ class Gateway:
         known = self._tags.find(found.number)
         if known is None:
             generation = self._tags.generation
-            known = await self._store.read(found.number, tags.page)
+            known = await self._store.look(found.number, tags.page)
             self._tags.put(found.number, known, generation)
         return known
 

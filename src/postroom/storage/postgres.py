@@ -29,6 +29,7 @@ class PostgresEngine:
     """One database and its connections."""
 
     name = "postgresql"
+    embedded = False
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

@@ -66,6 +66,7 @@ class SqliteEngine:
     """The files of a folder."""
 
     name = "sqlite"
+    embedded = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

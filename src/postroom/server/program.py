@@ -5,13 +5,11 @@ acknowledged depends on that, as a killed program loses nothing either. SIGHUP r
 """
 
 import asyncio
-import gc
 import os
 import signal
 import ssl
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 import structlog
 
 from postroom.directory import organizations
-from postroom.server import certificates, listeners, logs, ready, wiring
+from postroom.server import certificates, listeners, logs, memory, ready, wiring
 from postroom.server.configuration import Settings
 from postroom.server.endpoints import parse
 from postroom.server.listeners import Listener
@@ -47,6 +45,7 @@ class Outside:
 
 def prepare(settings: Settings) -> None:
     """Set up what must stand before anything is opened."""
+    memory.economize()
     os.umask(0o077)
     logs.configure(format=settings.log.format, level=settings.log.level)
 
@@ -84,7 +83,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> bool:
     working.add_done_callback(lambda _: end.set())
     _on_hangup(context, files)
     facts = {**_facts(settings, opened, files), **outside.facts}
-    _settle_memory()
+    memory.settle()
     if outside.ready_file:
         ready.write(outside.ready_file, facts)
     if outside.announce:
@@ -159,13 +158,3 @@ def _facts(settings: Settings, opened: list[Listener], files: certificates.Files
     facts["region"] = settings.api.region
     facts["ca_file"] = str(files.authority or files.certificate)
     return facts
-
-
-def _settle_memory() -> None:
-    """Set aside what start-up made: it stays for good, so the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).malloc_trim(0)

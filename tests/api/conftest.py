@@ -31,6 +31,10 @@ ACCOUNT = "123456789012"
 SETTINGS = Settings(region=REGION, account=ACCOUNT, mail_domains=MailDomainPolicy(trust=True))
 
 
+SESSION = boto3.Session()
+"""Shared, since it keeps the service model it has read."""
+
+
 class RunningClock:
     """The real time, which signatures need, and a leap on top of it."""
 
@@ -99,9 +103,15 @@ class Gate:
     def client(self, key: AccessKey | None = None, *, secret: str | None = None, region: str = REGION, token: str | None = None) -> Any:
         """Make a boto3 client that does not try twice."""
         used = key or self.key
-        session = boto3.Session(used.id, secret or used.secret, token, region)
-        config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
-        return session.client("workmail", endpoint_url=self.url, config=config)
+        return SESSION.client(
+            "workmail",
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id=used.id,
+            aws_secret_access_key=secret or used.secret,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
+        )
 
     @cached_property
     def workmail(self) -> Any:

@@ -44,7 +44,7 @@ class Principals:
 
     async def find(self, claim: sigv4.Claim) -> Principal:
         """Find the principal whose key a claim names; raises `Refusal` for one that is unknown, inactive or has another session."""
-        found = self._recent.find(claim.key_id) or await self._read(claim.key_id)
+        found = self._recent.find(claim.credential.key_id) or await self._read(claim.credential.key_id)
         if found is None or found.key.status != KeyStatus.ACTIVE or not _same(found.key.session_token, claim.token):
             raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
         return found

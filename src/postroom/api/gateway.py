@@ -119,7 +119,7 @@ class Gateway:
         operation = _operation(request, name)
         principal, claim = await self._claimed(request)
         body = await self._intake.read(request, receive)
-        sigv4.check(claim, sigv4.Signed(request.method, request.path, request.query, request.headers, body), principal.key.secret)
+        request.verify(claim, principal.key.secret, body)
         self._principals.note_use(principal.key.id)
         caller = self._caller(request, principal)
         params, invalid = _decoded(name, body)
@@ -227,7 +227,7 @@ class Gateway:
 
     def _operation_name(self, request: Request) -> str:
         """Find the name of a known operation in X-Amz-Target; else it is empty."""
-        prefix, _, name = request.headers.get("x-amz-target", "").partition(".")
+        prefix, _, name = request.headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
         return name if prefix == self._model.target_prefix and name in OPERATIONS else ""
 
     def _translated(self, error: PostroomError, operation: str) -> str:

@@ -32,7 +32,7 @@ def circumstances(
         "aws:resourceaccount": (caller.account,),
         "aws:requestedregion": (caller.region,),
         "aws:viaawsservice": ("false",),
-        "aws:useragent": (request.headers.get("user-agent", ""),),
+        "aws:useragent": (request.headers.get(b"user-agent", b"").decode("latin-1"),),
     }
     context |= {f"{RESOURCE_TAG}{name.lower()}": (value,) for name, value in tags.items()}
     given = {tag["Key"]: tag["Value"] for tag in params.get("Tags", ())}

@@ -36,7 +36,7 @@ class Request:
     method: str
     path: str
     query: str
-    headers: dict[str, str]
+    headers: dict[bytes, bytes]
     address: str
     secure: bool
     id: str = field(default_factory=new_id)
@@ -54,6 +54,10 @@ class Request:
             scope["scheme"] == "https",
         )
 
+    def verify(self, claim: sigv4.Claim, secret: str, body: bytes) -> None:
+        """Raise `Refusal` unless the request, with this body, was signed with this secret."""
+        sigv4.check(claim, secret, method=self.method, path=self.path, query=self.query, headers=self.headers, body=body)
+
 
 class Intake:
     """Reads bodies, each within `most` bytes and together within `together`."""
@@ -64,8 +68,8 @@ class Intake:
 
     async def read(self, request: Request, receive: Receive) -> bytes:
         """Read a whole body; raises `Refusal` when it is too large, or too many are under way."""
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and len(declared) < 20 and int(declared) > self._most:
+        declared = request.headers.get(b"content-length", b"")
+        if declared.isdigit() and len(declared) < 20 and int(declared) > self._most:
             raise _too_large(self._most)
         first = await receive()
         body: bytes = first.get("body", b"")

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import calendar
 import hmac
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -27,78 +28,67 @@ TERMINATOR = "aws4_request"
 SKEW_SECONDS = 300
 LONGEST_AUTHORIZATION = 4096
 
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
+"""Header names in lower case; the values of equal names joined by a comma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The scope a signature was made for, and which headers it covers."""
+
+    key_id: str
+    date: str
+    region: str
+    service: str
+    signed: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a signed request says about its signature; `moment` is in epoch seconds, `timestamp` the same in ISO 8601 basic form."""
 
-    key_id: str
-    date: str
-    region: str
-    service: str
-    signed: tuple[str, ...]
-    signature: str
+    credential: Credential
+    signature: bytes
     timestamp: str
     moment: float
     token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """The request that the signature covers; names of headers in lower case, equal names joined, values trimmed."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    body: bytes
-
-
-def fold(headers: Headers) -> dict[str, str]:
-    """Join headers of one name and trim their values, as the canonical form wants them."""
-    folded: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1").lower()
-        value = raw_value.decode("latin-1").strip()
-        if "  " in value:
-            value = " ".join(value.split())
-        folded[name] = f"{folded[name]},{value}" if name in folded else value
+def fold(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Join the values of headers that occur more than once; names are in lower case already."""
+    folded = dict(headers)
+    if len(folded) < len(headers):
+        folded = {}
+        for name, value in headers:
+            folded[name] = folded[name] + b"," + value.strip() if name in folded else value.strip()
     return folded
 
 
-def read(headers: dict[str, str]) -> Claim:
+def read(headers: Headers) -> Claim:
     """Read the Authorization header and what belongs to it, or refuse the request."""
-    text = headers.get("authorization")
+    text = headers.get(b"authorization", b"")
     if not text:
         raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
-    fields = _fields(text, headers)
-    scope = fields["Credential"].split("/")
-    if len(scope) != 5:
-        raise Refusal(
-            "IncompleteSignatureException", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term."
-        )
-    signed = tuple(fields["SignedHeaders"].split(";"))
-    _require_signed(signed, headers)
+    found = _USUAL.fullmatch(text) if len(text) <= LONGEST_AUTHORIZATION else None
+    scope, signed, signature = found.groups() if found is not None else _fields(text, headers)
+    credential = _credential(scope, signed)
+    _require_signed(credential.signed, headers)
     timestamp, moment = _moment(headers)
-    key_id, date, region, service, terminator = scope
-    if terminator != TERMINATOR:
-        raise _mismatch(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'.")
-    if date != timestamp[:8]:
+    if credential.date != timestamp[:8]:
         raise _mismatch(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-            f"'{date}' != '{timestamp[:8]}', from '{timestamp}'."
+            f"'{credential.date}' != '{timestamp[:8]}', from '{timestamp}'."
         )
-    token = headers.get("x-amz-security-token")
-    return Claim(key_id, date, region, service, signed, fields["Signature"], timestamp, moment, token)
+    token = headers.get(b"x-amz-security-token")
+    return Claim(credential, signature, timestamp, moment, None if token is None else token.decode("latin-1"))
 
 
 def check_scope(claim: Claim, *, region: str, service: str, now: float) -> None:
     """Refuse a claim made for another region or service, or at another time (epoch seconds)."""
-    if claim.region != region:
-        raise _mismatch(f"Credential should be scoped to a valid region, not '{claim.region}'. ")
-    if claim.service != service:
+    credential = claim.credential
+    if credential.region != region:
+        raise _mismatch(f"Credential should be scoped to a valid region, not '{credential.region}'. ")
+    if credential.service != service:
         raise _mismatch(f"Credential should be scoped to correct service: '{service}'. ")
     if claim.moment < now - SKEW_SECONDS:
         raise _mismatch(f"Signature expired: {claim.timestamp} is now earlier than {_iso(now - SKEW_SECONDS)} ({_iso(now)} - 5 min.)")
@@ -108,25 +98,21 @@ def check_scope(claim: Claim, *, region: str, service: str, now: float) -> None:
         )
 
 
-def check(claim: Claim, request: Signed, secret: str) -> None:
+def check(claim: Claim, secret: str, *, method: str, path: str, query: str, headers: Headers, body: bytes) -> None:
     """Refuse a request whose signature was not made with this secret; takes the same time wherever they differ."""
-    if not hmac.compare_digest(signature(claim, request, secret).encode(), claim.signature.encode("latin-1", "replace")):
+    credential = claim.credential
+    lines = b"".join([b"%b:%b\n" % (name, _trimmed(headers.get(name, b""))) for name in credential.signed])
+    hashed = sha256(body).hexdigest().encode()
+    canonical = b"%b\n%b\n%b\n" % (method.encode("latin-1"), path.encode("latin-1"), query.encode("latin-1"))
+    canonical += b"%b\n%b\n%b" % (lines, b";".join(credential.signed), hashed)
+    scope = f"{credential.date}/{credential.region}/{credential.service}/{TERMINATOR}"
+    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{scope}\n{sha256(canonical).hexdigest()}".encode("latin-1")
+    key = signing_key(secret, credential.date, credential.region, credential.service)
+    if not hmac.compare_digest(hmac.digest(key, to_sign, "sha256").hex().encode(), claim.signature):
         raise _mismatch(
             "The request signature we calculated does not match the signature you provided. "
             "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
         )
-
-
-def signature(claim: Claim, request: Signed, secret: str) -> str:
-    """Compute the signature that the claim ought to carry, in hex."""
-    headers = request.headers
-    lines = "\n".join([f"{name}:{headers.get(name, '')}" for name in claim.signed])
-    canonical = (
-        f"{request.method}\n{request.path}\n{request.query}\n{lines}\n\n{';'.join(claim.signed)}\n{sha256(request.body).hexdigest()}"
-    )
-    scope = f"{claim.date}/{claim.region}/{claim.service}/{TERMINATOR}"
-    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{scope}\n{sha256(canonical.encode('latin-1')).hexdigest()}"
-    return hmac.digest(signing_key(secret, claim.date, claim.region, claim.service), to_sign.encode("latin-1"), "sha256").hex()
 
 
 @lru_cache(maxsize=1024)
@@ -138,8 +124,31 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
-def _fields(text: str, headers: dict[str, str]) -> dict[str, str]:
-    algorithm, _, rest = text.partition(" ")
+_USUAL = re.compile(rb"AWS4-HMAC-SHA256 Credential=([^, ]+), ?SignedHeaders=([^, ]+), ?Signature=([^, ]+)")
+"""The header as every SDK writes it; any other order or spacing is read field by field."""
+
+
+@lru_cache(maxsize=1024)
+def _credential(scope: bytes, signed: bytes) -> Credential:
+    """Read what a client says in every request of a day."""
+    parts = scope.decode("latin-1").split("/")
+    if len(parts) != 5:
+        raise Refusal(
+            "IncompleteSignatureException",
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.",
+        )
+    key_id, date, region, service, terminator = parts
+    if terminator != TERMINATOR:
+        raise _mismatch(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'.")
+    names = tuple(signed.split(b";"))
+    if len(set(names)) != len(names):
+        raise _mismatch("A header is named twice in the 'SignedHeaders' of the AWS Authorization.")
+    return Credential(key_id, date, region, service, names)
+
+
+def _fields(text: bytes, headers: Headers) -> tuple[bytes, bytes, bytes]:
+    """Read the Authorization header field by field; raises `Refusal` with everything that is missing."""
+    algorithm, _, rest = text.decode("latin-1").partition(" ")
     if len(text) > LONGEST_AUTHORIZATION:
         raise Refusal("IncompleteSignatureException", "The Authorization header is too long.")
     if algorithm != ALGORITHM:
@@ -148,52 +157,49 @@ def _fields(text: str, headers: dict[str, str]) -> dict[str, str]:
     for part in rest.split(","):
         name, equals, value = part.strip().partition("=")
         if not equals or name in fields:
-            raise Refusal(
-                "IncompleteSignatureException",
-                f"'{part.strip()[:64]}' not a valid key=value pair (missing equal-sign or repeated) in Authorization header.",
-            )
+            shown = part.strip()[:64]
+            raise Refusal("IncompleteSignatureException", f"'{shown}' not a valid key=value pair in Authorization header.")
         fields[name] = value
-    missing = [
-        f"Authorization header requires '{name}' parameter."
-        for name in ("Credential", "Signature", "SignedHeaders")
-        if not fields.get(name)
-    ]
-    if "x-amz-date" not in headers and "date" not in headers:
-        missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    wanted = ("Credential", "Signature", "SignedHeaders")
+    missing = [f"Authorization header requires '{name}' parameter." for name in wanted if not fields.get(name)]
     if missing:
         raise Refusal("IncompleteSignatureException", f"{' '.join(missing)} Authorization={algorithm}")
-    return fields
+    return fields["Credential"].encode("latin-1"), fields["SignedHeaders"].encode("latin-1"), fields["Signature"].encode("latin-1")
 
 
-def _require_signed(signed: tuple[str, ...], headers: dict[str, str]) -> None:
-    if len(set(signed)) != len(signed):
-        raise _mismatch("A header is named twice in the 'SignedHeaders' of the AWS Authorization.")
+def _require_signed(signed: tuple[bytes, ...], headers: Headers) -> None:
+    """Refuse a signature that leaves out a header on which the request's meaning hangs."""
     for name, shown in _MUST_BE_SIGNED:
-        if name not in signed and name in headers:
+        if name in headers and name not in signed:
             raise _mismatch(f"'{shown}' must be a 'SignedHeader' in the AWS Authorization.")
-    if "host" not in signed:
+    if b"host" not in signed:
         raise _mismatch("'Host' must be a 'SignedHeader' in the AWS Authorization.")
-    if "x-amz-date" not in headers and "date" not in signed:
+    if b"x-amz-date" not in headers and b"date" in headers and b"date" not in signed:
         raise _mismatch("'Date' must be a 'SignedHeader' in the AWS Authorization.")
 
 
 _MUST_BE_SIGNED = (
-    ("host", "Host"),
-    ("x-amz-date", "X-Amz-Date"),
-    ("x-amz-target", "X-Amz-Target"),
-    ("x-amz-security-token", "X-Amz-Security-Token"),
+    (b"x-amz-date", "X-Amz-Date"),
+    (b"x-amz-target", "X-Amz-Target"),
+    (b"x-amz-security-token", "X-Amz-Security-Token"),
 )
 
 
-def _moment(headers: dict[str, str]) -> tuple[str, float]:
+def _moment(headers: Headers) -> tuple[str, float]:
     """Read the time of signing from X-Amz-Date, else from Date in either of its forms."""
-    text = headers.get("x-amz-date") or headers["date"]
+    exact = headers.get(b"x-amz-date")
+    text = (headers.get(b"date", b"") if exact is None else exact).decode("latin-1")
+    if not text:
+        raise Refusal(
+            "IncompleteSignatureException",
+            f"Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization={ALGORITHM}",
+        )
     try:
         return text, _from_iso(text)
     except ValueError:
         pass
     try:
-        if "x-amz-date" not in headers:
+        if exact is None:
             moment = parsedate_to_datetime(text).timestamp()
             return _iso(moment), moment
     except (ValueError, TypeError, OverflowError):
@@ -213,6 +219,10 @@ def _from_iso(text: str) -> float:
 
 def _iso(moment: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
+
+
+def _trimmed(value: bytes) -> bytes:
+    return b" ".join(value.split()) if b"  " in value else value.strip()
 
 
 def _mismatch(text: str) -> Refusal:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.api.conftest import ACCOUNT, REGION, Gate, RunningClock
 
 from postroom.directory import organizations
 from postroom.storage.engine import REGISTRY
 from postroom.storage.queries import client_tokens
 from postroom.storage.queries import organizations as rows
+from tests.api.conftest import ACCOUNT, REGION, Gate, RunningClock
 
 
 def refused(code: str) -> Any:

@@ -126,3 +126,18 @@ def test_locked_dependencies_are_pinned_by_hash_and_name_no_place():
         assert not re.search(r"https?:|file:|@ |^-", text, re.MULTILINE)
         wanted = {re.split(r"[\[<>=; ]", line)[0].lower() for line in project["project"]["dependencies"]}
         assert wanted <= set(packages)
+
+
+def test_every_package_that_the_program_imports_is_declared():
+    modules = {"apsw": "apsw-sqlite3mc", "argon2": "argon2-cffi", "dns": "dnspython", "prometheus_client": "prometheus-client"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["postgres"]
+    declared = {re.split(r"[\[<>=; ]", line)[0].lower() for line in lines}
+    imported = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            imported |= {name.partition(".")[0] for name in names}
+    foreign = imported - set(sys.stdlib_module_names) - {"postroom", "_typeshed"}
+    assert {modules.get(name, name) for name in foreign} <= declared

@@ -1,0 +1,49 @@
+"""Letters to send in tests."""
+
+from postroom.mailflow import inbound, submission
+from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.mailflow.submission import Allowance
+from postroom.model.actors import Actor
+from postroom.storage.engine import Store
+
+LIMITS = Limits()
+
+
+class Raw:
+    """The octets of a message as a source."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def read(self) -> bytes:
+        return self.raw
+
+
+def letter(subject: str = "hello", *, sender: str = "stranger@far.test", more: str = "") -> bytes:
+    """Write a letter as it stands after the trace lines were put before it."""
+    return f"Return-Path: <{sender}>\r\nFrom: <{sender}>\r\nSubject: {subject}\r\n{more}\r\ntext of {subject}\r\n".encode()
+
+
+def receive(store: Store, *recipients: str, scope: int = 1, raw: bytes | None = None, sender: str = "stranger@far.test") -> None:
+    """Let a stranger's letter come in."""
+    envelope = Envelope(sender, recipients)
+    prepared = inbound.prepare(store, scope, envelope, Raw(raw or letter(sender=sender)), LIMITS)
+    with store.transaction(scope) as tx:
+        inbound.deliver(tx, envelope, prepared)
+
+
+def send(
+    store: Store,
+    actor: Actor,
+    *recipients: str,
+    raw: bytes | None = None,
+    sender: str | None = None,
+    allowance: Allowance | None = None,
+    international: bool = False,
+) -> None:
+    """Let a user's letter go out."""
+    sender = actor.email if sender is None else sender
+    envelope = Envelope(sender, recipients, international=international)
+    prepared = submission.prepare(store, actor, envelope, Raw(raw or letter(sender=sender)), LIMITS)
+    with store.transaction(actor.scope) as tx:
+        submission.submit(tx, actor, envelope, prepared, allowance)

@@ -1,0 +1,117 @@
+import pytest
+
+from postroom.directory import domains
+from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
+from postroom.server import dns_findings, verification
+from postroom.server.findings import Level
+from postroom.server.lookups import Lookups, NoAnswer
+from postroom.storage.engine import REGISTRY
+from tests.interop.nameserver import Nameserver
+
+NAME = "letters.test"
+TARGETS = Targets("mail.lab.test", "auto.lab.test", "_spf.lab.test", "dkim.lab.test")
+
+
+@pytest.fixture
+def domain(store, organization):
+    with store.transaction(REGISTRY) as tx:
+        domains.claim(tx, NAME, organization.number)
+    with store.transaction(organization.number) as tx:
+        return domains.register(tx, NAME)
+
+
+def zone(domain) -> dict[tuple[str, str], list[str]]:
+    """Give what the administrator publishes, from the very list that the API shows."""
+    records: dict[tuple[str, str], list[str]] = {}
+    for record in domains.records(domain, TARGETS):
+        text = f'"{record.value}"' if record.type == "TXT" else record.value + "."
+        records.setdefault((record.hostname, record.type), []).append(text)
+    return records
+
+
+def verify(store, organization, records) -> int:
+    with Nameserver(records) as nameserver:
+        return verification.verify(store, organization.number, Lookups([f"127.0.0.1:{nameserver.port}"]), TARGETS)
+
+
+def state(store, organization) -> tuple[str, str, bool]:
+    with store.transaction(organization.number, write=False) as tx:
+        found = domains.get(tx, NAME)
+    with store.transaction(REGISTRY, write=False) as tx:
+        return found.ownership, found.dkim, domains.route(tx, NAME) == organization.number
+
+
+def test_a_domain_whose_records_are_there_takes_mail(store, organization, domain):
+    assert state(store, organization) == (PENDING, PENDING, False)
+    assert verify(store, organization, zone(domain)) == 1
+    assert state(store, organization) == (VERIFIED, VERIFIED, True)
+    assert verify(store, organization, {}) == 0
+    assert state(store, organization) == (VERIFIED, VERIFIED, True)
+
+
+def test_ownership_alone_opens_the_route(store, organization, domain):
+    records = zone(domain)
+    del records[(f"{domain.dkim_tokens[1]}._domainkey.{NAME}", "CNAME")]
+    assert verify(store, organization, records) == 1
+    assert state(store, organization) == (VERIFIED, PENDING, True)
+    assert verify(store, organization, zone(domain)) == 1
+    assert state(store, organization) == (VERIFIED, VERIFIED, True)
+
+
+def test_somebody_elses_token_proves_nothing(store, organization, domain):
+    records = zone(domain) | {(f"_amazonses.{NAME}", "TXT"): ['"bm90IHlvdXJz"']}
+    assert verify(store, organization, records) == 1  # DKIM is right
+    assert state(store, organization) == (PENDING, VERIFIED, False)
+
+
+def test_after_72_hours_a_domain_has_failed(store, organization, domain, clock):
+    clock.advance(72 * 3600 - 1)
+    assert verify(store, organization, {}) == 0
+    clock.advance(2)
+    assert verify(store, organization, {}) == 1
+    assert state(store, organization) == (FAILED, PENDING, False)
+
+
+def test_silence_is_no_answer(store, organization, domain, clock):
+    """A name server that cannot be reached does not make a domain fail."""
+    clock.advance(73 * 3600)
+    with Nameserver({}) as nameserver:
+        port = nameserver.port
+    lookups = Lookups([f"127.0.0.1:{port}"])
+    lookups._resolver.lifetime = 0.3
+    with pytest.raises(NoAnswer):
+        lookups.records(NAME, "TXT")
+    assert verification.verify(store, organization.number, lookups, TARGETS) == 0
+    assert state(store, organization) == (PENDING, PENDING, False)
+
+
+def findings(domain, records) -> dict[str, Level]:
+    with Nameserver(records) as nameserver:
+        found = list(dns_findings.of_domain(domain, Lookups([f"127.0.0.1:{nameserver.port}"]), TARGETS))
+    assert all(finding.advice for finding in found if finding.level is not Level.GOOD)
+    return {finding.text.partition(" ")[0].rstrip(":"): finding.level for finding in found}
+
+
+def test_check_finds_what_is_right(domain):
+    assert findings(domain, zone(domain)) == dict.fromkeys(["ownership", "MX", "autodiscover", "SPF", "DKIM"], Level.GOOD)
+
+
+def test_check_finds_what_is_missing_or_wrong(domain):
+    records = zone(domain)
+    records[(NAME, "MX")] = ["10 elsewhere.test."]
+    del records[(f"autodiscover.{NAME}", "CNAME")]
+    del records[(f"{domain.dkim_tokens[0]}._domainkey.{NAME}", "CNAME")]
+    records[(NAME, "TXT")] = ['"v=spf1 -all"']
+    assert findings(domain, records) == {
+        "ownership": Level.GOOD,
+        "MX": Level.BAD,
+        "autodiscover": Level.WARNING,
+        "SPF": Level.WARNING,
+        "DKIM": Level.WARNING,
+    }
+
+
+def test_check_finds_two_spf_records(domain):
+    records = zone(domain)
+    records[(NAME, "TXT")] = ['"v=spf1 -all"', f'"v=spf1 include:{TARGETS.spf_include} ~all"']
+    assert findings(domain, records)["there"] is Level.BAD

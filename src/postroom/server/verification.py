@@ -1,7 +1,8 @@
 """Verification of mail domains: DNS is asked until it shows that a domain belongs to who registered it.
 
 The TXT record at `_amazonses.DOMAIN` proves the owner, the DKIM CNAMEs are noted beside it. A domain that proves nothing within 72
-hours has failed; deregistering and registering it again starts over (WorkMail administration: verifying domains). Look-ups come first, transactions after.
+hours has failed; who deregisters and registers it again starts over (WorkMail administration: verifying domains). Look-ups come first,
+transactions after.
 """
 
 from collections.abc import Sequence

@@ -88,7 +88,9 @@ def test_the_test_domain_and_the_default_stay(tx: Tx) -> None:
         domains.deregister(tx, "example.test", default_domain="Example.test")
 
 
-@pytest.mark.parametrize("name", ["single", "a..b", "-a.example", "a.example-", "10.0.0.1", "a_b.example", "x" * 64 + ".example", ".example"])
+@pytest.mark.parametrize(
+    "name", ["single", "a..b", "-a.example", "a.example-", "10.0.0.1", "a_b.example", "x" * 64 + ".example", ".example"]
+)
 def test_what_cannot_be_a_domain_is_refused(tx: Tx, name: str) -> None:
     with pytest.raises(errors.InvalidParameter):
         domains.register(tx, name)

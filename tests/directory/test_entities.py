@@ -16,12 +16,16 @@ def alice(tx: Tx) -> str:
     return user.id
 
 
-@pytest.mark.parametrize("reference", ["alice", "ALICE", "alice.example@example.test", "Alice.Example@EXAMPLE.test", "ally@example.postroom.test"])
+@pytest.mark.parametrize(
+    "reference", ["alice", "ALICE", "alice.example@example.test", "Alice.Example@EXAMPLE.test", "ally@example.postroom.test"]
+)
 def test_name_and_addresses_refer_to_the_same_user_as_the_id(tx: Tx, alice: str, reference: str) -> None:
     assert entities.get(tx, reference).id == entities.get(tx, alice).id == alice
 
 
-@pytest.mark.parametrize("reference", ["bob", "bob@example.test", "ally+tag@example.postroom.test", "@", "a@b@c", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "reference", ["bob", "bob@example.test", "ally+tag@example.postroom.test", "@", "a@b@c", "00000000-0000-0000-0000-000000000000"]
+)
 def test_what_is_not_there_is_not_found(tx: Tx, alice: str, reference: str) -> None:
     assert entities.find(tx, reference) is None
     with pytest.raises(errors.EntityNotFound):

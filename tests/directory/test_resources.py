@@ -43,7 +43,7 @@ def test_a_new_name_is_unique_but_may_change_its_case(tx: Tx) -> None:
 def test_somebody_must_answer(tx: Tx) -> None:
     resources.create(tx, name="room", type="ROOM")
     alice = users.create(tx, name="alice", display_name="")
-    staff = groups.create(tx, name="staff")
+    groups.create(tx, name="staff")
     with pytest.raises(errors.InvalidConfiguration):
         resources.update(tx, "room", auto_accept=False)
     resources.add_delegate(tx, "room", "alice")

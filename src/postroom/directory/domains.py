@@ -99,18 +99,19 @@ def route(tx: Tx, name: str) -> int | None:
 def register(tx: Tx, name: str, *, verified: bool = False) -> MailDomain:
     """Add a domain, pending unless `verified` (WorkMail API: RegisterMailDomain).
 
-    One that is there stays as it is, but for one that has failed, whose verification begins anew.
+    One that is there stays as it is, but one that has failed begins its verification anew.
     """
     domain = host_name(name)
     found = domains.find(tx, domain)
-    if found is not None and found.ownership == FAILED:
-        domains.restart(tx, domain)
-        return get(tx, domain)
-    if found is not None:
-        return found
-    if domains.count(tx) >= MAX_DOMAINS:
+    if found is None and domains.count(tx) >= MAX_DOMAINS:
         raise errors.LimitExceeded(f"An organization may have {MAX_DOMAINS} mail domains.")
-    return _insert(tx, domain, test=False, verified=verified)
+    if found is None:
+        return _insert(tx, domain, test=False, verified=verified)
+    if verified and found.ownership != VERIFIED:
+        set_verification(tx, domain)
+    elif found.ownership == FAILED:
+        domains.restart(tx, domain)
+    return get(tx, domain)
 
 
 def create_test_domain(tx: Tx, name: str) -> MailDomain:

@@ -80,10 +80,10 @@ class Authenticator:
         return candidate.actor, candidate.reason
 
     async def _look_up(self, credentials: Credentials, client: Client) -> Candidate:
-        organization = await self._store.read(REGISTRY, sign_in.locate, credentials.username)
+        organization = await self._store.look(REGISTRY, sign_in.locate, credentials.username)
         if organization is None:
             return sign_in.NOBODY
-        return await self._store.read(organization.number, sign_in.look_up, organization, credentials, client)
+        return await self._store.look(organization.number, sign_in.look_up, organization, credentials, client)
 
     async def _verify(self, digest: Digest, stored: str, password: str, address: str, account: str) -> bool:
         """Check once for all who ask at the same time; outlives whoever asked first."""

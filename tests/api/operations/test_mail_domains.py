@@ -121,3 +121,14 @@ def test_in_a_lab_a_new_domain_is_trusted(connect: Callable[[Settings], Any], or
     assert claim(store, "lab.example") == (organization.number, organization.number)
     user = api("create_user", Name="alice", DisplayName="")["UserId"]
     api("register_to_work_mail", EntityId=user, Email="alice@lab.example")
+
+
+def test_a_lab_trusts_a_domain_that_was_pending(
+    api: Api, connect: Callable[[Settings], Any], organization: Organization, store: Store
+) -> None:
+    api("register_mail_domain", DomainName="lab.example")
+    assert claim(store, "lab.example") == (organization.number, None)
+    trusting = Api(connect(Settings(mail_domains=MailDomainPolicy(trust=True))), organization)
+    trusting("register_mail_domain", DomainName="lab.example")
+    assert api("get_mail_domain", DomainName="lab.example")["OwnershipVerificationStatus"] == "VERIFIED"
+    assert claim(store, "lab.example") == (organization.number, organization.number)

@@ -16,7 +16,10 @@ def claim(call: Call) -> bool:
     domain = domains.host_name(call.params["DomainName"])
     policy = call.mail_domains
     if domain != policy.test_suffix and not domain.endswith(f".{policy.test_suffix}"):
-        return domains.claim(call.tx, domain, call.organization.number, verified=policy.trust)
+        new = domains.claim(call.tx, domain, call.organization.number, verified=policy.trust)
+        if policy.trust:
+            domains.set_routed(call.tx, domain, call.organization.number)
+        return new
     if domains.claim_holder(call.tx, domain) == call.organization.number:
         return False
     raise errors.DomainInUse(f"Domains under {policy.test_suffix} are test domains.")

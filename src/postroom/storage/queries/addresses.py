@@ -37,7 +37,7 @@ def delete_all(tx: Tx, entity: str) -> int:
 
 def page(tx: Tx, entity: str, *, after: str, limit: int) -> list[tuple[str, str]]:
     """List the (key, spelling) of an entity's addresses behind a key, in order of key."""
-    return tx.all(  # type: ignore[return-value]
+    return tx.all(
         "SELECT address, spelling FROM addresses WHERE organization = :organization AND entity = :entity AND address > :after "
         "ORDER BY address LIMIT :limit",
         entity=entity,

@@ -7,7 +7,7 @@ from postroom.storage.engine import Tx
 
 def page(tx: Tx) -> list[tuple[str, str]]:
     """List all (name, value), in order of name."""
-    return tx.all("SELECT name, value FROM tags WHERE organization = :organization ORDER BY name")  # type: ignore[return-value]
+    return tx.all("SELECT name, value FROM tags WHERE organization = :organization ORDER BY name")
 
 
 def insert(tx: Tx, tags: Mapping[str, str]) -> None:

@@ -99,7 +99,7 @@ def _text(chance: random.Random, words: Vocabulary, size: int, marker: str) -> s
         drawn[len(drawn) // 2] = marker
     lines = [" ".join(drawn[start : start + 11]) for start in range(0, len(drawn), 11)]
     text = "\r\n".join(lines)
-    return text if marker else text[: max(size, 100)]
+    return text if marker else text[: max(size, 100)].removesuffix("\r")
 
 
 def _plain(head: str, text: str) -> bytes:

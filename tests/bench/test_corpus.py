@@ -29,7 +29,7 @@ def test_sizes_shapes_and_markers():
 
 
 def test_lines_end_in_crlf_only():
-    for raw in [*corpus.messages(30), *corpus.letters(5, 10_000, seed=3, domain="x.test")]:
+    for raw in [*corpus.messages(100), *corpus.letters(200, 10_000, seed=3, domain="x.test")]:
         assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
 
 

@@ -102,9 +102,9 @@ def python() -> Path:
 
 
 def install(interpreter: Path, requirements: Path) -> None:
-    """Install pip itself and the locked files, nothing without its hash."""
+    """Install pip itself and the locked files, nothing without its hash; what is never imported need not be compiled."""
     pip = [str(interpreter), str(pip_wheel()) + "/pip"]
-    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--no-input"]
+    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--no-input", "--no-compile"]
     subprocess.run([*pip, "install", *options, "--no-index", str(pip_wheel())], check=True)
     if subprocess.run([*pip, "install", *options, "--require-hashes", "--requirement", str(requirements)], check=False).returncode:
         raise SystemExit("The dependencies could not be installed; pip says why above. PIP_INDEX_URL, PIP_CERT and pip.conf apply.")

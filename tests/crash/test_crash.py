@@ -39,7 +39,7 @@ class Outside:
     def __init__(self) -> None:
         self.names: Counter[str | None] = Counter()
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         for _ in envelope.rcpt_tos:
             self.names[letters.read(envelope.content or b"")] += 1
         await asyncio.sleep(0)

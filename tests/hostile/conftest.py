@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostile.watch import Watch
+from tests.hostile.watch import MEMORY, Watch
 from tests.program import Program, Ready, User, demo, hire, running
 
 
@@ -44,6 +44,13 @@ def victim(program: Program) -> User:
 
 @pytest.fixture
 def watch(program: Program, bystander: User) -> Iterator[Watch]:
-    """Look after the bystander and the program's memory during the test, and complain at its end."""
+    """Look after the bystander and the program's memory during the test, and complain at its end.
+
+    What an earlier test has blown up starts afresh, so that it is one test that fails.
+    """
+    if not program.alive() or program.resident() > MEMORY * 2 // 3:
+        program.kill()
+        program.launch()
+        program.await_ready()
     with Watch(program, bystander) as watch:
         yield watch

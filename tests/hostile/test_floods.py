@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import ssl
 import time
+import urllib.request
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests.hostile.attacks import FULL, GONE, at_once, blind, crowd, dial, noise, ports, pour, read_until, trickle
+from tests.hostile.attacks import FULL, GONE, at_once, blind, crowd, dial, noise, ports, pour, read_all, read_until, trickle
 
 SHARE = 1 << 30 if FULL else 64 << 20
 SECONDS = 900.0 if FULL else 20.0
+RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+"""SO_LINGER for zero seconds."""
 NAMES = ["smtp", "submission", "submissions", "imap", "imaps", "api"]
 
 
@@ -61,6 +65,33 @@ def test_silent_crowd(ready, watch, name):
     """Connections that say nothing at all, then leave without a word."""
     with crowd(ports(ready)[name], 300):
         time.sleep(2)
+
+
+def open_connections(ready) -> float:
+    """Return how many mail connections the program counts."""
+    with urllib.request.urlopen(f"{ready.api}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if re.match(r"postroom_(imap|smtp)_connections[{ ]", line))
+
+
+@pytest.mark.parametrize(("name", "upgrade"), [("smtp", b"EHLO x\r\nSTARTTLS\r\n"), ("imap", b"a STARTTLS\r\n"), ("submissions", b""), ("imaps", b"")])
+@pytest.mark.parametrize("end", ["close", "reset", "junk"])
+def test_handshakes_that_break_off_leave_nothing(ready, name, upgrade, end):
+    with crowd(ports(ready)[name], 20) as sockets:
+        for sock in sockets:
+            if upgrade:
+                read_until(sock, b"\r\n")
+                sock.sendall(upgrade)
+                read_until(sock, b"220 2.0.0" if name == "smtp" else b"a OK")
+            if end == "reset":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            if end == "junk":
+                sock.sendall(b"this is no handshake" * 10)
+                read_all(sock, 5)
+    until = time.monotonic() + 10
+    while (left := open_connections(ready)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert left == 0
 
 
 @pytest.mark.parametrize("name", ["submissions", "imaps"])
@@ -138,9 +169,8 @@ def test_fetches_without_reading_the_answers(ready, watch, victim):
 
 def test_connections_torn_down_with_resets(ready, watch):
     """A thousand connections that end in a reset in the middle of something."""
-    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
     for number in range(1000):
         name = NAMES[number % len(NAMES)]
         with suppress(*GONE), dial(ports(ready)[name], 5) as sock:
             sock.send(b"EHLO x\r\nMAIL FROM:<a@b.test>\r\n" if name == "smtp" else b"a1 CAPABILITY\r\n{10")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

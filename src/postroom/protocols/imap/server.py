@@ -417,12 +417,12 @@ class Front(asyncio.Protocol):
             made = await asyncio.get_running_loop().start_tls(
                 transport, self, tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, RuntimeError) as error:
             log.info("tls_failed", client=self.address, reason=str(error))
+            made = None
+        if made is None:  # nobody else will say that the connection is lost
             transport.abort()
-            return
-        if made is None:
-            self._lost = True
+            self.connection_lost(None)
             return
         self._transport = made
         made.set_write_buffer_limits(high=self._server.settings.write_buffer)

@@ -484,13 +484,14 @@ class _Client(asyncio.Protocol):
             transport = await self._loop.start_tls(
                 self._transport, self, self._server.tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE
             )
-        except (OSError, ssl.SSLError) as trouble:
+        except (OSError, RuntimeError) as trouble:
             log.debug("tls_failed", client=self._session.client.address, reason=str(trouble))
             transport = None
         self._busy = False
         self._since = self._loop.time()
         if transport is None or self._over:
             self.abort()
+            self.connection_lost(None)  # nobody else will say so
             return
         self._transport = transport  # what the framing holds by now came through it
         self._note_security()

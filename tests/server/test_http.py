@@ -133,3 +133,9 @@ async def test_closing_lets_a_request_finish():
     end.set()
     assert (await asking).endswith(b"gateway 0")
     await asyncio.wait_for(closing, 2)
+
+
+async def test_a_long_pipeline_is_cut(api):
+    answer = await talk(api, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+    assert answer.count(b"HTTP/1.1 200 OK") < 100
+    assert b"HTTP/1.1 400 Bad Request" in answer

@@ -1,7 +1,7 @@
 """HTTP: uvicorn's protocol for one ASGI application, as one more server beside the mail protocols.
 
-uvicorn parses and answers; the program listens, drains and handles signals. Added are two bounds it lacks: how long a
-request may take to arrive, and how large its head may grow.
+uvicorn parses and answers; the program listens, drains and handles signals. Added are three bounds it lacks: how long a
+request may take to arrive, how large its head may grow, and how many may wait behind one that is being answered.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from uvicorn.server import ServerState
 
 HEAD_OCTETS = 65_536
 KEEP_ALIVE_SECONDS = 75
+PIPELINED = 16
+"""Requests that may wait for the answer to another on the same connection."""
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -47,6 +49,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head has ended; a body may follow."""
         self._reading_head = False
+        if len(self.pipeline) >= PIPELINED:
+            raise ValueError("too many requests in the pipeline")  # the parser's caller answers 400 and closes
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

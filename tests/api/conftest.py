@@ -18,6 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from structlog.testing import capture_logs
 
 from postroom.api.gateway import Gateway
 from postroom.api.operation import MailDomainPolicy
@@ -54,6 +55,14 @@ class RunningClock:
 
     def advance(self, seconds: float) -> None:
         self.leap += seconds
+
+
+@pytest.fixture(autouse=True)
+def declared_errors() -> Iterator[None]:
+    """No test may see an error that the model does not declare for its operation."""
+    with capture_logs() as logs:
+        yield
+    assert [entry for entry in logs if entry["event"] == "undeclared_error"] == []
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 from postroom.api import client_tokens
 from postroom.api.client_tokens import Repeated, Token
 from postroom.api.operation import FIRST_PAGE, Answer, Call, Caller, Crossing, MailDomainPolicy, Operation, Page, Scope
+from postroom.model.errors import PostroomError
 from postroom.model.organizations import Organization
 from postroom.policy import passwords
 from postroom.storage.engine import REGISTRY, Store, Tx
@@ -83,13 +84,21 @@ def _step(tx: Tx, step: Any, order: Order) -> Any:
 
 
 def _cross(store: Store, order: Order) -> Answer:
-    token = order.token
+    def remember(tx: Tx, answer: Answer) -> None:
+        if order.token is not None:
+            client_tokens.remember(tx, order.token, answer)
+
+    _recall(store, order.token)
+    call = Crossing(store, order.caller, order.organization, order.params, remember, order.mail_domains)
+    try:
+        return order.operation.handler(call)
+    except PostroomError:
+        _recall(store, order.token)
+        raise
+
+
+def _recall(store: Store, token: Token | None) -> None:
+    """Raise Repeated when the request was answered before; once more after a refusal, for its twin may have been faster."""
     if token is not None:
         with store.transaction(REGISTRY, write=False) as tx:
             client_tokens.recall(tx, token)
-
-    def remember(tx: Tx, answer: Answer) -> None:
-        if token is not None:
-            client_tokens.remember(tx, token, answer)
-
-    return order.operation.handler(Crossing(store, order.caller, order.organization, order.params, remember, order.mail_domains))

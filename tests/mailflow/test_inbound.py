@@ -16,8 +16,7 @@ BIG = letter("big") + b"x" * 600_000 + b"\r\n"
 
 
 def subjects(store: Store, people: People, name: str) -> list[str]:
-    found = [raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode() for raw in inbox(store, 1, people.ids[name])]
-    return found
+    return [raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode() for raw in inbox(store, 1, people.ids[name])]
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,7 @@ async def listen(store: Store, people: People, server_tls: ssl.SSLContext) -> As
     """Start servers: `await listen(role, tls=True, implicit=False, settings={...}, allowance=None)`."""
     async with AsyncExitStack() as stack:
 
-        async def start(
-            role: str = "mx", *, tls: bool = True, implicit: bool = False, allowance: Any = None, **settings: Any
-        ) -> Listening:
+        async def start(role: str = "mx", *, tls: bool = True, implicit: bool = False, allowance: Any = None, **settings: Any) -> Listening:
             server = SmtpServer(
                 role,
                 store=store,

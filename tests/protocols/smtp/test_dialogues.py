@@ -55,9 +55,10 @@ def test_there_are_dialogues() -> None:
     assert len(DIALOGUES) >= 25
 
 
-@pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: path.stem)
-async def test_dialogue(path: Path, listen: Listen, client_tls: ssl.SSLContext) -> None:
-    lines = path.read_text().splitlines()
+@pytest.mark.parametrize(
+    ("name", "lines"), [(path.name, path.read_text().splitlines()) for path in DIALOGUES], ids=[path.stem for path in DIALOGUES]
+)
+async def test_dialogue(name: str, lines: list[str], listen: Listen, client_tls: ssl.SSLContext) -> None:
     facts = dict(line[2:].split(": ", 1) for line in lines if re.match(r"# (role|set): ", line))
     role = facts.get("role", "mx")
     listening = await listen(role.split()[0], implicit=role.endswith("tls"), **json.loads(facts.get("set", "{}")))
@@ -74,6 +75,6 @@ async def test_dialogue(path: Path, listen: Listen, client_tls: ssl.SSLContext) 
                 try:
                     await speaker.speak(step)
                 except AssertionError as error:
-                    raise AssertionError(f"{path.name}:{number}: {error}") from None
+                    raise AssertionError(f"{name}:{number}: {error}") from None
     finally:
         writer.close()

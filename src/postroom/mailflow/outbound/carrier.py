@@ -71,13 +71,22 @@ class Carrier:
         self._connections = asyncio.Semaphore(self._settings.connections)
         self._memory = Scales(self._settings.memory)
         self._closing = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+        self._ended.set()
         self._stop_listening = store.notifier.on(queue.TOPIC, self._on_wake)
 
     async def run(self) -> None:
         """Carry until `close`."""
+        self._ended.clear()
+        renewing = asyncio.get_running_loop().create_task(self._renew_leases())
+        try:
+            await self._run()
+        finally:
+            renewing.cancel()
+            self._ended.set()
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._renew_leases())]
         rescan_at = 0.0
         while not self._closing:
             if loop.time() >= rescan_at:
@@ -114,9 +123,8 @@ class Carrier:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         for parcel in waiting:
-            await self._store.transact(parcel.scope, queue.release, self._holder, parcel.copies)
-        for task in self._tasks:
-            task.cancel()
+            await self._finish(parcel, None, b"")
+        await self._ended.wait()
 
     # Finding work
 
@@ -168,6 +176,9 @@ class Carrier:
             name, most = _SMARTHOST, settings.connections_to_smarthost
         else:
             name, most = parcel.domain, settings.connections_per_domain
+        if self._closing:
+            await self._finish(parcel, None, b"")
+            return
         lane = self._lanes.setdefault(name, _Lane(name, scope))
         lane.parcels.append(parcel)
         if len(lane.workers) < most:

@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.formats.letters import LETTERS
-
 from postroom.formats import message, sections
+from tests.formats.letters import LETTERS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "mime"
 SECTIONS = (

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from tests.formats.letters import LETTERS
 from tests.formats.record import GOLDEN, SECTIONS, ours
 

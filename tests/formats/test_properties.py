@@ -7,11 +7,11 @@ from quopri import encodestring
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.formats import grammar
 
 from postroom.formats import parts, sections
 from postroom.formats.message import summarize
 from postroom.formats.parts import Part
+from tests.formats import grammar
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.formats import grammar
-from tests.formats.letters import LETTERS
 
 from postroom.formats import headers, parts, sections
 from postroom.formats.message import summarize, texts
 from postroom.formats.parts import Part
+from tests.formats import grammar
+from tests.formats.letters import LETTERS
 
 SPECS = ("HEADER", "TEXT", "1", "1.MIME", "2.HEADER", "2.1", "HEADER.FIELDS (Subject To)", "HEADER.FIELDS.NOT (Subject)")
 WORDS = [

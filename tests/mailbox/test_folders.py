@@ -1,10 +1,10 @@
 """Folders: the names a mailbox is born with, and what may become of them."""
 
 import pytest
-from tests.mailbox.conftest import Desk, letter
 
 from postroom.mailbox import folders
 from postroom.model import errors
+from tests.mailbox.conftest import Desk, letter
 
 
 def paths(desk: Desk) -> list[str]:

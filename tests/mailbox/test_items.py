@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from tests.mailbox.conftest import Desk, letter
 
 from postroom.mailbox import changes, contents, folders, items, keywords, quota
 from postroom.mailbox.access import Mailbox
 from postroom.model import errors
 from postroom.model.flags import Flag
 from postroom.storage.engine import Tx
+from tests.mailbox.conftest import Desk, letter
 
 ALL = [(1, 1 << 40)]
 

@@ -1,7 +1,6 @@
 """Search: every condition, alike on both engines."""
 
 import pytest
-from tests.mailbox.conftest import Desk, letter
 
 from postroom.mailbox import contents, items
 from postroom.mailbox.search import (
@@ -24,6 +23,7 @@ from postroom.mailbox.search import (
     Uids,
 )
 from postroom.model.flags import Flag
+from tests.mailbox.conftest import Desk, letter
 
 
 @pytest.fixture(params=["indexed", "waiting", "some of each"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+
 from tests.interop.nameserver import Nameserver
 from tests.program import COMMAND, Program, demo, hire, running
 

@@ -18,9 +18,9 @@ import aiosmtpd.controller
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.program import COMMAND, Program, demo, hire, running
 
 from postroom.server import certificates
+from tests.program import COMMAND, Program, demo, hire, running
 
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_BYTES = 90 * 1024 * 1024

@@ -1,7 +1,7 @@
 """How the process asks for memory and gives it back.
 
-glibc keeps what was once freed in large pieces, a checked password's 19 MiB for instance, and gives every thread an arena of its own; a mail
-server would rather return both. Other C libraries are left as they are.
+glibc keeps what was once freed in large pieces, a checked password's 19 MiB for instance, and gives every thread an arena of its
+own; a mail server would rather return both. Other C libraries are left as they are.
 """
 
 import ctypes

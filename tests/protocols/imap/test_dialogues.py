@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running
 
 FOLDER = Path(__file__).parents[2] / "golden" / "imap"

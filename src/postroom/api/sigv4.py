@@ -70,7 +70,7 @@ def read(headers: Headers) -> Claim:
     if not text:
         raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
     found = _USUAL.fullmatch(text) if len(text) <= LONGEST_AUTHORIZATION else None
-    scope, signed, signature = found.groups() if found is not None else _fields(text, headers)
+    scope, signed, signature = found.groups() if found is not None else _fields(text)
     credential = _credential(scope, signed)
     _require_signed(credential.signed, headers)
     timestamp, moment = _moment(headers)
@@ -146,7 +146,10 @@ def _credential(scope: bytes, signed: bytes) -> Credential:
     return Credential(key_id, date, region, service, names)
 
 
-def _fields(text: bytes, headers: Headers) -> tuple[bytes, bytes, bytes]:
+_FIELDS = ("Credential", "Signature", "SignedHeaders")
+
+
+def _fields(text: bytes) -> tuple[bytes, bytes, bytes]:
     """Read the Authorization header field by field; raises `Refusal` with everything that is missing."""
     algorithm, _, rest = text.decode("latin-1").partition(" ")
     if len(text) > LONGEST_AUTHORIZATION:
@@ -156,12 +159,11 @@ def _fields(text: bytes, headers: Headers) -> tuple[bytes, bytes, bytes]:
     fields: dict[str, str] = {}
     for part in rest.split(","):
         name, equals, value = part.strip().partition("=")
-        if not equals or name in fields:
+        if not equals or name in fields or name not in _FIELDS:
             shown = part.strip()[:64]
             raise Refusal("IncompleteSignatureException", f"'{shown}' not a valid key=value pair in Authorization header.")
         fields[name] = value
-    wanted = ("Credential", "Signature", "SignedHeaders")
-    missing = [f"Authorization header requires '{name}' parameter." for name in wanted if not fields.get(name)]
+    missing = [f"Authorization header requires '{name}' parameter." for name in _FIELDS if not fields.get(name)]
     if missing:
         raise Refusal("IncompleteSignatureException", f"{' '.join(missing)} Authorization={algorithm}")
     return fields["Credential"].encode("latin-1"), fields["SignedHeaders"].encode("latin-1"), fields["Signature"].encode("latin-1")

@@ -20,6 +20,8 @@ from postroom.api.model import OperationModel, Shape, full_match, load
 INTEGER_BITS = {"integer": 31, "long": 63}
 MOST_PROBLEMS = 100
 LONGEST_SHOWN = 1024
+LONGEST_LIST = 1000
+"""Entries of a list that are walked; a longer one without a bound of its own is accepted by the fast decoder or not at all."""
 _ESCAPED_NUL = b"\\u0000"
 
 
@@ -113,7 +115,11 @@ class _Walk:
         if not isinstance(value, list):
             raise Refusal("SerializationException", "Expected list or null")
         for wish in _length_violations(shape, value):
-            self.note(_shown(shape, value), path, wish)
+            self.note(_shown(shape, value[:LONGEST_LIST]), path, wish)
+        if shape.most is None and len(value) > LONGEST_LIST:
+            self.note(_shown(shape, value[:LONGEST_LIST]), path, f"Member must have length less than or equal to {LONGEST_LIST}")
+        if len(value) > (shape.most or LONGEST_LIST):
+            return []
         if shape.member.kind == "structure":
             return [self.structure(shape.member, entry, f"{path}.{place}.member.") for place, entry in enumerate(value, 1)]
         entries = [None if entry is None else _scalar(shape.member, entry) for entry in value]

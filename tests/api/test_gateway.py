@@ -83,6 +83,10 @@ class TestForm:
             reply = gate.call("ListOrganizations", body)
             assert (reply.status, reply.code) == (400, "SerializationException")
 
+    def test_an_empty_body_is_an_empty_request(self, gate: Gate) -> None:
+        assert gate.call("ListOrganizations", b"").status == 200
+        assert gate.call("ListUsers", b"").code == "ValidationException"
+
     def test_health(self, gate: Gate) -> None:
         reply = gate.send({}, b"", "GET", "/healthz")
         assert (reply.status, reply.json) == (200, {"status": "ok"})

@@ -254,7 +254,7 @@ def _decoded(name: str, body: bytes) -> tuple[dict[str, Any], Refusal | None]:
     except Refusal as refusal:
         if refusal.code != "ValidationException":
             raise
-        given = msgspec.json.decode(body)
+        given = msgspec.json.decode(body or b"{}")
         return {name: given[name] for name in _NAMING_ORGANIZATIONS if isinstance(given.get(name), str)}, refusal
 
 

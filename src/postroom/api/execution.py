@@ -42,7 +42,8 @@ async def execute(store: Store, order: Order) -> Answer:
             return await store.run(_cross, store, order)
         scope = REGISTRY if operation.scope is Scope.REGISTRY else order.organization.number
         if not operation.writes:
-            return await store.look(scope, _handle, order)
+            ask = store.read if order.params.get("Filters") else store.look  # a filter may have to pass over many rows
+            return await ask(scope, _handle, order)
         return await _write(store, scope, order)
     except Repeated as repeated:
         return repeated.answer

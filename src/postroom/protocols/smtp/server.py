@@ -29,7 +29,7 @@ from postroom.policy.authenticator import Authenticator
 from postroom.protocols.smtp import commands, errors
 from postroom.protocols.smtp.commands import bdat, starttls
 from postroom.protocols.smtp.connection import BadLine, Connection, Content, End, Event, Line, Smuggling
-from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Noop, Reply, Rset, StartTls, Vrfy, parse
+from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Helo, Noop, Reply, Rset, StartTls, Vrfy, parse
 from postroom.protocols.smtp.session import (
     Ask,
     Challenge,
@@ -56,9 +56,12 @@ REFUSALS = Counter("postroom_smtp_refusals", "Commands refused, by code", ["role
 log = structlog.get_logger("postroom.smtp")
 
 _INPUT_LIMIT = 64 * 1024
+_SMALL = 32 * 1024
+"""Octets of a message that is parsed at once: a third of a millisecond at most, and a thread would take longer to wake."""
 _LINGER = 2.0
 _HANDSHAKE = 30.0
 _TICK = 1.0
+_TURN = 64  # commands of one client before the others have their turn
 
 
 class SmtpServer:
@@ -159,9 +162,11 @@ class SmtpServer:
         """Do what a command asks for."""
         match ask:
             case Read(scope, function, arguments):
-                return await self.store.read(scope, function, *arguments)
+                return await self.store.look(scope, function, *arguments)
             case Write(scope, function, arguments):
                 return await self.store.transact(scope, function, *arguments)
+            case Work(function, arguments, weight) if weight <= _SMALL:
+                return function(self.store, *arguments)
             case Work(function, arguments, weight):
                 async with self._delivery.hold(weight):
                     return await self.store.run(function, self.store, *arguments)
@@ -190,6 +195,7 @@ class _Client(asyncio.Protocol):
         self._busy = False
         self._held_back = False  # the client does not read its replies
         self._eof = False
+        self._turning = False  # others have their turn
         self._over = False  # no more input is looked at
         self._waiting: Conversation | None = None  # for a line
         self._collecting: Conversation | None = None  # for content
@@ -239,7 +245,7 @@ class _Client(asyncio.Protocol):
         if self._over:
             return
         self._framing.receive(data)
-        if self._busy or self._held_back:
+        if self._busy or self._held_back or self._turning:
             if self._framing.pending > _INPUT_LIMIT:
                 self._transport.pause_reading()
             return
@@ -248,9 +254,9 @@ class _Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what has come, then close."""
         self._eof = True
-        if not self._busy and not self._over:
+        if not (self._busy or self._over or self._turning):
             self._advance()
-        return self._busy and not self._session.secure
+        return (self._busy or self._turning) and not self._session.secure
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client; a message being stored is stored all the same."""
@@ -269,26 +275,41 @@ class _Client(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._held_back = False
-        if not self._busy and not self._over:
+        if not (self._busy or self._over or self._turning):
             self._advance()
 
     # Events
 
     def _advance(self) -> None:
-        """Handle events while there are any and nothing has to be waited for, then write the replies."""
+        """Handle events while there are any and nothing has to be waited for, then write the replies.
+
+        After so many it is the turn of other clients.
+        """
+        turn = _TURN
         while not (self._busy or self._over or self._held_back):
-            event = self._framing.next()
+            event = self._framing.next() if turn else None
             if event is None:
                 break
+            turn -= 1
             self._handle(event)
         if self._over:
             return
-        if not self._busy:
-            self._flush()
-            if self._eof:
-                self._hang_up()
-            else:
-                self._transport.resume_reading()
+        if self._busy:
+            return
+        self._flush()
+        if not turn:
+            self._turning = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._take_turn)
+        elif self._eof:
+            self._hang_up()
+        else:
+            self._transport.resume_reading()
+
+    def _take_turn(self) -> None:
+        self._turning = False
+        if not (self._busy or self._over or self._held_back):
+            self._advance()
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -330,7 +351,7 @@ class _Client(asyncio.Protocol):
             self._run(commands.answer(self._session, command))
 
     def _too_idle(self, command: Command) -> bool:
-        if isinstance(command, Noop | Rset | Vrfy):
+        if isinstance(command, Helo | Noop | Rset | Vrfy):
             self._idle_commands += 1
         return self._idle_commands > self._settings.maximum_idle_commands
 

@@ -13,7 +13,6 @@ from postroom.api.caching import Recent
 from postroom.api.errors import Refusal
 from postroom.directory import principals
 from postroom.directory.principals import KeyStatus
-from postroom.model.errors import PostroomError
 from postroom.policy import iam
 from postroom.policy.iam import Policy
 from postroom.storage.engine import REGISTRY, Store
@@ -79,7 +78,7 @@ class Principals:
     async def _note(self, key_id: str, at: float) -> None:
         try:
             await self._store.transact(REGISTRY, principals.note_use, key_id, at)
-        except PostroomError:
+        except Exception:
             log.warning("key_use_not_noted", access_key=key_id, exc_info=True)
 
 

@@ -1,9 +1,9 @@
 """The API's one door: an HTTP request in, an AWS JSON 1.1 answer out.
 
 `Gateway._serve` is the whole way of a request: the operation by its target, the caller by the signature, the parameters by the model,
-permission by the caller's policy, the organization and its state, the page, and then the operation itself.  Everything that can be wrong
-raises, and `_answer` has one place for each kind: a `Refusal` already speaks AWS, a `PostroomError` is translated, anything else is a
-bug, logged with its trace under the id that the caller is given.
+permission by the caller's policy; then `_perform`: the organization and its state, the page, the operation itself.  Everything that can be
+wrong raises, and `_answer` has one place for each kind: a `Refusal` already speaks AWS, a `PostroomError` is translated, anything else
+is a bug, logged with its trace under the id that the caller is given.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
-from postroom.api import client_tokens, errors, execution, operations, paging, permission, requests, sigv4, validation
-from postroom.api.caching import Recent
+from postroom.api import client_tokens, errors, execution, operations, paging, permission, requests, sigv4, tenants, validation
 from postroom.api.callers import Principal, Principals
 from postroom.api.errors import Refusal
 from postroom.api.execution import Order
-from postroom.api.model import OperationModel, load
-from postroom.api.operation import FIRST_PAGE, NO_ORGANIZATION, OPERATIONS, Answer, Caller, Operation, Scope
+from postroom.api.model import load
+from postroom.api.operation import FIRST_PAGE, OPERATIONS, Answer, Caller, Operation
 from postroom.api.requests import Intake, Receive, Request, Send
 from postroom.api.settings import Settings
-from postroom.directory import organizations, tags
-from postroom.model.errors import OrganizationNotFound, OrganizationState, PostroomError, ResourceNotFound
-from postroom.model.organizations import Organization, OrganizationStatus
+from postroom.api.tenants import Tenants
+from postroom.model.errors import PostroomError
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import principals
 
@@ -49,8 +47,7 @@ class Gateway:
         self._settings = settings or Settings()
         self._model = load()
         self._principals = Principals(store)
-        self._organizations: Recent[str, Organization] = Recent()
-        self._tags: Recent[int, dict[str, str]] = Recent()
+        self._tenants = Tenants(store)
         self._intake = Intake(self._settings.body_bytes, self._settings.buffered_bytes)
         self._mounted: dict[str, Application] = {}
         with store.transaction(REGISTRY) as tx:
@@ -65,8 +62,7 @@ class Gateway:
     def forget(self) -> None:
         """Read keys, organizations and tags anew, after they were changed other than through here."""
         self._principals.forget()
-        self._organizations.forget()
-        self._tags.forget()
+        self._tenants.forget()
 
     async def close(self) -> None:
         """Wait for what is still being written."""
@@ -123,11 +119,11 @@ class Gateway:
         self._principals.note_use(principal.key.id)
         caller = self._caller(request, principal)
         params, invalid = _decoded(name, body)
-        organization_id = _organization_id(params)
+        organization_id = tenants.named(params)
         await self._permit(request, caller, principal, name, organization_id, params)
         if invalid is not None:
             raise invalid
-        answer = await self._perform(operation, caller, organization_id, params)
+        answer = await self._perform(operation, caller, params)
         if operation.writes:
             log.info(
                 "done",
@@ -157,16 +153,16 @@ class Gateway:
         resource = caller.organization_arn(organization_id) if organization_id else "*"
         context: Mapping[str, tuple[str, ...]] = {}
         if policy.contextual:
-            known = await self._tags_of(organization_id) if policy.looks_at(permission.RESOURCE_TAG) else {}
+            known = await self._tenants.tags(organization_id) if policy.looks_at(permission.RESOURCE_TAG) else {}
             context = permission.circumstances(request, caller, params, known, self._store.now())
         decision = permission.decide(policy, name, resource, context)
         if not decision.allowed:
             raise permission.refusal(caller, name, resource, decision)
 
-    async def _perform(self, operation: Operation, caller: Caller, organization_id: str, params: Mapping[str, Any]) -> Answer:
+    async def _perform(self, operation: Operation, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """Carry the operation out, and forget what it may have changed."""
         model = self._model.operations[operation.name]
-        found = await self._organization(operation, model, caller, organization_id, params)
+        found = await self._tenants.serving(operation, model, caller, params)
         context = f"{operation.name} {found.id}"
         page = paging.request(self._page_secret, context, params) if model.paged else FIRST_PAGE
         token = client_tokens.of(caller.account, operation.name, params) if model.idempotent else None
@@ -174,56 +170,11 @@ class Gateway:
         try:
             answer = await execution.execute(self._store, order)
         finally:
-            if operation.touches_registry:
-                self._organizations.forget()
-            if operation.writes:
-                self._tags.forget()
+            self._tenants.changed_by(operation)
         mark = answer.get("NextToken")
         if isinstance(mark, paging.Mark):
             answer["NextToken"] = paging.seal(self._page_secret, context, params, mark)
         return answer
-
-    async def _organization(
-        self, operation: Operation, model: OperationModel, caller: Caller, organization_id: str, params: Mapping[str, Any]
-    ) -> Organization:
-        """Find the organization an operation is about, in a state in which it may be."""
-        if operation.scope is Scope.REGISTRY or not model.inputs & _NAMING_ORGANIZATIONS:
-            return NO_ORGANIZATION
-        arn = params.get("ResourceARN")
-        if arn is not None and arn != caller.organization_arn(organization_id):
-            raise ResourceNotFound(f"The resource {arn} does not exist.")
-        try:
-            found = await self._find(organization_id)
-            if not operation.any_state:
-                organizations.require_active(found)
-            return found
-        except (OrganizationNotFound, OrganizationState) as error:
-            if errors.code_of(error) in model.errors:
-                raise
-            raise ResourceNotFound(f"The resource {arn} does not exist.") from None
-
-    async def _find(self, organization_id: str) -> Organization:
-        found = self._organizations.find(organization_id)
-        if found is None:
-            generation = self._organizations.generation
-            found = await self._store.look(REGISTRY, organizations.get, organization_id)
-            self._organizations.put(organization_id, found, generation)
-        return found
-
-    async def _tags_of(self, organization_id: str) -> dict[str, str]:
-        """Read the tags of an organization, if there is one that has any."""
-        try:
-            found = await self._find(organization_id)
-        except OrganizationNotFound:
-            return {}
-        if found.state != OrganizationStatus.ACTIVE:
-            return {}
-        known = self._tags.find(found.number)
-        if known is None:
-            generation = self._tags.generation
-            known = await self._store.look(found.number, tags.page)
-            self._tags.put(found.number, known, generation)
-        return known
 
     def _operation_name(self, request: Request) -> str:
         """Find the name of a known operation in X-Amz-Target; else it is empty."""
@@ -236,9 +187,6 @@ class Gateway:
         if code not in self._model.operations[operation].errors and code not in errors.COMMON:
             log.warning("undeclared_error", operation=operation, code=code, text=error.text)
         return code
-
-
-_NAMING_ORGANIZATIONS = frozenset({"OrganizationId", "ResourceARN"})
 
 
 def _operation(request: Request, name: str) -> Operation:
@@ -255,13 +203,7 @@ def _decoded(name: str, body: bytes) -> tuple[dict[str, Any], Refusal | None]:
         if refusal.code != "ValidationException":
             raise
         given = msgspec.json.decode(body or b"{}")
-        return {name: given[name] for name in _NAMING_ORGANIZATIONS if isinstance(given.get(name), str)}, refusal
-
-
-def _organization_id(params: Mapping[str, Any]) -> str:
-    """Find the id of the organization that a request names, itself or as an ARN."""
-    identifier: str = params.get("OrganizationId") or params.get("ResourceARN", "").partition(":organization/")[2]
-    return identifier
+        return {name: given[name] for name in tenants.NAMING if isinstance(given.get(name), str)}, refusal
 
 
 def _measure(operation: str, code: str, began: float) -> None:

@@ -104,7 +104,7 @@ class Running:
 
     async def connect(self, email: str = "", select: str = "") -> Client:
         """Connect; sign in and select a folder if asked to."""
-        reader, writer = await asyncio.open_connection(self.host, self.port)
+        reader, writer = await asyncio.open_connection(self.host, self.port, limit=1 << 20)
         client = Client(reader, writer)
         self.clients.append(client)
         assert (await client.line()).startswith(b"* OK [CAPABILITY ")

@@ -139,7 +139,7 @@ def test_impossible_names_are_refused_not_bad(wire: bytes) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30))
 def test_every_name_survives_the_wire(path: str) -> None:
-    assert names.decode(names.encode(path)) == names.decode(path.encode()) == names._house(path)
+    assert names.decode(names.encode(path)).casefold() == path.casefold()
     assert answers.mailbox(path).isascii()
 
 

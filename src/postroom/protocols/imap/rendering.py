@@ -8,6 +8,7 @@ are cut message by message. This runs on storage threads and hands finished byte
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from postroom.formats import sections
@@ -22,9 +23,9 @@ from postroom.storage.engine import Tx
 
 ROWS = 1000
 """Messages of one batch without content."""
-ROWS_WITH_CONTENT = 200
-BATCH_BYTES = 512 << 10
-"""Where a batch with content ends, give or take one message."""
+ROWS_WITH_CONTENT = 64
+BATCH_BYTES = 1 << 20
+"""Where a batch with content ends, give or take one message; a larger message is not copied into it."""
 
 _FIELDS = {
     b"UID": "uid",
@@ -67,7 +68,7 @@ class Plan:
 class Batch:
     """Finished answers; how many messages of the view were looked at and how many of them are gone; new keywords."""
 
-    data: bytes
+    data: list[bytes]
     taken: int
     missing: int
     names: dict[int, str] | None
@@ -137,10 +138,12 @@ def batch(tx: Tx, mailbox: Mailbox, selected: Selected, plan: Plan, slices: Sequ
     return Batch(data, size, missing, names)
 
 
-def lines(tx: Tx, mailbox: Mailbox, selected: Selected, plan: Plan, rows: Sequence[tuple[Any, ...]]) -> tuple[bytes, dict[int, str] | None]:
+def lines(
+    tx: Tx, mailbox: Mailbox, selected: Selected, plan: Plan, rows: Sequence[tuple[Any, ...]]
+) -> tuple[list[bytes], dict[int, str] | None]:
     """Write the answers for rows of the plan's fields; with names if there are keywords this session has not heard of."""
     if not rows:
-        return b"", None
+        return [], None
     columns: dict[str, tuple[Any, ...]] = dict(zip(plan.fields, zip(*rows, strict=True), strict=True))
     columns["number"] = tuple(selected.view.numbers(columns["uid"]))
     texts, names = selected.texts, None
@@ -164,10 +167,10 @@ def _positions_before(selected: Selected, slices: Sequence[Slice], uid: int) -> 
     return sum(min(max(selected.view.within(0, uid - 1)[1], start), stop) - start for start, stop in slices)
 
 
-def _write(tx: Tx, selected: Selected, plan: Plan, columns: dict[str, tuple[Any, ...]], texts: FlagTexts) -> bytes:
+def _write(tx: Tx, selected: Selected, plan: Plan, columns: dict[str, tuple[Any, ...]], texts: FlagTexts) -> list[bytes]:
     *heads, last = [_lines(selected, piece, columns, texts) for piece in plan.pieces]
     if not heads:
-        return b"".join(last)
+        return [b"".join(last)]
     readers = [_reader(piece.section) for piece in plan.pieces if piece.section is not None]
     packed = columns.get("parts") or (b"",) * len(last)
     out: list[bytes] = []
@@ -177,7 +180,16 @@ def _write(tx: Tx, selected: Selected, plan: Plan, columns: dict[str, tuple[Any,
             data = reader(raw, packed[at])
             out += (head[at], b"NIL") if data is None else (head[at], b"{%d}\r\n" % len(data), data)
         out.append(last[at])
-    return b"".join(out)
+    return _joined(out)
+
+
+def _joined(pieces: list[bytes]) -> list[bytes]:
+    """Join pieces, but leave what is large as it is."""
+    if all(len(piece) <= BATCH_BYTES for piece in pieces):
+        return [b"".join(pieces)]
+    return [
+        piece for large, run in groupby(pieces, lambda piece: len(piece) > BATCH_BYTES) for piece in (run if large else [b"".join(run)])
+    ]
 
 
 def _lines(selected: Selected, piece: Piece, columns: dict[str, tuple[Any, ...]], texts: FlagTexts) -> list[bytes]:

@@ -34,11 +34,16 @@ from postroom.protocols.imap.grammar.scanner import Literal
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.steps import Ask, Listen, Prepare, Read, SignIn, StartTls, Step, Steps, Watch, Write
+from postroom.protocols.imap.view import Remembered
 from postroom.storage.engine import Store
 
 UNREAD = 1 << 17
 """Octets of input that may wait behind a running command before reading stops."""
 HANDSHAKE_SECONDS = 15.0
+TURN = 64
+"""Commands of one connection that are carried out before the others have their turn."""
+VIEWS_BYTES = 16 << 20
+"""Octets of UIDs remembered for folders selected again."""
 
 CONNECTIONS = Gauge("postroom_imap_connections", "IMAP connections now open")
 COMMANDS = Counter("postroom_imap_commands", "IMAP commands by verb", ["verb"])
@@ -62,6 +67,7 @@ class ImapServer:
         self.large = asyncio.Semaphore(1)
         self.allowance = Allowance(self.settings.bytes_in_flight)
         self.limits = Limits(line=self.settings.maximum_line, message=self.settings.maximum_message, memory=self.settings.spool_threshold)
+        self.views = Remembered(VIEWS_BYTES)
         self.fronts: set[Front] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self._by_address: Tally[str] = Tally()
@@ -162,6 +168,7 @@ class Front(asyncio.Protocol):
         "_session",
         "_steps",
         "_transport",
+        "_turning",
         "_unwatch",
         "_wire",
         "address",
@@ -174,7 +181,7 @@ class Front(asyncio.Protocol):
         self._steps: Steps | None = None
         self._unwatch: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._busy = self._paused = self._lost = self._listening = False
+        self._busy = self._paused = self._lost = self._listening = self._turning = False
         self._errors = 0
         self._farewell = b""
         self._wire = Connection(STRANGER, server.allowance, server.spool)
@@ -188,7 +195,7 @@ class Front(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.address = str((transport.get_extra_info("peername") or ["local"])[0])
         client = Client(Protocol.IMAP, self.address, self._secure)
-        self._session = Session(self._server.settings, client, tls=self._server.tls is not None)
+        self._session = Session(self._server.settings, client, self._server.views, tls=self._server.tls is not None)
         if not self._server.admit(self):
             self.goodbye(b"* BYE [UNAVAILABLE] Too many connections.\r\n")
             return
@@ -203,7 +210,7 @@ class Front(asyncio.Protocol):
         if self._session.actor is not None and not self._paused:
             self._set_deadline(self._server.settings.idle_timeout)
         self._wire.receive(data)
-        if not self._busy:
+        if not (self._busy or self._turning):
             self._run()
         elif self._wire.waiting > UNREAD:
             self._transport.pause_reading()
@@ -267,10 +274,10 @@ class Front(asyncio.Protocol):
     # Commands
 
     def _run(self) -> None:
-        """Take what has come in, until something must be waited for."""
+        """Take what has come in, until something must be waited for or it is the turn of others."""
         wire = self._wire
-        while not self._lost:
-            event = wire.next_event()
+        for _ in range(TURN):
+            event = None if self._lost else wire.next_event()
             if event is None:
                 return
             step: Step | None = None
@@ -289,6 +296,16 @@ class Front(asyncio.Protocol):
                 self._busy = True
                 self._server.spawn(self._follow(step))
                 return
+        self._turning = True
+        self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Go on with what has come in, after the others."""
+        self._turning = False
+        if not (self._busy or self._lost):
+            self._transport.resume_reading()
+            self._run()
 
     def _refuse(self, event: Refusal | Overflow) -> None:
         if isinstance(event, Overflow):

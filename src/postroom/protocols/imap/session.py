@@ -17,7 +17,7 @@ from postroom.model import errors
 from postroom.model.actors import Actor, Client
 from postroom.protocols.imap.grammar.answers import RECENT, FlagTexts
 from postroom.protocols.imap.settings import Settings
-from postroom.protocols.imap.view import View
+from postroom.protocols.imap.view import Remembered, View
 from postroom.storage.engine import Tx
 
 
@@ -122,11 +122,12 @@ class Selected:
 class Session:
     """One client."""
 
-    __slots__ = ("actor", "client", "condstore", "failures", "leaving", "mailbox", "selected", "settings", "stale", "tag", "tls")
+    __slots__ = ("actor", "client", "condstore", "failures", "leaving", "mailbox", "selected", "settings", "stale", "tag", "tls", "views")
 
-    def __init__(self, settings: Settings, client: Client, *, tls: bool) -> None:
+    def __init__(self, settings: Settings, client: Client, views: Remembered, *, tls: bool) -> None:
         self.settings = settings
         self.client = client
+        self.views = views
         self.tls = tls
         self.actor: Actor | None = None
         self.mailbox: Mailbox | None = None

@@ -7,6 +7,7 @@ of messages is one range of UIDs.
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from postroom.protocols.imap.grammar.scanner import Malformed
@@ -16,13 +17,41 @@ Slice = tuple[int, int]
 """Positions from (0-based) up to, not including."""
 
 
+class Remembered:
+    """The UIDs of folders lately selected, for the next session that selects one unchanged; within `size` octets."""
+
+    __slots__ = ("_held", "_left")
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._held: OrderedDict[tuple[int, int], tuple[int, array[int]]] = OrderedDict()
+
+    def find(self, scope: int, folder: int, modseq: int) -> "array[int] | None":
+        """Give the UIDs of a folder if they are those of this modseq."""
+        found = self._held.get((scope, folder))
+        return found[1] if found is not None and found[0] == modseq else None
+
+    def keep(self, scope: int, folder: int, modseq: int, uids: "array[int]") -> None:
+        """Remember the UIDs of a folder at a modseq, forgetting the oldest others for them."""
+        self._forget((scope, folder))
+        self._held[scope, folder] = (modseq, uids)
+        self._left -= uids.itemsize * len(uids)
+        while self._left < 0:
+            self._forget(next(iter(self._held)))
+
+    def _forget(self, key: tuple[int, int]) -> None:
+        found = self._held.pop(key, None)
+        if found is not None:
+            self._left += found[1].itemsize * len(found[1])
+
+
 class View:
     """Ascending UIDs; the message at position 0 has sequence number 1. Four bytes a message."""
 
     __slots__ = ("uids",)
 
     def __init__(self, uids: Iterable[int] = ()) -> None:
-        self.uids = array("I", uids)
+        self.uids = uids[:] if isinstance(uids, array) else array("I", uids)
 
     def __len__(self) -> int:
         return len(self.uids)

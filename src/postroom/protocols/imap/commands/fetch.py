@@ -19,6 +19,9 @@ from postroom.protocols.imap.session import Caught, Selected, Session
 from postroom.protocols.imap.steps import Read, Step, Steps, Write
 from postroom.protocols.imap.view import Slice
 
+CHUNK = 2 << 20
+"""Octets written at once: a large message waits for its reader by pieces."""
+
 
 def fetch(session: Session, command: Fetch) -> Steps:
     """Give what is asked of each message; UID FETCH gives UIDs too."""
@@ -43,7 +46,9 @@ def fetch(session: Session, command: Fetch) -> Steps:
         batch: Batch = yield Read(rendering.batch, session.own, selected, using, now, command.changed_since)
         if batch.names is not None:
             yield selected.rename(batch.names)
-        yield batch.data
+        for data in batch.data:
+            for at in range(0, len(data), CHUNK):
+                yield data if len(data) <= CHUNK else data[at : at + CHUNK]
         missing += batch.missing
         rest = rendering.split(rest, batch.taken)[1]
     if missing and not command.uid:

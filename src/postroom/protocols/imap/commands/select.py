@@ -1,5 +1,7 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT: enter a folder and leave it (RFC 3501 §6.3.1, §6.3.2, §6.4.2; RFC 3691)."""
 
+from array import array
+
 from postroom.mailbox import folders, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.folders import Folder
@@ -8,9 +10,10 @@ from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import Close, Select, Unselect
 from postroom.protocols.imap.session import Selected, Session
 from postroom.protocols.imap.steps import Read, Steps, Write
+from postroom.protocols.imap.view import Remembered
 from postroom.storage.engine import Tx
 
-_Found = tuple[Folder, list[int], dict[int, str], int | None]
+_Found = tuple[Folder, "array[int]", dict[int, str], int | None]
 
 
 def select(session: Session, command: Select) -> Steps:
@@ -20,8 +23,9 @@ def select(session: Session, command: Select) -> Steps:
     if out:
         yield out
     session.condstore |= command.condstore
-    found: _Found = yield Read(_look, session.own, command.mailbox)
+    found: _Found = yield Read(_look, session.own, command.mailbox, session.views)
     folder, uids, names, first_unseen = found
+    session.views.keep(session.own.scope, folder.id, folder.modseq, uids)
     selected = Selected(folder, uids, names, read_only=command.examine, condstore=session.condstore)
     if folder.recent_from < folder.uidnext:
         first, until = (folder.recent_from, folder.uidnext) if command.examine else (yield Write(updates.claim, folder))
@@ -34,10 +38,13 @@ def select(session: Session, command: Select) -> Steps:
     return answers.ok(b"SELECT completed.", b"READ-WRITE")
 
 
-def _look(tx: Tx, mailbox: Mailbox, path: str) -> _Found:
+def _look(tx: Tx, mailbox: Mailbox, path: str, views: Remembered) -> _Found:
     folder = folders.get(tx, mailbox, path)
     unseen = items.first_unseen(tx, folder.id) if folder.unseen else None
-    return folder, items.uids(tx, folder.id), keywords.names(tx, mailbox), unseen
+    uids = views.find(mailbox.scope, folder.id, folder.modseq)
+    if uids is None:
+        uids = array("I", items.uids(tx, folder.id))
+    return folder, uids, keywords.names(tx, mailbox), unseen
 
 
 def _lines(selected: Selected, first_unseen: int | None) -> bytes:

@@ -12,7 +12,7 @@ from postroom.protocols.imap.session import Caught, Selected, Session
 from postroom.protocols.imap.steps import Steps, Write
 from postroom.storage.engine import Tx
 
-Stored = tuple[Caught, StoreResult, bytes, dict[int, str] | None]
+Stored = tuple[Caught, StoreResult, list[bytes], dict[int, str] | None]
 
 
 def store(session: Session, command: Store) -> Steps:
@@ -32,7 +32,7 @@ def store(session: Session, command: Store) -> Steps:
     if names is not None:
         out += selected.rename(names)
     selected.modseq = max(selected.modseq, result.modseq)
-    yield out + told
+    yield out + b"".join(told)
     if result.failed:
         failed = sorted(result.failed)
         numbers = failed if command.uid else selected.view.numbers(selected.view.known(failed))
@@ -47,7 +47,7 @@ def _store(tx: Tx, mailbox: Mailbox, selected: Selected, ranges: Ranges, command
         tx, mailbox, selected, items.set_flags, mailbox, selected.folder.id, ranges, command.how, mask, command.unchanged_since
     )
     if command.silent and not selected.condstore:
-        return caught, result, b"", None
+        return caught, result, [], None
     failed = set(result.failed)
     rows = [row for row in result.rows if row[0] not in failed] if failed else result.rows
     told, names = rendering.lines(tx, mailbox, selected, _plan(command, selected.condstore), rows)

@@ -51,7 +51,7 @@ def test_nothing_of_a_deleted_one_can_be_opened(store: Store, tmp_path: Path) ->
     assert store.scopes() == []
     with pytest.raises(errors.OrganizationNotFound), store.transaction(made.number):
         pass
-    assert not [path for path in tmp_path.rglob(f"{made.number}.db*")]
+    assert list(tmp_path.rglob(f"{made.number}.db*")) == []
     again = organizations.create(store, alias="acme")
     assert (again.number, again.state) == (made.number + 1, "Active")
 

@@ -25,7 +25,7 @@ bench:          ## side by side with named peers, as ratios
 
 lock:           ## pin every dependency again, with hashes
 	@$(BOOT) dev
-	@$(BIN)/python tools/lock.py
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/lock.py $(ARGS)
 
 clean:          ## remove what the other targets made
 	rm -rf .venv data build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -25,7 +25,7 @@ def open_store(settings: Settings) -> Store:
     try:
         from postroom.storage import postgres
     except ImportError as error:
-        raise ConfigurationError(f'[storage] engine = "postgresql" needs `pip install postroom[postgres]` ({error})') from None
+        raise ConfigurationError(f'[storage] engine = "postgresql" needs the package psycopg[binary] ({error})') from None
     return postgres.open_store(settings.storage.dsn, folder, keyring(settings))
 
 

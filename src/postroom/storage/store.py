@@ -349,19 +349,19 @@ class EngineStore:
             session = opened.readers.pop()
         except IndexError:
             session = opened.connect()
+        sound = False
         try:
             session.begin(write=False)
             try:
                 yield session
             finally:
                 session.rollback()
-        except BaseException:
-            session.close()
-            raise
-        if len(opened.readers) < READERS and self._open.get(opened.number) is opened:
-            opened.readers.append(session)
-        else:
-            session.close()
+                sound = True
+        finally:
+            if sound and len(opened.readers) < READERS and self._open.get(opened.number) is opened:
+                opened.readers.append(session)
+            else:
+                session.close()
 
     # Group commit
 

@@ -67,7 +67,6 @@ class _Tally:
 
     statuses: Counter[int] = field(default_factory=Counter)
     example: bytes = b""
-    bodies: list[bytes] | None = None
 
 
 def run(target: Target, requests: Sequence[bytes], *, seconds: float | None = None, connections: int = 16, processes: int = 2) -> Outcome:
@@ -120,12 +119,46 @@ def _echo(listener: socket.socket) -> None:
                     client.close()
 
 
+class Line:
+    """One connection for one request after the other; opened again when the server has closed it."""
+
+    __slots__ = ("_socket", "_target")
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._socket: socket.socket | None = None
+
+    def ask(self, request: bytes) -> bytes:
+        """Send a request; give the body of its answer. Raise BenchError when that is not 200."""
+        if self._socket is None:
+            self._socket = self._target.connect(certificate.client_context() if self._target.secure else None)
+            self._socket.settimeout(30.0)
+        self._socket.sendall(request)
+        answer = bytearray()
+        while not whole(answer):
+            chunk = self._socket.recv(65_536)
+            if not chunk:
+                raise BenchError(f"connection closed in an answer: {bytes(answer[:200])!r}")
+            answer += chunk
+        if _closing(answer):
+            self.close()
+        _check(Counter({int(answer[9:12]): 1}), bytes(answer))
+        return bytes(answer[answer.find(b"\r\n\r\n") + 4 :])
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
 def each(target: Target, requests: Sequence[bytes]) -> list[bytes]:
     """Send each request in turn on one connection; give the bodies of the answers (for setting up, not timed)."""
-    tally = _Tally(bodies=[])
-    _drive(target, iter(requests), 1, None, tally)
-    _check(tally.statuses, tally.example)
-    return tally.bodies or []
+    line = Line(target)
+    try:
+        return [line.ask(request) for request in requests]
+    finally:
+        line.close()
 
 
 def _result(receiving: Connection) -> tuple[Counter[int], bytes, float, float]:
@@ -211,8 +244,6 @@ def _receive(exchange: _Exchange, tally: _Tally) -> bool:
     tally.statuses[status] += 1
     if status != 200 and not tally.example:
         tally.example = bytes(answer)
-    if tally.bodies is not None:
-        tally.bodies.append(bytes(answer[answer.find(b"\r\n\r\n") + 4 :]))
     return True
 
 

@@ -60,13 +60,18 @@ class Postroom:
         return users
 
 
+def data_folder(folder: Path) -> Path:
+    """Give the folder of the server's own files."""
+    return folder / "data"
+
+
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Postroom]:
     """Run `postroom demo` with its data in `folder`; stop it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     ready, log = folder / "ready.json", folder / "postroom.log"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "postroom", "demo", "--any-ports", "--data", str(folder / "data"), "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "postroom", "demo", "--any-ports", "--data", str(data_folder(folder)), "--ready-file", str(ready)]
     process = programs.start(command, log)
     try:
         deadline = time.monotonic() + 60.0

@@ -91,7 +91,7 @@ def _ours(plan: Plan) -> Side:
     with ours.running(plan.folder / "imap") as server:
         listener = server.address("imaps")
         owner = server.ready["users"][0]
-        _one_client(plan, side, imap_wire.Account(listener, owner["email"], owner["password"]))
+        _one_client(plan, side, imap_wire.Account(listener, owner["email"], owner["password"]), settle=True)
         users = server.add_users("login", LOGINS * plan.runs)
         _many_clients(plan, side, [imap_wire.Account(listener, user["Email"], ours.PASSWORD) for user in users])
     return side
@@ -112,7 +112,7 @@ def _peer(plan: Plan) -> Side:
     return side
 
 
-def _one_client(plan: Plan, side: Side, account: imap_wire.Account) -> None:
+def _one_client(plan: Plan, side: Side, account: imap_wire.Account, *, settle: bool = False) -> None:
     """Load the INBOX and measure what one client does."""
     context = certificate.client_context()
     client = imap_wire.enter(account, context)
@@ -122,6 +122,8 @@ def _one_client(plan: Plan, side: Side, account: imap_wire.Account) -> None:
     client.close()
     client = imap_wire.enter(account, context, b"INBOX")
     _first(side, client)
+    if settle:
+        _await_index(plan, side, client)
     _selects(plan, side, account, client)
     for name, command, _ in COMMANDS:
         _sample(plan, side, client, name, command)
@@ -145,6 +147,18 @@ def _first(side: Side, client: imap_wire.Client) -> None:
     """Time what a server may have put off until somebody asks; it happens once."""
     side.add("FETCH 1:* (FLAGS UID ENVELOPE), first", _time(lambda: client.command(b"FETCH 1:* (FLAGS UID ENVELOPE)")))
     side.add("FETCH 1:* BODYSTRUCTURE, first", _time(lambda: client.command(b"FETCH 1:* BODYSTRUCTURE")))
+
+
+def _await_index(plan: Plan, side: Side, client: imap_wire.Client) -> None:
+    """Search at once, while the words of the load may still wait to be indexed, then until it no longer gets faster."""
+    command = b"SEARCH TEXT " + corpus.MARKER.encode()
+    start = time.perf_counter()
+    first = last = _time(functools.partial(client.command, command))
+    side.add("SEARCH TEXT, rare word, right after the load", first)
+    while last > first / 8 and time.perf_counter() - start < plan.amount(90, 20):
+        time.sleep(1.0)
+        last = _time(functools.partial(client.command, command))
+    side.add("until such a search is eight times as fast", time.perf_counter() - start)
 
 
 def _selects(plan: Plan, side: Side, account: imap_wire.Account, client: imap_wire.Client) -> None:

@@ -14,7 +14,9 @@ def configure(*, format: str = "json", level: str = "info", stream: TextIO | Non
     renderer: Any = structlog.processors.JSONRenderer()
     errors: list[Any] = [structlog.processors.format_exc_info]
     if format == "console":
-        renderer, errors = structlog.dev.ConsoleRenderer(colors=output.isatty()), []
+        # plain traces: the pretty ones show the values of variables, passwords among them, and take a tenth of a second
+        traces = structlog.dev.plain_traceback
+        renderer, errors = structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=traces), []
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     maximum_errors: int = 20
     """Commands refused before the connection ends with 421."""
     maximum_idle_commands: int = 200
-    """NOOP, RSET, VRFY and the like between two messages before the connection ends with 421."""
+    """EHLO, NOOP, RSET, VRFY and the like between two messages before the connection ends with 421."""
     command_timeout: float = 300.0
     """How long a whole command line may take (RFC 5321 §4.5.3.2.7)."""
     message_timeout: float = 600.0

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import pytest
 import structlog
 
-from postroom.protocols.imap.connection import Allowance, Connection, Limits, Order, Refusal
+from postroom.protocols.imap.connection import Connection, Limits, Order, Refusal
+from postroom.protocols.imap.literals import Allowance, Room
 from tests.protocols.imap.conftest import ALICE, Client, Running, Start, server, start
 
 __all__ = ["server", "start"]
@@ -56,17 +57,17 @@ def mangled(choice: random.Random, text: bytes) -> bytes:
 
 def test_the_grammar_takes_everything() -> None:
     choice = random.Random(SEED)
-    allowance = Allowance(1 << 20)
+    room = Room(Allowance(1 << 20), Allowance(0), lambda: pytest.fail("nothing is large here"))
     heard = 0
     for _ in range(PARSED):
-        wire = Connection(Limits(line=4000, literal=1000, command=8000), allowance, lambda: pytest.fail("nothing is large here"))
+        wire = Connection(Limits(line=4000, literal=1000, command=8000), room)
         text = b"f " + sentence(choice)
         wire.receive(mangled(choice, text) if choice.random() < 0.5 else text)
         wire.receive(b"\r\n")
         while (event := wire.next_event()) is not None:
             heard += isinstance(event, Order | Refusal)
         wire.close()
-    assert allowance.left == 1 << 20
+    assert room.memory.left == 1 << 20
     assert heard > PARSED / 2
 
 
@@ -134,4 +135,4 @@ async def test_noise_is_refused(start: Start) -> None:
     async with asyncio.timeout(20):
         while running.imap.fronts or running.imap.tasks:
             await asyncio.sleep(0.01)
-    assert running.imap.allowance.left == running.imap.settings.bytes_in_flight
+    assert running.imap.room.memory.left == running.imap.settings.memory_for_literals

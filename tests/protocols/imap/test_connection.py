@@ -7,25 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.protocols.imap.connection import (
-    PROMPT,
-    STRANGER,
-    Allowance,
-    Connection,
-    Event,
-    Limits,
-    Order,
-    Overflow,
-    Refusal,
-    Reply,
-)
+from postroom.protocols.imap.connection import PROMPT, STRANGER, Connection, Event, Limits, Order, Overflow, Refusal, Reply
 from postroom.protocols.imap.grammar import commands
+from postroom.protocols.imap.literals import Allowance, Room
 
 SMALL = Limits(line=100, literal=20, command=200, message=1000, memory=50, literals=3)
 
 
 def connection(limits: Limits = SMALL, allowance: Allowance | None = None) -> Connection:
-    return Connection(limits, allowance or Allowance(10_000), io.BytesIO)
+    return Connection(limits, Room(allowance or Allowance(10_000), Allowance(10_000), io.BytesIO))
 
 
 def events(wire: Connection, *chunks: bytes) -> list[Event]:
@@ -71,23 +61,23 @@ def test_it_does_not_matter_how_bytes_are_cut(text: bytes) -> None:
 
 
 def test_large_literals_go_to_a_spool_and_count() -> None:
-    allowance = Allowance(2000)
+    memory, spools = Allowance(60), Allowance(2000)
     files: list[io.BytesIO] = []
 
     def spool() -> io.BytesIO:
         files.append(io.BytesIO())
         return files[-1]
 
-    wire = Connection(SMALL, allowance, spool)
-    wire.receive(b"a APPEND x {900+}\r\n" + b"m" * 900 + b"\r\n")
+    wire = Connection(SMALL, Room(memory, spools, spool))
+    wire.receive(b"a APPEND x {900+}\r\n" + b"m" * 900 + b" {40+}\r\n" + b"n" * 40 + b" {30+}\r\n" + b"o" * 30 + b"\r\n")
     event = wire.next_event()
     assert isinstance(event, Order)
     assert isinstance(event.command, commands.Append)
-    assert event.command.messages[0].content.read() == b"m" * 900
-    assert (len(files), allowance.left) == (1, 1100)
+    assert [message.content.read() for message in event.command.messages] == [b"m" * 900, b"n" * 40, b"o" * 30]
+    assert (len(files), memory.left, spools.left) == (2, 20, 1070)
     wire.release()
-    assert files[0].closed
-    assert allowance.left == 2000
+    assert all(file.closed for file in files)
+    assert (memory.left, spools.left) == (60, 2000)
 
 
 def test_a_literal_too_large_is_refused_before_it_comes() -> None:
@@ -111,14 +101,13 @@ def test_messages_of_one_append_share_the_limit() -> None:
     assert found == [Refusal(b"a", b"NO", b"TOOBIG", "The literal is too large."), Order(b"b", commands.Noop())]
 
 
-def test_nothing_more_is_taken_when_the_allowance_is_used_up() -> None:
-    allowance = Allowance(30)
-    first, second = connection(allowance=allowance), connection(allowance=allowance)
+def test_nothing_more_is_taken_when_there_is_no_room() -> None:
+    room = Room(Allowance(5), Allowance(30), io.BytesIO)
+    first, second = Connection(SMALL, room), Connection(SMALL, room)
     assert events(first, b"a LOGIN {20}\r\n") == [PROMPT]
     busy = Refusal(b"b", b"NO", b"UNAVAILABLE", "The server is busy; try again later.")
     assert events(second, b"b LOGIN {20}\r\n") == [busy]
     first.close()
-    assert allowance.left == 30
     assert events(second, b"c LOGIN {20}\r\n") == [PROMPT]
 
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.protocols.imap.connection import Allowance, Literal
 from postroom.protocols.imap.grammar import answers, commands, dates, names, sets
 from postroom.protocols.imap.grammar.commands import Flags
 from postroom.protocols.imap.grammar.fetch import Section
 from postroom.protocols.imap.grammar.parse import parse
 from postroom.protocols.imap.grammar.scanner import Malformed, Scanner
 from postroom.protocols.imap.grammar.search import Key
+from postroom.protocols.imap.literals import Allowance, Literal
 
 
 def read(text: bytes, *literals: bytes) -> commands.Command:

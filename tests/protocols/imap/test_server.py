@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import trustme
 
-from postroom.directory import entities
+from postroom.directory import entities, registration
 from postroom.mailbox import access, contents, folders, items
 from postroom.model.organizations import Organization
-from postroom.protocols.imap import commands, server
+from postroom.protocols.imap import commands, rendering, server
 from postroom.protocols.imap.grammar.commands import Noop
 from postroom.protocols.imap.steps import Steps
 from postroom.storage.engine import Store
@@ -101,7 +101,8 @@ async def test_large_messages_go_through_a_spool(start: Start, tmp_path: Any) ->
     client = await running.connect(ALICE)
     letter = b"Subject: large\r\n\r\n" + b"0123456789abcde\n" * 50_000
     await client.ok(b"APPEND INBOX {%d+}\r\n" % len(letter) + letter)
-    assert running.imap.allowance.left == running.imap.settings.bytes_in_flight
+    assert running.imap.room.memory.left == running.imap.settings.memory_for_literals
+    assert running.imap.room.spools.left == running.imap.settings.spool_limit
     await client.ok(b"SELECT INBOX")
     await client.send(b"a1 FETCH 1 BODY.PEEK[]\r\n")
     assert await client.line() == b"* 1 FETCH (BODY[] {%d}" % len(letter)
@@ -110,15 +111,33 @@ async def test_large_messages_go_through_a_spool(start: Start, tmp_path: Any) ->
 
 
 async def test_bytes_in_flight_are_given_back(start: Start) -> None:
-    running = await start(bytes_in_flight=10_000)
+    running = await start(memory_for_literals=0, spool_limit=10_000)
     client = await running.connect(ALICE)
     other = await running.connect(ALICE)
     await client.send(b"a1 APPEND INBOX {9000}\r\n")
     assert (await client.line()).startswith(b"+ ")
     assert b"NO [UNAVAILABLE]" in (await other.command(b"APPEND INBOX {9000}"))[-1]
     client.close()
-    await eventually(lambda: running.imap.allowance.left == 10_000)
+    await eventually(lambda: running.imap.room.spools.left == 10_000)
     await other.ok(b"APPEND INBOX {9000+}\r\n" + b"m" * 9000)
+
+
+async def test_many_sections_of_one_message_are_not_a_way_to_fill_memory(
+    server: Running, store: Store, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, organization, 1)
+    monkeypatch.setattr(rendering, "ANSWER_BYTES", 20 * len(LETTER))
+    client = await server.connect(ALICE, "INBOX")
+    for count, answer in ((10, b"OK"), (50, b"NO [LIMIT]")):
+        sections = b" ".join(b"BODY.PEEK[]<%d.9999>" % start for start in range(count))
+        assert b" " + answer + b" " in (await client.command(b"FETCH 1 (" + sections + b")"))[-1]
+
+
+async def test_who_is_no_longer_in_mail_selects_nothing(server: Running, store: Store, organization: Organization) -> None:
+    client = await server.connect(ALICE, "INBOX")
+    with store.transaction(organization.number) as tx:
+        registration.deregister(tx, ALICE)
+    assert b"NO [NOPERM]" in (await client.command(b"SELECT INBOX"))[-1]
 
 
 # Time
@@ -214,7 +233,8 @@ async def test_hanging_up_at_any_moment_leaves_nothing(start: Start, store: Stor
         await client.send(words)
         client.writer.transport.abort()
     await eventually(lambda: not running.imap.fronts and not running.imap.tasks)
-    assert running.imap.allowance.left == running.imap.settings.bytes_in_flight
+    assert running.imap.room.memory.left == running.imap.settings.memory_for_literals
+    assert running.imap.room.spools.left == running.imap.settings.spool_limit
     assert not store.notifier._mailboxes
 
 

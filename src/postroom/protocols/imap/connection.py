@@ -11,19 +11,17 @@ is busy leaves the rest unparsed and can stop reading when `waiting` grows. Noth
 
 A literal that is refused was either announced with `{n}`, then the client never sends it, or with `{n+}` (RFC 7888), then its
 bytes and the rest of the command are read and dropped. Literals of an APPEND may be as large as a message and go to a
-spool, a file the caller gives, once they outgrow memory; all others are small. The bytes held by all connections together
-are drawn from one `Allowance`.
+spool, a file the caller gives, when they are large or memory is short; all others are small. What all connections together
+hold of them is bounded by one `Room`.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
 
 from postroom.protocols.imap.grammar.commands import Command
 from postroom.protocols.imap.grammar.parse import TAG, parse
-from postroom.protocols.imap.grammar.scanner import Literal as LiteralValue
 from postroom.protocols.imap.grammar.scanner import Malformed, Scanner
+from postroom.protocols.imap.literals import Literal, Room
 
 _ANNOUNCED = re.compile(rb"\{([0-9]{1,10})(\+?)\}$")
 _APPEND = re.compile(rb"[^ ]+ append ", re.IGNORECASE)
@@ -90,76 +88,10 @@ Event = Order | Prompt | Refusal | Reply | Overflow
 PROMPT = Prompt()
 
 
-class Allowance:
-    """Bytes that all connections together may hold."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def take(self, size: int) -> bool:
-        """Reserve bytes, if there are enough."""
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
-
-    def give(self, size: int) -> None:
-        """Return reserved bytes."""
-        self.left += size
-
-
-class Literal:
-    """A literal as it comes in: in memory, or in a spool once it is large."""
-
-    __slots__ = ("_file", "_parts", "allowance", "missing", "size")
-
-    def __init__(self, size: int, allowance: Allowance, file: IO[bytes] | None) -> None:
-        self.size = size
-        self.missing = size
-        self.allowance: Allowance | None = allowance
-        self._file = file
-        self._parts: list[bytes] = []
-
-    @property
-    def spooled(self) -> bool:
-        """Whether the bytes are in a file."""
-        return self._file is not None
-
-    def feed(self, data: bytes) -> None:
-        """Add bytes."""
-        self.missing -= len(data)
-        if self._file is not None:
-            self._file.write(data)
-        else:
-            self._parts.append(data)
-
-    def read(self) -> bytes:
-        """Give all bytes."""
-        if self._file is not None:
-            self._file.seek(0)
-            return self._file.read()
-        if len(self._parts) != 1:
-            self._parts = [b"".join(self._parts)]
-        return self._parts[0]
-
-    def close(self) -> None:
-        """Free the bytes; may be called again."""
-        if self.allowance is not None:
-            self.allowance.give(self.size)
-            self.allowance = None
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._parts = []
-
-
 class Connection:
     """What has come in and is not yet a command."""
 
     __slots__ = (
-        "_allowance",
         "_asked",
         "_buffer",
         "_drop",
@@ -167,21 +99,20 @@ class Connection:
         "_limits",
         "_literals",
         "_refusal",
+        "_room",
         "_seen",
         "_skip",
-        "_spool",
         "_text",
     )
 
-    def __init__(self, limits: Limits, allowance: Allowance, spool: Callable[[], IO[bytes]]) -> None:
+    def __init__(self, limits: Limits, room: Room) -> None:
         self._limits = limits
-        self._allowance = allowance
-        self._spool = spool
+        self._room = room
         self._buffer: bytes = _EMPTY
         self._seen = 0
         self._text: bytes = _EMPTY
         self._literals: tuple[Literal, ...] = ()
-        self._held: tuple[LiteralValue, ...] = ()
+        self._held: tuple[Literal, ...] = ()
         self._drop = 0
         self._skip = False
         self._refusal: Refusal | None = None
@@ -294,7 +225,7 @@ class Connection:
         if self._refusal is not None:
             return self._after_refusal(line)
         text = self._text + line
-        if len(line) > self._limits.line or len(text) + sum(part.size for part in self._literals if not part.spooled) > self._budget():
+        if len(line) > self._limits.line or len(text) + sum(part.size for part in self._literals) > self._budget():
             return self._refused(text, line, b"BAD", b"", "The command is too long.")
         found = _ANNOUNCED.search(line)
         if found is not None:
@@ -316,11 +247,11 @@ class Connection:
             return self._refused(text, line, b"NO", b"TOOBIG", "The literal is too large.")
         if len(self._literals) >= self._limits.literals:
             return self._refused(text, line, b"BAD", b"", "The command has too many literals.")
-        if not self._allowance.take(size):
+        literal = self._room.literal(size, self._limits.memory)
+        if literal is None:
             return self._refused(text, line, b"NO", b"UNAVAILABLE", "The server is busy; try again later.")
         self._text = text + b"\r\n"
-        file = self._spool() if size > self._limits.memory else None
-        self._literals = (*self._literals, Literal(size, self._allowance, file))
+        self._literals = (*self._literals, literal)
         return PROMPT if synchronizing else None
 
     def _parsed(self, text: bytes, literals: tuple[Literal, ...]) -> Event | None:

@@ -14,6 +14,7 @@ from typing import Any
 from postroom.formats import sections
 from postroom.mailbox import contents, items, keywords
 from postroom.mailbox.access import Mailbox
+from postroom.model import errors
 from postroom.protocols.imap.grammar import dates
 from postroom.protocols.imap.grammar.answers import RECENT, FlagTexts
 from postroom.protocols.imap.grammar.fetch import Attribute, Section
@@ -24,6 +25,8 @@ from postroom.storage.engine import Tx
 ROWS = 1000
 """Messages of one batch without content."""
 ROWS_WITH_CONTENT = 64
+ANSWER_BYTES = 128 << 20
+"""The most that may be asked of one message, by naming many overlapping sections."""
 BATCH_BYTES = 1 << 20
 """Where a batch with content ends, give or take one message; a larger message is not copied into it."""
 
@@ -51,12 +54,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a row becomes an answer; `fields` begin with uid, flags and modseq."""
+    """How a row becomes an answer; `fields` begin with uid, flags and modseq, `bodies` counts sections that may be large."""
 
     fields: tuple[str, ...]
     pieces: tuple[Piece, ...]
-    has_content: bool
+    bodies: int
     marks_seen: bool
+
+    @property
+    def has_content(self) -> bool:
+        """Whether content must be read at all."""
+        return len(self.pieces) > 1
 
     @property
     def rows(self) -> int:
@@ -94,9 +102,9 @@ def compile_plan(attributes: Iterable[Attribute], *extra: bytes) -> Plan:
             template += gap + attribute + b" " + _PLACES.get(name, b"%b")
             columns.append(name)
     pieces.append(Piece(template + b")\r\n", tuple(columns)))
-    has_content = any(piece.section is not None for piece in pieces)
-    marks_seen = any(piece.section is not None and not piece.section.peek for piece in pieces)
-    return Plan(tuple(fields), tuple(pieces), has_content, marks_seen)
+    cut = [piece.section for piece in pieces if piece.section is not None]
+    bodies = sum(section.text in (b"", b"TEXT") for section in cut)
+    return Plan(tuple(fields), tuple(pieces), bodies, any(not section.peek for section in cut))
 
 
 def split(slices: Sequence[Slice], size: int) -> tuple[list[Slice], list[Slice]]:
@@ -131,7 +139,7 @@ def batch(tx: Tx, mailbox: Mailbox, selected: Selected, plan: Plan, slices: Sequ
     missing = size - len(rows)
     if changed_since is not None:
         rows = [row for row in rows if row[2] > changed_since]
-    if plan.has_content and (fitting := _fitting(rows, plan.fields.index("size"))) < len(rows):
+    if plan.has_content and (fitting := _fitting(rows, plan.fields.index("size"), max(plan.bodies, 1))) < len(rows):
         size, missing = _positions_before(selected, slices, rows[fitting][0]), 0
         rows = rows[:fitting]
     data, names = lines(tx, mailbox, selected, plan, rows)
@@ -153,10 +161,10 @@ def lines(
     return _write(tx, selected, plan, columns, texts), names
 
 
-def _fitting(rows: Sequence[tuple[Any, ...]], at: int) -> int:
+def _fitting(rows: Sequence[tuple[Any, ...]], at: int, times: int) -> int:
     total = 0
     for place, row in enumerate(rows):
-        total += row[at]
+        total += row[at] * times
         if place and total > BATCH_BYTES:
             return place
     return len(rows)
@@ -174,10 +182,14 @@ def _write(tx: Tx, selected: Selected, plan: Plan, columns: dict[str, tuple[Any,
     readers = [_reader(piece.section) for piece in plan.pieces if piece.section is not None]
     packed = columns.get("parts") or (b"",) * len(last)
     out: list[bytes] = []
+    left = ANSWER_BYTES
     for at, content in enumerate(columns["content"]):
         raw = contents.read(tx, content)
         for head, reader in zip(heads, readers, strict=True):
             data = reader(raw, packed[at])
+            left -= len(data or b"")
+            if left < 0:
+                raise errors.LimitExceeded("This is too much to ask of one message.")
             out += (head[at], b"NIL") if data is None else (head[at], b"{%d}\r\n" % len(data), data)
         out.append(last[at])
     return _joined(out)

@@ -10,11 +10,9 @@ can make the server hold is bounded: some unread input, one batch of answers, an
 """
 
 import asyncio
-import ipaddress
 import secrets
 import ssl
 import tempfile
-from collections import Counter as Tally
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any, cast
@@ -28,9 +26,11 @@ from postroom.model.actors import Client, Protocol
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.commands import VERBS, carry_out
 from postroom.protocols.imap.commands.capability import capabilities
-from postroom.protocols.imap.connection import STRANGER, Allowance, Connection, Limits, Order, Overflow, Prompt, Refusal, Reply
+from postroom.protocols.imap.connection import STRANGER, Connection, Limits, Order, Overflow, Prompt, Refusal, Reply
+from postroom.protocols.imap.crowd import Crowd
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.scanner import Literal
+from postroom.protocols.imap.literals import Allowance, Room
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.steps import Ask, Listen, Prepare, Read, SignIn, StartTls, Step, Steps, Watch, Write
@@ -65,15 +65,14 @@ class ImapServer:
         self.tls = tls
         self.closing = False
         self.large = asyncio.Semaphore(1)
-        self.allowance = Allowance(self.settings.bytes_in_flight)
+        self.room = Room(Allowance(self.settings.memory_for_literals), Allowance(self.settings.spool_limit), self._spool)
         self.limits = Limits(line=self.settings.maximum_line, message=self.settings.maximum_message, memory=self.settings.spool_threshold)
         self.views = Remembered(VIEWS_BYTES)
         self.fronts: set[Front] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._by_address: Tally[str] = Tally()
+        self._crowd = Crowd(self.settings)
         self._empty = asyncio.Event()
         self._empty.set()
-        self._trusted = [ipaddress.ip_network(network) for network in self.settings.trusted_networks]
         self._sweep: asyncio.TimerHandle | None = None
 
     def connection(self, *, implicit_tls: bool) -> "Front":
@@ -95,12 +94,9 @@ class ImapServer:
 
     def admit(self, front: "Front") -> bool:
         """Count a new connection in, unless there are too many in all or from its address."""
-        own = self._by_address[front.address]
-        crowded = own >= self.settings.connections_per_address and not self._is_trusted(front.address)
-        if self.closing or crowded or len(self.fronts) >= self.settings.maximum_connections:
+        if self.closing or not self._crowd.enter(front.address):
             REFUSED.inc()
             return False
-        self._by_address[front.address] += 1
         self.fronts.add(front)
         self._empty.clear()
         CONNECTIONS.inc()
@@ -116,18 +112,9 @@ class ImapServer:
         if not self.fronts:
             self._empty.set()
         CONNECTIONS.dec()
-        self._by_address[front.address] -= 1
-        if not self._by_address[front.address]:
-            del self._by_address[front.address]
+        self._crowd.leave(front.address)
 
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            given = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(given in network for network in self._trusted)
-
-    def spool(self) -> IO[bytes]:
+    def _spool(self) -> IO[bytes]:
         """Open a file without a name for a large literal."""
         return cast(IO[bytes], tempfile.TemporaryFile(dir=self.settings.spool_folder or None))
 
@@ -184,7 +171,7 @@ class Front(asyncio.Protocol):
         self._busy = self._paused = self._lost = self._listening = self._turning = False
         self._errors = 0
         self._farewell = b""
-        self._wire = Connection(STRANGER, server.allowance, server.spool)
+        self._wire = Connection(STRANGER, server.room)
         self.address = ""
         self.deadline = float("inf")
 

@@ -26,10 +26,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a client that has signed in may say nothing (RFC 3501 §5.4: at least 30 minutes)."""
     stall_timeout: float = 180.0
     """How long a client may leave answers unread."""
-    bytes_in_flight: int = 268_435_456
-    """Octets of unfinished literals, over all connections; beyond it new ones are refused for the moment."""
+    memory_for_literals: int = 33_554_432
+    """Octets of unfinished literals held in memory, over all connections; beyond it they go to files at once."""
     spool_threshold: int = 262_144
     """Octets from which on a literal goes to an anonymous temporary file."""
+    spool_limit: int = 4_294_967_296
+    """Octets of unfinished literals in temporary files, over all connections; beyond it new ones are refused for the moment."""
     spool_folder: str = ""
     """Where the temporary files are, the system's place by default; a disk, since memory is what they save."""
     write_buffer: int = 1_048_576

@@ -2,9 +2,10 @@
 
 from array import array
 
-from postroom.mailbox import folders, items, keywords
-from postroom.mailbox.access import Mailbox
+from postroom.mailbox import access, folders, items, keywords
+from postroom.mailbox.access import Mailbox, Right
 from postroom.mailbox.folders import Folder
+from postroom.model.actors import Actor
 from postroom.protocols.imap import updates
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import Close, Select, Unselect
@@ -13,7 +14,7 @@ from postroom.protocols.imap.steps import Read, Steps, Write
 from postroom.protocols.imap.view import Remembered
 from postroom.storage.engine import Tx
 
-_Found = tuple[Folder, "array[int]", dict[int, str], int | None]
+_Found = tuple[Mailbox, Folder, "array[int]", dict[int, str], int | None]
 
 
 def select(session: Session, command: Select) -> Steps:
@@ -23,9 +24,9 @@ def select(session: Session, command: Select) -> Steps:
     if out:
         yield out
     session.condstore |= command.condstore
-    found: _Found = yield Read(_look, session.own, command.mailbox, session.views)
-    folder, uids, names, first_unseen = found
-    session.views.keep(session.own.scope, folder.id, folder.modseq, uids)
+    found: _Found = yield Read(_look, session.actor, command.mailbox, session.views)
+    session.mailbox, folder, uids, names, first_unseen = found
+    session.views.keep(session.mailbox.scope, folder.id, folder.modseq, uids)
     selected = Selected(folder, uids, names, read_only=command.examine, condstore=session.condstore)
     if folder.recent_from < folder.uidnext:
         first, until = (folder.recent_from, folder.uidnext) if command.examine else (yield Write(updates.claim, folder))
@@ -38,13 +39,15 @@ def select(session: Session, command: Select) -> Steps:
     return answers.ok(b"SELECT completed.", b"READ-WRITE")
 
 
-def _look(tx: Tx, mailbox: Mailbox, path: str, views: Remembered) -> _Found:
+def _look(tx: Tx, actor: Actor, path: str, views: Remembered) -> _Found:
+    """Open the mailbox again, which may have been closed to the user since, and read the folder."""
+    mailbox = access.open_mailbox(tx, actor, actor.user_id, Right.WRITE)
     folder = folders.get(tx, mailbox, path)
     unseen = items.first_unseen(tx, folder.id) if folder.unseen else None
     uids = views.find(mailbox.scope, folder.id, folder.modseq)
     if uids is None:
         uids = array("I", items.uids(tx, folder.id))
-    return folder, uids, keywords.names(tx, mailbox), unseen
+    return mailbox, folder, uids, keywords.names(tx, mailbox), unseen
 
 
 def _lines(selected: Selected, first_unseen: int | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Run the tests in parallel, then say what this machine could not test: `run_tests.py [pytest arguments]`."""
+"""Run the tests, then say what this machine could not test: `run_tests.py [pytest arguments]`."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {"swaks": "swaks", "mbsync": "isync", "mutt": "mutt", "postfix": "postfix", "dovecot": "dovecot-imapd"}
+ALONE = ("tests/interop", "tests/hostile", "tests/crash")
 WORKERS = 4
 """More than cores: much of the suite waits for disks and clients."""
 
@@ -18,15 +19,22 @@ def missing() -> list[str]:
     return [package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)]
 
 
-def main(arguments: list[str]) -> int:
-    """Run pytest; its exit status is ours. `-n 0` runs in one process."""
-    parallel = [] if any(argument.startswith("-n") for argument in arguments) else ["-n", str(WORKERS), "--dist", "loadfile"]
+def run(*arguments: str) -> int:
+    """Run pytest once."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    command = [sys.executable, "-m", "pytest", "-q", *parallel, *arguments]
-    status = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=False).returncode
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=False).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tests that are named, or all: most in parallel, then alone those that measure times and memory."""
+    if arguments:
+        return run(*arguments)
+    parallel = run("-n", str(WORKERS), "--dist", "loadfile", *(f"--ignore={folder}" for folder in ALONE))
+    alone = run(*ALONE)
     if absent := missing():
         print(f"Not installed, so the tests that drive them were skipped: {', '.join(absent)}.")
-    return status
+    return parallel or alone
 
 
 if __name__ == "__main__":

@@ -45,9 +45,15 @@ class Nameserver:
                     wire = outer.answer(self.rfile.read(*struct.unpack("!H", head))).to_wire()
                     self.wfile.write(struct.pack("!H", len(wire)) + wire)
 
-        self.udp = _Udp(("127.0.0.1", 0), OverUdp)
-        self.port: int = self.udp.server_address[1]
-        self.tcp = _Tcp(("127.0.0.1", self.port), OverTcp)
+        while True:
+            self.udp = _Udp(("127.0.0.1", 0), OverUdp)
+            self.port: int = self.udp.server_address[1]
+            try:
+                self.tcp = _Tcp(("127.0.0.1", self.port), OverTcp)
+            except OSError:  # the same number is somebody else's over TCP
+                self.udp.server_close()
+            else:
+                break
 
     def answer(self, wire: bytes) -> dns.message.Message:
         """Answer one query."""

@@ -16,6 +16,7 @@ from postroom.mailflow.submission import Allowance
 from postroom.protocols.smtp.session import Routes
 from postroom.protocols.smtp.settings import Settings
 from postroom.protocols.smtp.spool import NoRoom, Room, Spool
+from postroom.protocols.smtp.turnstile import Turnstile
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
 from tests.conftest import make_organization
@@ -243,13 +244,20 @@ async def test_connections_are_counted(listen: Listen) -> None:
     assert (await (await connect(listening, address="127.0.0.2")).reply()).startswith("220")
 
 
-def test_an_ipv6_network_counts_as_one(store: Store) -> None:
-    from postroom.protocols.smtp.server import SmtpServer
+def test_an_ipv6_network_counts_as_one() -> None:
+    place = Turnstile(Settings()).place
+    assert place("2001:db8::1") == place("2001:db8::ffff") == "2001:db8::/64"
+    assert place("::ffff:192.0.2.1") == place("192.0.2.1") == "192.0.2.1"
+    assert place("127.0.0.1") == place("::1") == place("unknown") == ""
 
-    server = SmtpServer("mx", store=store, settings=Settings())
-    assert server.counted_as("2001:db8::1") == server.counted_as("2001:db8::ffff") == "2001:db8::/64"
-    assert server.counted_as("::ffff:192.0.2.1") == server.counted_as("192.0.2.1") == "192.0.2.1"
-    assert server.counted_as("127.0.0.1") == server.counted_as("::1") == server.counted_as("unknown") == ""
+
+async def test_errors_are_forgotten_after_a_letter(listen: Listen) -> None:
+    client = await greeted(await listen(maximum_errors=3, maximum_idle_commands=3))
+    for _ in range(3):
+        assert (await client.say(b"WHAT\r\n")).startswith("500")
+        assert (await client.say(b"WHAT\r\n")).startswith("500")
+        assert (await client.say(b"NOOP\r\n")).startswith("250")
+        assert (await client.deliver(b"Subject: x\r\n\r\n")).startswith("250")
 
 
 async def test_single_octets_do_not_extend_a_deadline(listen: Listen) -> None:

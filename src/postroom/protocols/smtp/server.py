@@ -11,10 +11,8 @@ finished ones are parsed and stored a bounded number of octets at a time.
 
 import asyncio
 import contextlib
-import ipaddress
 import secrets
 import ssl
-from collections import Counter as Tally
 from dataclasses import replace
 from typing import Any, cast
 
@@ -27,9 +25,10 @@ from postroom.model import errors as domain_errors
 from postroom.model.actors import Client, Protocol
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.smtp import commands, errors
-from postroom.protocols.smtp.commands import bdat, starttls
+from postroom.protocols.smtp.commands import starttls
 from postroom.protocols.smtp.connection import BadLine, Connection, Content, End, Event, Line, Smuggling
 from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Helo, Noop, Reply, Rset, StartTls, Vrfy, parse
+from postroom.protocols.smtp.intake import Intake
 from postroom.protocols.smtp.session import (
     Ask,
     Challenge,
@@ -44,14 +43,13 @@ from postroom.protocols.smtp.session import (
     Write,
 )
 from postroom.protocols.smtp.settings import Settings
-from postroom.protocols.smtp.spool import NoRoom, Room, Spool
+from postroom.protocols.smtp.spool import Room, Spool
+from postroom.protocols.smtp.turnstile import Turnstile
 from postroom.storage.engine import Store
 
 __all__ = ["Settings", "SmtpServer"]
 
 CONNECTIONS = Gauge("postroom_smtp_connections", "Open connections", ["role"])
-MESSAGES = Counter("postroom_smtp_messages", "Ends of messages by the reply they got", ["role", "code"])
-OCTETS = Counter("postroom_smtp_octets", "Octets of accepted messages", ["role"])
 REFUSALS = Counter("postroom_smtp_refusals", "Commands refused, by code", ["role", "code"])
 log = structlog.get_logger("postroom.smtp")
 
@@ -61,6 +59,7 @@ _SMALL = 32 * 1024
 _LINGER = 2.0
 _HANDSHAKE = 30.0
 _TICK = 1.0
+_GO_AHEAD = Reply(354, "", "End with CRLF.CRLF").render()
 _TURN = 64  # commands of one client before the others have their turn
 
 
@@ -87,12 +86,11 @@ class SmtpServer:
             tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self.routes = Routes()
         self.room = Room(self.settings)
-        self.clients: set[_Client] = set()
+        self.turnstile = Turnstile(self.settings)
+        self.clients: dict[_Client, str] = {}
         self._empty = asyncio.Event()
         self._empty.set()
         self.closing = False
-        self._by_address: Tally[str] = Tally()
-        self._trusted = [ipaddress.ip_network(text) for text in self.settings.trusted_networks]
         self._delivery = Scales(self.settings.memory_for_delivery)
         self._ticking: asyncio.TimerHandle | None = None
 
@@ -112,51 +110,27 @@ class SmtpServer:
         if self._ticking is not None:
             self._ticking.cancel()
 
-    def enter(self, client: "_Client") -> Reply | None:
+    def enter(self, client: "_Client", place: str) -> Reply | None:
         """Count a connection in; give the refusal when there are too many."""
         if self.closing:
             return Reply(421, "4.3.2", f"{self.settings.hostname} is shutting down")
-        if len(self.clients) >= self.settings.maximum_connections:
-            return Reply(421, "4.7.0", "Too many connections")
-        if client.counted_as and self._by_address[client.counted_as] >= self.settings.connections_per_address:
-            return Reply(421, "4.7.0", "Too many connections from your address")
-        self.clients.add(client)
-        self._empty.clear()
-        self._by_address[client.counted_as] += 1
-        CONNECTIONS.labels(self.role).inc()
-        if self._ticking is None:
-            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
-        return None
+        refusal = self.turnstile.enter(place)
+        if refusal is None:
+            self.clients[client] = place
+            self._empty.clear()
+            CONNECTIONS.labels(self.role).inc()
+            if self._ticking is None:
+                self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        return refusal
 
     def leave(self, client: "_Client") -> None:
         """Count a connection out."""
-        if client in self.clients:
-            self.clients.discard(client)
+        place = self.clients.pop(client, None)
+        if place is not None:
+            self.turnstile.leave(place)
             CONNECTIONS.labels(self.role).dec()
-            self._by_address[client.counted_as] -= 1
-            if not self._by_address[client.counted_as]:
-                del self._by_address[client.counted_as]
-            if not self.clients:
-                self._empty.set()
-
-    def counted_as(self, address: str) -> str:
-        """Give the name under which an address is counted: itself, an IPv6 /64, '' for a trusted one."""
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return ""
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-            parsed = parsed.ipv4_mapped
-        if any(parsed.version == network.version and parsed in network for network in self._trusted):
-            return ""
-        if isinstance(parsed, ipaddress.IPv6Address):
-            return str(ipaddress.ip_network((parsed, 64), strict=False))
-        return str(parsed)
-
-    @property
-    def stressed(self) -> bool:
-        """Say whether connections are scarce, so that idle ones get less time."""
-        return len(self.clients) * 5 > self.settings.maximum_connections * 4
+        if not self.clients:
+            self._empty.set()
 
     async def answer(self, session: Session, ask: Ask) -> Any:
         """Do what a command asks for."""
@@ -198,14 +172,11 @@ class _Client(asyncio.Protocol):
         self._turning = False  # others have their turn
         self._over = False  # no more input is looked at
         self._waiting: Conversation | None = None  # for a line
-        self._collecting: Conversation | None = None  # for content
-        self._chunk: tuple[Bdat, Reply | None] | None = None
-        self._message_octets = 0
         self._errors = 0
         self._idle_commands = 0
         self._since = 0.0
         self._task: asyncio.Task[None] | None = None
-        self.counted_as = ""
+        self._delivered = 0
 
     # What the transport says
 
@@ -216,7 +187,6 @@ class _Client(asyncio.Protocol):
         self._since = self._loop.time()
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) and peer else "unknown"
-        self.counted_as = self._server.counted_as(address)
         server, settings = self._server, self._settings
         self._session = Session(
             role=server.role,
@@ -228,7 +198,8 @@ class _Client(asyncio.Protocol):
             routes=server.routes,
             allowance=server.allowance,
         )
-        refusal = server.enter(self)
+        self._intake = Intake(self._session, self._framing)
+        refusal = server.enter(self, server.turnstile.place(address))
         if refusal:
             REFUSALS.labels(server.role, refusal.code).inc()
             self._over = True
@@ -262,9 +233,7 @@ class _Client(asyncio.Protocol):
         """Forget the client; a message being stored is stored all the same."""
         self._over = True
         self._server.leave(self)
-        for conversation in (self._waiting, self._collecting):
-            if conversation is not None:
-                conversation.close()
+        self._drop_waiting()
         if not self._busy:
             self._session.reset()
 
@@ -314,13 +283,13 @@ class _Client(asyncio.Protocol):
     def _handle(self, event: Event) -> None:
         match event:
             case Content(octets):
-                self._take(octets)
+                self._break_off(self._intake.take(octets))
             case Line(text):
                 self._since = self._loop.time()
                 self._line(text)
             case End(fault):
                 self._since = self._loop.time()
-                self._end(fault)
+                self._end(self._intake.end(fault))
             case BadLine("too long" | "NUL" as reason):
                 self._drop_waiting()
                 self._finish(Reply(500, "5.5.2", f"Line refused: {reason}"))
@@ -344,7 +313,7 @@ class _Client(asyncio.Protocol):
         if self._too_idle(command):
             self._finish(Reply(421, "4.7.0", "Too many commands without mail"))
         elif isinstance(command, Bdat):
-            self._begin_chunk(command)
+            self._break_off(self._intake.begin_chunk(command))
         elif isinstance(command, StartTls):
             self._start_tls(command)
         else:
@@ -384,7 +353,7 @@ class _Client(asyncio.Protocol):
                 self._out.append(f"334 {text}\r\n".encode())
                 self._waiting = conversation
             case Collect():
-                self._collect(conversation)
+                self._collect(self._intake.collect(conversation))
             case _:
                 self._busy = True
                 self._task = self._loop.create_task(self._answer(conversation, ask))
@@ -408,6 +377,8 @@ class _Client(asyncio.Protocol):
         if self._over:
             return
         self._out.append(reply.render())
+        if self._delivered != self._session.delivered:
+            self._delivered, self._errors, self._idle_commands = self._session.delivered, 0, 0
         if not reply.ok:
             REFUSALS.labels(self._server.role, reply.code).inc()
             self._errors += 1
@@ -421,64 +392,29 @@ class _Client(asyncio.Protocol):
 
     # Messages
 
-    def _collect(self, conversation: Conversation) -> None:
-        """Begin to read content, unless some came before it was asked for (RFC 2920 §3.1)."""
-        if self._framing.pending:
-            conversation.close()
-            self._finish(Reply(521, "5.5.0", "Content before 354"))
-            return
-        self._out.append(b"354 End with CRLF.CRLF\r\n")
-        self._message_octets = 0
-        self._collecting = conversation
-        self._framing.expect_content()
-
-    def _begin_chunk(self, command: Bdat) -> None:
-        refusal = bdat.refuse(self._session)
-        if command.size > 2 * self._settings.maximum_message:
-            self._finish(Reply(552, "5.3.4", "Chunk too large"))
-            self._hang_up(linger=True)
-            return
-        fresh = refusal is not None or bdat.begin(self._session)
-        if fresh:
-            self._message_octets = 0
-        self._chunk = (command, refusal)
-        self._framing.expect_chunk(command.size, fresh=fresh)
-
-    def _take(self, octets: bytes) -> None:
-        """Put octets of a message into the spool; those of a spoilt one are counted and dropped."""
-        self._message_octets += len(octets)
-        transaction = self._session.transaction
-        maximum = self._settings.maximum_message
-        if self._message_octets > 2 * maximum:
-            self._finish(Reply(552, "5.3.4", f"A message may have {maximum} octets"))
-            self._hang_up(linger=True)
-        elif transaction is None or transaction.spool is None or transaction.refusal is not None:
-            return
-        elif self._message_octets > maximum:
-            transaction.spoil(Reply(552, "5.3.4", f"A message may have {maximum} octets"))
+    def _collect(self, refusal: Reply | None) -> None:
+        if refusal is None:
+            self._out.append(_GO_AHEAD)
         else:
-            try:
-                transaction.spool.write(octets)
-            except NoRoom:
-                transaction.spoil(Reply(452, "4.3.1", "No room for this message now"))
+            self._finish(refusal)
 
-    def _end(self, fault: str) -> None:
-        if self._collecting is not None:
-            conversation, self._collecting = self._collecting, None
-            self._drive(conversation, fault)
-        elif self._chunk is not None:
-            (command, refusal), self._chunk = self._chunk, None
-            if refusal is not None:
-                self._finish(refusal)
-            else:
-                fault = self._framing.final_fault() if command.last else fault
-                self._run(bdat.bdat(self._session, command, fault))
+    def _end(self, answer: Reply | tuple[Conversation, Any]) -> None:
+        if isinstance(answer, Reply):
+            self._finish(answer)
+        else:
+            self._drive(*answer)
+
+    def _break_off(self, refusal: Reply | None) -> None:
+        """Hang up after a refusal that leaves nobody knowing where the next command begins."""
+        if refusal is not None:
+            self._finish(refusal)
+            self._hang_up(linger=True)
 
     def _drop_waiting(self) -> None:
-        for conversation in (self._waiting, self._collecting):
-            if conversation is not None:
-                conversation.close()
-        self._waiting = self._collecting = None
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+        self._intake.drop()
 
     # TLS
 
@@ -571,9 +507,9 @@ class _Client(asyncio.Protocol):
         """Hang up on a client that takes too long at `now`, in the loop's time."""
         if self._busy or self._over:
             return
-        settings, stressed = self._settings, self._server.stressed
+        settings, stressed = self._settings, self._server.turnstile.stressed
         if self._framing.reading_message:
-            patience = settings.message_timeout / (10 if stressed else 1) + self._message_octets / settings.minimum_rate
+            patience = settings.message_timeout / (10 if stressed else 1) + self._intake.octets / settings.minimum_rate
         else:
             patience = settings.stress_timeout if stressed else settings.command_timeout
         if now - self._since > patience:

@@ -86,6 +86,7 @@ class Transaction:
     recipients: list[tuple[str, int]] = field(default_factory=list)
     spool: Spool | None = None
     refusal: Reply | None = None
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
 
     def spoil(self, refusal: Reply) -> None:
         """Refuse the message, whatever else comes of it; its octets are let go at once."""
@@ -120,7 +121,7 @@ class Session:
     own_addresses: tuple[str, ...] = ()
     transaction: Transaction | None = None
     failed_sign_ins: int = 0
-    id: str = field(default_factory=lambda: secrets.token_hex(6))
+    delivered: int = 0
 
     @property
     def submitting(self) -> bool:

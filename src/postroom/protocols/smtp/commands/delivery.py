@@ -4,10 +4,17 @@ Strangers' mail goes to `mailflow.inbound`, our users' to `mailflow.submission`.
 (parsed, hashed, large bodies written) and then committed in one transaction; 250 is said after its fsync.
 """
 
+import structlog
+from prometheus_client import Counter
+
 from postroom.mailflow import inbound, submission, trace
 from postroom.mailflow.envelopes import Envelope, Limits
 from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.session import Conversation, Session, Transaction, Work, Write
+
+MESSAGES = Counter("postroom_smtp_messages", "Messages accepted", ["role"])
+OCTETS = Counter("postroom_smtp_octets", "Octets of messages accepted", ["role"])
+log = structlog.get_logger("postroom.smtp")
 
 
 def head(session: Session, transaction: Transaction) -> bytes:
@@ -20,7 +27,7 @@ def head(session: Session, transaction: Transaction) -> bytes:
         host=session.settings.hostname,
         protocol=with_protocol(session, international=transaction.international),
         cipher=session.cipher,
-        id=session.id,
+        id=transaction.id,
         now=session.now(),
     )
 
@@ -55,4 +62,12 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
     else:
         prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)
         yield Write(scope, inbound.deliver, (envelope, prepared))
-    return Reply(250, "2.0.0", f"OK {session.id}")
+    return _accepted(session, transaction, envelope, spool.size)
+
+
+def _accepted(session: Session, transaction: Transaction, envelope: Envelope, size: int) -> Reply:
+    session.delivered += 1
+    MESSAGES.labels(session.role).inc()
+    OCTETS.labels(session.role).inc(size)
+    log.info("accepted", id=transaction.id, role=session.role, sender=envelope.sender, recipients=len(envelope.recipients), size=size)
+    return Reply(250, "2.0.0", f"OK {transaction.id}")

@@ -74,7 +74,7 @@ def test_after_signing_in(ready, watch, victim, number):
         read_until(sock, b"\r\n")
         sock.sendall(f'a LOGIN {victim.email} "{victim.password}"\r\n'.encode())
         assert b"a OK" in read_until(sock, b"a OK")
-        sock.sendall(b"s APPEND INBOX {26+}\r\nSubject: x\r\n\r\nbody\r\n....\r\nt SELECT INBOX\r\n")
+        sock.sendall(b"s APPEND INBOX {24+}\r\nSubject: x\r\n\r\nbody\r\n....\r\nt SELECT INBOX\r\n")
         assert b"t OK" in read_until(sock, b"t OK")
         with suppress(*GONE):
             sock.sendall(SIGNED_IN[number])

@@ -1,3 +1,3 @@
-"""Postroom, a mail and calendar server that speaks the Amazon WorkMail administration API."""
+"""Postroom, a mail server that is administered through the Amazon WorkMail API."""
 
 __version__ = "0.1.0"

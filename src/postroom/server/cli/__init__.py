@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from postroom.server.listeners import PortTaken
 
     options = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="postroom", description="Mail and calendar server with the WorkMail administration API.")
+    parser = argparse.ArgumentParser(prog="postroom", description="A mail server that is administered through the Amazon WorkMail API.")
     parser.add_argument("--version", action="version", version=f"postroom {postroom.__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     asked = next((word for word in options if word in VERBS), None)

@@ -1,39 +1,27 @@
-"""The loop that reads and writes: octets to events, events to commands, replies to the wire.
+"""One listening SMTP server: its clients, and the answers to what their commands ask for. The only place that waits.
 
-One `_Conversation` drives one client. Whatever a command asks for while it runs is answered here, the only place in
-this folder that waits; meanwhile further octets pile up to a bound and then the reading stops. Replies are written
-when the client has nothing more under way, so a pipelined group is answered in one packet (RFC 2920 §3.2).
-
-Nothing a client does or leaves undone holds resources for long: lines and messages have deadlines that single octets
-do not extend, connections are counted over all and for each address, unfinished messages share one bounded room, and
-finished ones are parsed and stored a bounded number of octets at a time.
+Nothing a client does or leaves undone holds resources for long: connections are counted over all and for each address,
+idle ones get less time when they are scarce, unfinished messages share one bounded room, and finished ones are parsed
+and stored a bounded number of octets at a time.
 """
 
 import asyncio
 import contextlib
-import secrets
 import ssl
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.submission import Allowance
 from postroom.model import errors as domain_errors
-from postroom.model.actors import Client, Protocol
+from postroom.model.actors import Client
 from postroom.policy.authenticator import Authenticator
-from postroom.protocols.smtp import commands, errors
-from postroom.protocols.smtp.commands import starttls
-from postroom.protocols.smtp.connection import BadLine, Connection, Content, End, Event, Line, Smuggling
-from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Helo, Noop, Reply, Rset, StartTls, Vrfy, parse
-from postroom.protocols.smtp.intake import Intake
+from postroom.protocols.smtp.client import Speaker
+from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.session import (
     Ask,
-    Challenge,
-    Collect,
-    Conversation,
     Read,
     Role,
     Routes,
@@ -50,17 +38,12 @@ from postroom.storage.engine import Store
 __all__ = ["Settings", "SmtpServer"]
 
 CONNECTIONS = Gauge("postroom_smtp_connections", "Open connections", ["role"])
-REFUSALS = Counter("postroom_smtp_refusals", "Commands refused, by code", ["role", "code"])
 log = structlog.get_logger("postroom.smtp")
 
-_INPUT_LIMIT = 64 * 1024
 _SMALL = 32 * 1024
 """Octets of a message that is parsed at once: a third of a millisecond at most, and a thread would take longer to wake."""
-_LINGER = 2.0
 _HANDSHAKE = 30.0
 _TICK = 1.0
-_GO_AHEAD = Reply(354, "", "End with CRLF.CRLF").render()
-_TURN = 64  # commands of one client before the others have their turn
 
 
 class SmtpServer:
@@ -87,7 +70,7 @@ class SmtpServer:
         self.routes = Routes()
         self.room = Room(self.settings)
         self.turnstile = Turnstile(self.settings)
-        self.clients: dict[_Client, str] = {}
+        self.clients: dict[Speaker, str] = {}
         self._empty = asyncio.Event()
         self._empty.set()
         self.closing = False
@@ -96,7 +79,7 @@ class SmtpServer:
 
     def connection(self, *, implicit_tls: bool = False) -> asyncio.Protocol:
         """Make the protocol of one connection; with `implicit_tls` it shakes hands first, unless the listener has."""
-        return _Client(self, implicit_tls=implicit_tls)
+        return Speaker(self, implicit_tls=implicit_tls)
 
     async def close(self, grace: float) -> None:
         """Turn everybody away, but let messages that are being stored be answered within `grace` seconds."""
@@ -110,22 +93,41 @@ class SmtpServer:
         if self._ticking is not None:
             self._ticking.cancel()
 
-    def enter(self, client: "_Client", place: str) -> Reply | None:
+    def session(self, client: Client) -> Session:
+        """Make the session of a new client."""
+        return Session(
+            role=self.role,
+            settings=self.settings,
+            client=client,
+            now=self.store.now,
+            can_upgrade=self.tls is not None,
+            open_spool=lambda head: Spool(self.room, head),
+            routes=self.routes,
+            allowance=self.allowance,
+        )
+
+    @property
+    def stressed(self) -> bool:
+        """Say whether connections are scarce."""
+        return self.turnstile.stressed
+
+    def enter(self, speaker: Speaker, address: str) -> Reply | None:
         """Count a connection in; give the refusal when there are too many."""
+        place = self.turnstile.place(address)
         if self.closing:
             return Reply(421, "4.3.2", f"{self.settings.hostname} is shutting down")
         refusal = self.turnstile.enter(place)
         if refusal is None:
-            self.clients[client] = place
+            self.clients[speaker] = place
             self._empty.clear()
             CONNECTIONS.labels(self.role).inc()
             if self._ticking is None:
                 self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
         return refusal
 
-    def leave(self, client: "_Client") -> None:
+    def leave(self, speaker: Speaker) -> None:
         """Count a connection out."""
-        place = self.clients.pop(client, None)
+        place = self.clients.pop(speaker, None)
         if place is not None:
             self.turnstile.leave(place)
             CONNECTIONS.labels(self.role).dec()
@@ -149,371 +151,20 @@ class SmtpServer:
             case _:
                 raise domain_errors.Unsupported()
 
+    async def shake_hands(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> asyncio.Transport | None:
+        """Encrypt a connection; None when that fails."""
+        assert self.tls is not None
+        try:
+            return await asyncio.get_running_loop().start_tls(
+                transport, protocol, self.tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE
+            )
+        except (OSError, RuntimeError) as trouble:
+            log.debug("tls_failed", reason=str(trouble))
+            return None
+
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for client in list(self.clients):
             client.check_deadline(now)
         self._ticking = loop.call_later(_TICK, self._tick) if self.clients else None
-
-
-class _Client(asyncio.Protocol):
-    """One connection. Exactly one of these is true: idle, `_busy`, collecting a message, or waiting for an answer."""
-
-    def __init__(self, server: SmtpServer, *, implicit_tls: bool) -> None:
-        self._server = server
-        self._settings = server.settings
-        self._implicit_tls = implicit_tls
-        self._framing = Connection()
-        self._out: list[bytes] = []
-        self._busy = False
-        self._held_back = False  # the client does not read its replies
-        self._eof = False
-        self._turning = False  # others have their turn
-        self._over = False  # no more input is looked at
-        self._waiting: Conversation | None = None  # for a line
-        self._errors = 0
-        self._idle_commands = 0
-        self._since = 0.0
-        self._task: asyncio.Task[None] | None = None
-        self._delivered = 0
-
-    # What the transport says
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet, or turn away."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) and peer else "unknown"
-        server, settings = self._server, self._settings
-        self._session = Session(
-            role=server.role,
-            settings=settings,
-            client=Client(Protocol.SMTP, address, secure=False),
-            now=server.store.now,
-            can_upgrade=server.tls is not None,
-            open_spool=lambda head: Spool(server.room, head),
-            routes=server.routes,
-            allowance=server.allowance,
-        )
-        self._intake = Intake(self._session, self._framing)
-        refusal = server.enter(self, server.turnstile.place(address))
-        if refusal:
-            REFUSALS.labels(server.role, refusal.code).inc()
-            self._over = True
-            self._transport.write(refusal.render())
-            self._transport.close()
-        elif self._implicit_tls and transport.get_extra_info("ssl_object") is None:
-            self._upgrade()
-        else:
-            self._note_security()
-            self._greet()
-
-    def data_received(self, data: bytes) -> None:
-        """Take octets."""
-        if self._over:
-            return
-        self._framing.receive(data)
-        if self._busy or self._held_back or self._turning:
-            if self._framing.pending > _INPUT_LIMIT:
-                self._transport.pause_reading()
-            return
-        self._advance()
-
-    def eof_received(self) -> bool:
-        """Answer what has come, then close."""
-        self._eof = True
-        if not (self._busy or self._over or self._turning):
-            self._advance()
-        return (self._busy or self._turning) and not self._session.secure
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client; a message being stored is stored all the same."""
-        self._over = True
-        self._server.leave(self)
-        self._drop_waiting()
-        if not self._busy:
-            self._session.reset()
-
-    def pause_writing(self) -> None:
-        """Do nothing more for who does not listen."""
-        self._held_back = True
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        self._held_back = False
-        if not (self._busy or self._over or self._turning):
-            self._advance()
-
-    # Events
-
-    def _advance(self) -> None:
-        """Handle events while there are any and nothing has to be waited for, then write the replies.
-
-        After so many it is the turn of other clients.
-        """
-        turn = _TURN
-        while not (self._busy or self._over or self._held_back):
-            event = self._framing.next() if turn else None
-            if event is None:
-                break
-            turn -= 1
-            self._handle(event)
-        if self._over:
-            return
-        if self._busy:
-            return
-        self._flush()
-        if not turn:
-            self._turning = True
-            self._transport.pause_reading()
-            self._loop.call_soon(self._take_turn)
-        elif self._eof:
-            self._hang_up()
-        else:
-            self._transport.resume_reading()
-
-    def _take_turn(self) -> None:
-        self._turning = False
-        if not (self._busy or self._over or self._held_back):
-            self._advance()
-
-    def _handle(self, event: Event) -> None:
-        match event:
-            case Content(octets):
-                self._break_off(self._intake.take(octets))
-            case Line(text):
-                self._since = self._loop.time()
-                self._line(text)
-            case End(fault):
-                self._since = self._loop.time()
-                self._end(self._intake.end(fault))
-            case BadLine("too long" | "NUL" as reason):
-                self._drop_waiting()
-                self._finish(Reply(500, "5.5.2", f"Line refused: {reason}"))
-            case BadLine(reason):
-                self._drop_waiting()
-                self._finish(Reply(521, "5.5.2", f"Lines end with CRLF: {reason}"))
-            case Smuggling():
-                self._drop_waiting()
-                self._finish(Reply(521, "5.5.2", "Content ends with CRLF.CRLF and nothing else"))
-
-    def _line(self, text: bytes) -> None:
-        if self._waiting is not None:
-            conversation, self._waiting = self._waiting, None
-            self._drive(conversation, text)
-            return
-        try:
-            command = parse(text)
-        except BadCommand as bad:
-            self._finish(bad.reply)
-            return
-        if self._too_idle(command):
-            self._finish(Reply(421, "4.7.0", "Too many commands without mail"))
-        elif isinstance(command, Bdat):
-            self._break_off(self._intake.begin_chunk(command))
-        elif isinstance(command, StartTls):
-            self._start_tls(command)
-        else:
-            self._run(commands.answer(self._session, command))
-
-    def _too_idle(self, command: Command) -> bool:
-        if isinstance(command, Helo | Noop | Rset | Vrfy):
-            self._idle_commands += 1
-        return self._idle_commands > self._settings.maximum_idle_commands
-
-    def _run(self, answer: Reply | Conversation) -> None:
-        if isinstance(answer, Reply):
-            self._finish(answer)
-        else:
-            self._drive(answer, None)
-
-    def _drive(self, conversation: Conversation, value: Any, error: BaseException | None = None) -> None:
-        """Run a command to its next ask or to its reply."""
-        try:
-            ask = conversation.send(value) if error is None else conversation.throw(error)
-        except StopIteration as done:
-            self._finish(done.value)
-        except BadCommand as bad:
-            self._finish(bad.reply)
-        except domain_errors.PostroomError as refusal:
-            self._finish(errors.reply(refusal))
-        except Exception:
-            name = secrets.token_hex(4)
-            log.error("internal_error", id=name, role=self._server.role, exc_info=True)
-            self._finish(Reply(451, "4.3.0", f"Internal error {name}"))
-        else:
-            self._ask(conversation, ask)
-
-    def _ask(self, conversation: Conversation, ask: Ask) -> None:
-        match ask:
-            case Challenge(text):
-                self._out.append(f"334 {text}\r\n".encode())
-                self._waiting = conversation
-            case Collect():
-                self._collect(self._intake.collect(conversation))
-            case _:
-                self._busy = True
-                self._task = self._loop.create_task(self._answer(conversation, ask))
-
-    async def _answer(self, conversation: Conversation, ask: Ask) -> None:
-        value, error = None, None
-        try:
-            value = await self._server.answer(self._session, ask)
-        except Exception as failure:
-            error = failure
-        self._busy = False
-        self._since = self._loop.time()
-        self._drive(conversation, value, error)
-        if self._over and not self._busy:
-            self._session.reset()
-        else:
-            self._advance()
-
-    def _finish(self, reply: Reply) -> None:
-        """Note a command's final reply, and close the connection where it says so."""
-        if self._over:
-            return
-        self._out.append(reply.render())
-        if self._delivered != self._session.delivered:
-            self._delivered, self._errors, self._idle_commands = self._session.delivered, 0, 0
-        if not reply.ok:
-            REFUSALS.labels(self._server.role, reply.code).inc()
-            self._errors += 1
-            if self._errors > self._settings.maximum_errors and not reply.closing:
-                reply = Reply(421, "4.7.0", "Too many errors")
-                self._out.append(reply.render())
-        if reply.closing:
-            self._hang_up(linger=reply.code != 221)
-        elif self._server.closing:
-            self.shut()
-
-    # Messages
-
-    def _collect(self, refusal: Reply | None) -> None:
-        if refusal is None:
-            self._out.append(_GO_AHEAD)
-        else:
-            self._finish(refusal)
-
-    def _end(self, answer: Reply | tuple[Conversation, Any]) -> None:
-        if isinstance(answer, Reply):
-            self._finish(answer)
-        else:
-            self._drive(*answer)
-
-    def _break_off(self, refusal: Reply | None) -> None:
-        """Hang up after a refusal that leaves nobody knowing where the next command begins."""
-        if refusal is not None:
-            self._finish(refusal)
-            self._hang_up(linger=True)
-
-    def _drop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.close()
-            self._waiting = None
-        self._intake.drop()
-
-    # TLS
-
-    def _start_tls(self, command: StartTls) -> None:
-        reply = starttls.starttls(self._session, command)
-        if not reply.ok:
-            self._finish(reply)
-            return
-        self._transport.pause_reading()
-        self._out.append(reply.render())
-        self._flush()
-        self._session.restart()
-        self._upgrade()
-
-    def _upgrade(self) -> None:
-        """Shake hands; nothing that came in plain survives it (RFC 3207 §6)."""
-        self._busy = True
-        self._framing.forget()
-        self._task = self._loop.create_task(self._shake_hands())
-
-    async def _shake_hands(self) -> None:
-        assert self._server.tls is not None
-        try:
-            transport = await self._loop.start_tls(
-                self._transport, self, self._server.tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE
-            )
-        except (OSError, RuntimeError) as trouble:
-            log.debug("tls_failed", client=self._session.client.address, reason=str(trouble))
-            transport = None
-        self._busy = False
-        self._since = self._loop.time()
-        if transport is None or self._over:
-            self.abort()
-            self.connection_lost(None)  # nobody else will say so
-            return
-        self._transport = transport  # what the framing holds by now came through it
-        self._note_security()
-        if self._implicit_tls:
-            self._greet()
-        self._advance()
-
-    def _note_security(self) -> None:
-        secured = self._transport.get_extra_info("ssl_object")
-        if secured is not None:
-            session = self._session
-            session.secure = True
-            session.client = replace(session.client, secure=True)
-            cipher = secured.cipher()
-            session.cipher = f"{secured.version()} {cipher[0]}" if cipher else str(secured.version())
-
-    # The end
-
-    def _greet(self) -> None:
-        self._out.append(Reply(220, "", f"{self._settings.hostname} ESMTP Postroom").render())
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._out:
-            self._transport.write(b"".join(self._out))
-            self._out.clear()
-
-    def _hang_up(self, *, linger: bool = False) -> None:
-        """Close after what is still to be said; `linger` lets a client who is talking read it first."""
-        if self._over:
-            return
-        self._over = True
-        self._flush()
-        self._drop_waiting()
-        self._session.reset()
-        if linger and not self._eof:
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-            self._transport.resume_reading()
-            self._loop.call_later(_LINGER, self._transport.close)
-        else:
-            self._transport.close()
-
-    def shut(self) -> None:
-        """Say goodbye now, or when the command under way is answered."""
-        if not self._busy and not self._over:
-            self._out.append(Reply(421, "4.3.2", f"{self._settings.hostname} is shutting down").render())
-            self._hang_up()
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        self._over = True
-        self._transport.abort()
-
-    def check_deadline(self, now: float) -> None:
-        """Hang up on a client that takes too long at `now`, in the loop's time."""
-        if self._busy or self._over:
-            return
-        settings, stressed = self._settings, self._server.turnstile.stressed
-        if self._framing.reading_message:
-            patience = settings.message_timeout / (10 if stressed else 1) + self._intake.octets / settings.minimum_rate
-        else:
-            patience = settings.stress_timeout if stressed else settings.command_timeout
-        if now - self._since > patience:
-            self._out.append(Reply(421, "4.4.2", "Timeout").render())
-            self._hang_up()
-            if self._held_back:
-                self.abort()

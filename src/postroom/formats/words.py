@@ -5,7 +5,7 @@ from binascii import Error, a2b_base64, a2b_qp
 
 from postroom.formats import charsets
 
-_FOLD = re.compile(rb"\r?\n[ \t]")
+_FOLDS = (b"\r\n ", b"\r\n\t", b"\n ", b"\n\t")
 _FOREIGN = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _WORD = re.compile(r"=\?([^?*\s]{1,64})(?:\*[^?\s]{0,64})?\?([bBqQ])\?([^?]*+)\?=")
 
@@ -13,7 +13,8 @@ _WORD = re.compile(r"=\?([^?*\s]{1,64})(?:\*[^?\s]{0,64})?\?([bBqQ])\?([^?]*+)\?
 def unfold(value: bytes) -> bytes:
     """Join a folded field value: each line break goes, the blank after it stays, as a space (RFC 5322 §2.2.3)."""
     if b"\n" in value:
-        value = _FOLD.sub(b" ", value)
+        for fold in _FOLDS:
+            value = value.replace(fold, b" ")
     return value.strip(b" \t\r\n")
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from postroom.formats import message, sections
+from postroom.formats import headers, message
+from postroom.formats.words import decode_header
 from postroom.mailbox import contents
 from postroom.model.search import (
     All,
@@ -62,7 +63,7 @@ def uids(tx: Tx, folder_id: int, query: Query) -> list[int]:
 def matches(raw: bytes, condition: Query) -> bool:
     """Tell whether a message truly holds the text of a `Header`, `Body` or `Text` condition."""
     if isinstance(condition, Header):
-        return _has_header(raw, condition.name.lower(), condition.text.casefold())
+        return _has_header(raw, condition.name, condition.text.casefold())
     texts = message.texts(raw)
     if isinstance(condition, Body):
         return condition.text.casefold() in texts.body.casefold()
@@ -73,4 +74,4 @@ def matches(raw: bytes, condition: Query) -> bool:
 
 
 def _has_header(raw: bytes, name: str, wanted: str) -> bool:
-    return any(field.lower() == name and wanted in sections.decode_header(value).casefold() for field, value in sections.headers(raw))
+    return any(wanted in decode_header(value).casefold() for value in headers.find_all(raw, name))

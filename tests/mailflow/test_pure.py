@@ -44,6 +44,22 @@ def test_the_hosts_of_a_domain(exchanges: list[tuple[int, str]], expected: list[
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("relay.test", ("relay.test", 25)),
+        ("relay.test:587", ("relay.test", 587)),
+        ("192.0.2.1:587", ("192.0.2.1", 587)),
+        ("2001:db8::1", ("2001:db8::1", 25)),
+        ("[2001:db8::1]:587", ("2001:db8::1", 587)),
+        ("[2001:db8::1]", ("2001:db8::1", 25)),
+        ("localhost:2525", ("127.0.0.1", 2525)),
+    ],
+)
+def test_a_smarthost_is_a_host_and_a_port(text: str, expected: tuple[str, int]) -> None:
+    assert routes.host_and_port(text) == expected
+
+
+@pytest.mark.parametrize(
     ("code", "text", "fate", "status"),
     [
         (250, "2.1.5 fine", Fate.DELIVERED, "2.1.5"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from postroom.mailflow.verdicts import Verdict, failed
 
+SMTP_PORT = 25
 LONGEST = 10
 """Exchanges tried of one domain."""
 
@@ -25,3 +26,17 @@ def choose(domain: str, exchanges: Sequence[tuple[int, str]], own_names: frozens
     if not hosts:
         return failed("5.4.6", f"Mail for {domain} leads back to this server, which does not take it")
     return hosts[:LONGEST]
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Read `host`, `host:port`, `address` or `[address]:port`; raises `ValueError`."""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, ""
+    if host.lower() == "localhost":
+        host = "127.0.0.1"  # DNS does not know it
+    return host, int(port or SMTP_PORT)

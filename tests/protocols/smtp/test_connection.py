@@ -84,11 +84,16 @@ def test_contents(octets: bytes, found: list[object]) -> None:
     assert of_content(octets) == found
 
 
-@pytest.mark.parametrize("before", [b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r"])
-@pytest.mark.parametrize("after", [b"\n", b"\r\r\n", b"\rX", b"\r\n"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (before, after)
+        for before in (b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r")
+        for after in (b"\n", b"\r\r\n", b"\rX", b"\r\n")
+        if (before, after) != (b"\r\n", b"\r\n")
+    ],
+)
 def test_every_false_end_is_seen_at_once(before: bytes, after: bytes) -> None:
-    if (before, after) == (b"\r\n", b"\r\n"):
-        pytest.skip("the one true end")
     for most in (1, 1000):
         assert of_content(b"text" + before + b"." + after, most=most)[-1] == Smuggling()
 

@@ -90,7 +90,7 @@ class Carrier:
         rescan_at = 0.0
         while not self._closing:
             if loop.time() >= rescan_at:
-                self._woken.update(await self._store.run(self._store.scopes))
+                await self._look_everywhere()
                 # another process may queue mail in the same database; an embedded store has this process alone
                 rescan_at = loop.time() + (_RESCAN if self._store.engine == "postgresql" else 10 * _RESCAN)
             now = loop.time()
@@ -139,12 +139,18 @@ class Carrier:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(min(seconds, _LONGEST_SLEEP), 0.05))
 
+    async def _look_everywhere(self) -> None:
+        try:
+            self._woken.update(await self._store.run(self._store.scopes))
+        except Exception:
+            log.warning("organizations_not_listed", exc_info=True)
+
     async def _guarded_serve(self, scope: int) -> None:
         """Serve a scope; trouble there must not stop the others."""
         try:
             await self._serve(scope)
-        except errors.PostroomError as error:
-            log.warning("queue_not_served", scope=scope, reason=error.text)
+        except Exception:
+            log.warning("queue_not_served", scope=scope, exc_info=True)
             self._due[scope] = asyncio.get_running_loop().time() + _RESCAN
 
     async def _serve(self, scope: int) -> None:
@@ -192,8 +198,8 @@ class Carrier:
                 try:
                     if numbers:
                         await self._store.transact(scope, queue.renew, self._holder, tuple(numbers))
-                except errors.PostroomError as error:
-                    log.warning("lease_not_renewed", scope=scope, reason=error.text)
+                except Exception:
+                    log.warning("lease_not_renewed", scope=scope, exc_info=True)
 
     # Carrying
 
@@ -242,8 +248,8 @@ class Carrier:
                 await self._store.transact(parcel.scope, queue.release, self._holder, parcel.copies)
             else:
                 await self._settle(parcel, results, raw)
-        except errors.PostroomError as error:
-            log.warning("not_settled", message=parcel.message, reason=error.text)
+        except Exception:
+            log.warning("not_settled", message=parcel.message, exc_info=True)  # its lease runs out, and it is tried again
         finally:
             held.difference_update(copy.number for copy in parcel.copies)
             CARRIED.dec(len(parcel.copies))
@@ -276,10 +282,10 @@ class Carrier:
     async def _connect(self, domain: str) -> Link | Verdict:
         """Open a connection to the first host that answers, in the order of RFC 5321 §5.1."""
         if domain == _SMARTHOST:
-            host, _, port = self._settings.smarthost.rpartition(":")
-            hosts: list[str] | Verdict = [host.strip("[]")]
+            host, port = routes.host_and_port(self._settings.smarthost)
+            hosts: list[str] | Verdict = [host]
         else:
-            port = str(self._settings.port)
+            port = self._settings.port
             hosts = await self._hosts(domain)
         if isinstance(hosts, Verdict):
             return hosts
@@ -295,7 +301,7 @@ class Carrier:
                 continue
             for address in addresses:
                 known = True
-                opened = await Link.open(self._settings, host, address, int(port), smarthost=domain == _SMARTHOST)
+                opened = await Link.open(self._settings, host, address, port, smarthost=domain == _SMARTHOST)
                 if not isinstance(opened, Verdict):
                     return opened
                 last = opened

@@ -1,14 +1,15 @@
 """HTTP: uvicorn's protocol for one ASGI application, as one more server beside the mail protocols.
 
 uvicorn parses and answers; the program listens, drains and handles signals. Added are three bounds it lacks: how long a
-request may take to arrive, how large its head may grow, and how many may wait behind one that is being answered.
+request may take to arrive, how large its head may grow, and how many may wait behind one that is being answered. And an
+answer's head and body leave together: two packets would wake its reader twice.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,6 +23,38 @@ PIPELINED = 16
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
+class Gathering:
+    """A transport that sends what is written in one turn of the loop as one."""
+
+    __slots__ = ("_loop", "_pieces", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send at the end of this turn."""
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        """Close, after what has been written."""
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._pieces:
+            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces.clear()
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One HTTP connection whose requests must arrive whole, in time."""
 
@@ -32,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time of the first request."""
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(Gathering(cast(asyncio.Transport, transport), self.loop))  # type: ignore[arg-type]
         self._start()
 
     def data_received(self, data: bytes) -> None:

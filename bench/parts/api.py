@@ -54,7 +54,7 @@ def _ours(plan: Plan) -> _Side:
     with ours.running(plan.folder / "api") as server:
         users = server.add_users("reader", PEOPLE)
         reads = [server.request("DescribeUser", UserId=user["UserId"], shift=shift) for shift in _shifts(plan) for user in users]
-        lists = [server.request("ListUsers", MaxResults=PEOPLE, shift=shift) for shift in range(-120, 120)]
+        lists = [server.request("ListUsers", MaxResults=PEOPLE, shift=shift) for shift in _shifts(plan)]
         seconds = plan.amount(3, 1)
         for number in range(plan.runs):
             side.reads.append(http_load.run(server.target, reads, seconds=seconds).rate)
@@ -122,4 +122,4 @@ def _moto(plan: Plan) -> _Side:
 
 
 def _shifts(plan: Plan) -> Sequence[int]:
-    return range(-100, 100, plan.amount(1, 10))
+    return range(-20, 20, plan.amount(1, 4))

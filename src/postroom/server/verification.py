@@ -39,7 +39,7 @@ def _waiting(tx: Tx) -> list[MailDomain]:
 
 
 def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
-    """Note what DNS says of one domain; the route opens after the organization knows."""
+    """Note what DNS says of one domain; the route opens first, since only a domain still pending is looked at again after a crash."""
     try:
         ownership, dkim = state(domain, lookups, targets)
     except NoAnswer as error:
@@ -49,13 +49,13 @@ def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targ
         ownership = FAILED
     if (ownership, dkim) == (domain.ownership, domain.dkim):
         return False
+    if ownership == VERIFIED:
+        with store.transaction(REGISTRY) as tx:
+            domains.set_routed(tx, domain.domain, scope)
     with store.transaction(scope) as tx:
         if rows.find(tx, domain.domain) is None:
             return False
         domains.set_verification(tx, domain.domain, ownership=ownership, dkim=dkim)
-    if ownership == VERIFIED:
-        with store.transaction(REGISTRY) as tx:
-            domains.set_routed(tx, domain.domain, scope)
     log.info("domain_verification", domain=domain.domain, ownership=ownership, dkim=dkim)
     return True
 

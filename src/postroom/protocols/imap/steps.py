@@ -24,6 +24,16 @@ class Read:
         self.args = args
 
 
+class Look:
+    """Read a few rows by their keys, too quickly for a thread to be worth it; gives `function(tx, *args)`."""
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.function = function
+        self.args = args
+
+
 class Write:
     """Run `function(tx, *args)` in a write transaction; gives its result once that is durable."""
 
@@ -72,5 +82,5 @@ class StartTls:
     answer: bytes
 
 
-Step = bytes | Read | Write | Prepare | SignIn | Ask | Listen | Watch | StartTls
+Step = bytes | Look | Read | Write | Prepare | SignIn | Ask | Listen | Watch | StartTls
 Steps = Generator[Step, Any, Done]

@@ -8,7 +8,7 @@ from postroom.mailbox.access import Mailbox
 from postroom.mailbox.folders import Folder
 from postroom.model.errors import FolderNotFound
 from postroom.protocols.imap.session import Caught, Selected, Session, catch_up
-from postroom.protocols.imap.steps import Read, Step, Write
+from postroom.protocols.imap.steps import Look, Step, Write
 from postroom.storage.engine import Tx
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def announce(session: Session, *, expunges: bool) -> Generator[Step, Any, bytes]
         return b""
     session.stale = False
     try:
-        caught: Caught = yield Read(catch_up, session.own, selected)
+        caught: Caught = yield Look(catch_up, session.own, selected)
     except FolderNotFound:
         session.leaving = True
         return b"* BYE The mailbox has been deleted.\r\n"

@@ -16,7 +16,7 @@ from postroom.protocols.imap.grammar.answers import Done
 from postroom.protocols.imap.grammar.commands import Authenticate, Login
 from postroom.protocols.imap.grammar.scanner import Malformed
 from postroom.protocols.imap.session import Session
-from postroom.protocols.imap.steps import Ask, Read, SignIn, Step, Steps, Watch
+from postroom.protocols.imap.steps import Ask, Look, SignIn, Step, Steps, Watch
 
 _PRIVACY = answers.no(b"Use TLS before signing in.", b"PRIVACYREQUIRED")
 
@@ -80,7 +80,7 @@ def _sign_in(session: Session, credentials: Credentials) -> Generator[Step, Any,
         return answer(error)
     session.actor = actor
     try:
-        session.mailbox = yield Read(access.open_mailbox, actor, actor.user_id, Right.WRITE)
+        session.mailbox = yield Look(access.open_mailbox, actor, actor.user_id, Right.WRITE)
     except errors.PostroomError:
         session.actor = None
         raise

@@ -17,7 +17,7 @@ from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import List, Lsub
 from postroom.protocols.imap.grammar.names import SEPARATOR, Pattern
 from postroom.protocols.imap.session import Session
-from postroom.protocols.imap.steps import Read, Steps
+from postroom.protocols.imap.steps import Look, Steps
 from postroom.storage.engine import Tx
 
 USES = {"sent": b"\\Sent", "drafts": b"\\Drafts", "trash": b"\\Trash", "junk": b"\\Junk", "archive": b"\\Archive"}
@@ -38,7 +38,7 @@ def list(session: Session, command: List) -> Steps:
     if not command.patterns:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return answers.ok(b"LIST completed.")
-    tree: Tree = yield Read(_look, session.own, b"RECENT" in command.status)
+    tree: Tree = yield Look(_look, session.own, b"RECENT" in command.status)
     if b"HIGHESTMODSEQ" in command.status:
         yield use_condstore(session)
     yield b"".join(_lines(session, command, tree))
@@ -47,7 +47,7 @@ def list(session: Session, command: List) -> Steps:
 
 def lsub(session: Session, command: Lsub) -> Steps:
     """List subscribed names; one above such a name is told as \\Noselect when only `%` reaches it."""
-    tree: Tree = yield Read(_look, session.own, False)
+    tree: Tree = yield Look(_look, session.own, False)
     subscribed = _subscribed(tree)
     above = {parent for path in subscribed for parent in _above(path)} - subscribed
     found = [_line(b"LSUB", b"", path) for path in sorted(subscribed) if command.pattern.matches(path)]

@@ -8,7 +8,7 @@ from postroom.model import errors
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import GetQuota, GetQuotaRoot, SetQuota
 from postroom.protocols.imap.session import Session
-from postroom.protocols.imap.steps import Read, Step, Steps
+from postroom.protocols.imap.steps import Look, Step, Steps
 
 
 def get_quota(session: Session, command: GetQuota) -> Steps:
@@ -21,7 +21,7 @@ def get_quota(session: Session, command: GetQuota) -> Steps:
 
 def get_quota_root(session: Session, command: GetQuotaRoot) -> Steps:
     """Name the quota root of a folder, and give its usage."""
-    folder = yield Read(folders.find, session.own, command.mailbox)
+    folder = yield Look(folders.find, session.own, command.mailbox)
     if folder is None:
         raise errors.FolderNotFound()
     yield b'* QUOTAROOT %b ""\r\n' % answers.mailbox(folder.path)
@@ -36,5 +36,5 @@ def set_quota(session: Session, command: SetQuota) -> Steps:
 
 
 def _usage(session: Session) -> Generator[Step, Any, bytes]:
-    used, allowed = yield Read(quota.usage, session.own)
+    used, allowed = yield Look(quota.usage, session.own)
     return b'* QUOTA "" (STORAGE %d %d)\r\n' % (-(-used // 1024), allowed // 1024)

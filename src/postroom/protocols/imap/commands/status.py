@@ -9,7 +9,7 @@ from postroom.protocols.imap.commands.enable import use_condstore
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import Status
 from postroom.protocols.imap.session import Session
-from postroom.protocols.imap.steps import Read, Steps
+from postroom.protocols.imap.steps import Look, Steps
 from postroom.storage.engine import Tx
 
 Recent = dict[int, int]
@@ -18,7 +18,7 @@ Recent = dict[int, int]
 
 def status(session: Session, command: Status) -> Steps:
     """Give the counts asked for."""
-    folder, recent = yield Read(_look, session.own, command.mailbox, b"RECENT" in command.items)
+    folder, recent = yield Look(_look, session.own, command.mailbox, b"RECENT" in command.items)
     if b"HIGHESTMODSEQ" in command.items:
         yield use_condstore(session)
     yield line(session, folder, command.items, recent)

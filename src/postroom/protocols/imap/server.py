@@ -33,7 +33,7 @@ from postroom.protocols.imap.grammar.scanner import Literal
 from postroom.protocols.imap.literals import Allowance, Room
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.settings import Settings
-from postroom.protocols.imap.steps import Ask, Listen, Look, Prepare, Read, SignIn, StartTls, Step, Steps, Watch, Write
+from postroom.protocols.imap.steps import Ask, Listen, Look, Prepare, Read, SignIn, StartTls, Step, Steps, Watch, Write, WriteWhile
 from postroom.protocols.imap.view import Remembered
 from postroom.storage.engine import Store
 
@@ -389,6 +389,8 @@ class Front(asyncio.Protocol):
             return await self._server.store.look(self._scope, step.function, *step.args)
         if isinstance(step, Read):
             return await self._server.store.read(self._scope, step.function, *step.args)
+        if isinstance(step, WriteWhile):
+            return await self._write_while(step)
         if isinstance(step, Write):
             return await self._server.store.transact(self._scope, step.function, *step.args)
         if isinstance(step, Prepare):
@@ -398,6 +400,17 @@ class Front(asyncio.Protocol):
         if isinstance(step, StartTls):
             return await self._start_tls(step.answer)
         return await self._drain()
+
+    async def _write_while(self, step: WriteWhile) -> Any:
+        """Let a storage thread read on while this one encrypts and sends."""
+        reading = asyncio.ensure_future(self._perform(step.read))
+        await asyncio.sleep(0)
+        for data in step.data:
+            if self._lost:
+                break
+            self._transport.write(data)
+            await self._drain()
+        return await reading
 
     @property
     def _scope(self) -> int:

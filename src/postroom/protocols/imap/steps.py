@@ -5,7 +5,7 @@ is the tagged answer. Bytes are written, and while the client does not read, the
 stay plain code without sockets or waiting, and a client in IDLE costs one suspended generator.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,14 @@ class Look:
     def __init__(self, function: Callable[..., Any], *args: Any) -> None:
         self.function = function
         self.args = args
+
+
+@dataclass(frozen=True, slots=True)
+class WriteWhile:
+    """Write these bytes while a read is under way; gives the read's result."""
+
+    data: Iterable[bytes]
+    read: Read
 
 
 class Write:
@@ -82,5 +90,5 @@ class StartTls:
     answer: bytes
 
 
-Step = bytes | Look | Read | Write | Prepare | SignIn | Ask | Listen | Watch | StartTls
+Step = bytes | Look | Read | WriteWhile | Write | Prepare | SignIn | Ask | Listen | Watch | StartTls
 Steps = Generator[Step, Any, Done]

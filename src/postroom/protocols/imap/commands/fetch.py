@@ -1,10 +1,11 @@
 """FETCH: read messages (RFC 3501 §6.4.5; CHANGEDSINCE RFC 7162 §3.1.4).
 
-Answers come in batches, so that a client that reads slowly holds one batch and not a mailbox. Where reading marks messages \\Seen,
-each batch is first measured, then marked, then read, and its answers say what the flags are now.
+Answers come in batches, so that a client that reads slowly holds two batches and not a mailbox: one is written while the next is
+read. Where reading marks messages \\Seen, each batch is first measured, then marked, then read, and its answers say what the flags are
+now.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from postroom.mailbox import items
@@ -16,7 +17,7 @@ from postroom.protocols.imap.grammar import answers, sets
 from postroom.protocols.imap.grammar.commands import Fetch
 from postroom.protocols.imap.rendering import Batch, Plan
 from postroom.protocols.imap.session import Caught, Selected, Session
-from postroom.protocols.imap.steps import Read, Step, Steps, Write
+from postroom.protocols.imap.steps import Read, Step, Steps, Write, WriteWhile
 from postroom.protocols.imap.view import Slice
 
 CHUNK = 2 << 20
@@ -34,6 +35,7 @@ def fetch(session: Session, command: Fetch) -> Steps:
     plan = rendering.compile_plan(command.attributes, *extra)
     rest: Sequence[Slice] = selected.view.resolve(command.numbers, command.uid)
     missing = 0
+    written: Iterable[bytes] = ()
     while rest:
         now = rendering.split(rest, plan.rows)[0]
         using = plan
@@ -41,19 +43,28 @@ def fetch(session: Session, command: Fetch) -> Steps:
             fitting, unseen = yield Read(rendering.measure, selected, now)
             now = rendering.split(now, fitting)[0]
             if unseen:
+                yield from written
+                written = ()
                 yield (yield from _mark_seen(session, selected, unseen))
                 using = _with_flags(command, selected, extra)
-        batch: Batch = yield Read(rendering.batch, session.own, selected, using, now, command.changed_since)
-        if batch.names is not None:
-            yield selected.rename(batch.names)
-        for data in batch.data:
-            for at in range(0, len(data), CHUNK):
-                yield data if len(data) <= CHUNK else data[at : at + CHUNK]
+        reading = Read(rendering.batch, session.own, selected, using, now, command.changed_since)
+        batch: Batch = yield WriteWhile(written, reading) if written else reading
+        written = _pieces(batch.data if batch.names is None else [selected.rename(batch.names), *batch.data])
         missing += batch.missing
         rest = rendering.split(rest, batch.taken)[1]
+    yield from written
     if missing and not command.uid:
         return answers.ok(b"FETCH completed, but some messages are gone.", b"EXPUNGEISSUED")
     return answers.ok(b"FETCH completed.")
+
+
+def _pieces(answers: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut what is large, so that it can wait for its reader by pieces."""
+    for data in answers:
+        if len(data) <= CHUNK:
+            yield data
+        else:
+            yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
 
 
 def _mark_seen(session: Session, selected: Selected, unseen: Sequence[int]) -> Generator[Step, Any, bytes]:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postroom.directory import addresses, domains, entities, groups
-from postroom.mailbox import access, quota
 from postroom.model import errors
 from postroom.model.entities import Kind
 from postroom.storage.engine import Tx
+from postroom.storage.queries import mailboxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,11 @@ def admit(tx: Tx, address: str, size: int) -> None:
     if target is None:
         raise errors.EntityNotFound("No such address here")
     if not target.group:
-        mailbox = access.open_for_delivery(tx, target.owners[0])
-        if not quota.has_room(tx, mailbox, max(size, 1)):
+        found = mailboxes.find_by_owner(tx, target.owners[0])
+        if found is None:
+            raise errors.EntityNotFound("No such address here")
+        _, quota_mb, used = found
+        if used + max(size, 1) > quota_mb * mailboxes.MB:
             raise errors.OverQuota("The mailbox is full")
 
 

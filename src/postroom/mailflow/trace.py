@@ -7,6 +7,7 @@ The stored content begins with Return-Path; `without_return_path` takes it off w
 
 import re
 from email.utils import formatdate
+from functools import lru_cache
 
 RETURN_PATH = b"Return-Path:"
 _UNSAFE = re.compile(r"[^\x21-\x27\x2a-\x5b\x5d-\x7e\u0080-\U0010ffff]")
@@ -43,7 +44,7 @@ def lines(
             f"Received: from {origin}\r\n\tby {host} with {protocol} id {id}",
             f"\r\n\t({cipher})" if cipher else "",
             f"\r\n\tfor <{only}>" if only else "",
-            f"; {formatdate(now)}\r\n",
+            f"; {_date(int(now))}\r\n",
         )
     ).encode()
 
@@ -56,6 +57,11 @@ def without_return_path(raw: bytes) -> bytes:
     while raw[end : end + 1] in {b" ", b"\t"}:
         end = raw.find(b"\r\n", end) + 2
     return raw[end:]
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return formatdate(second)
 
 
 def _safe(word: str) -> str:

@@ -9,7 +9,6 @@ import asyncio
 import secrets
 from collections.abc import Coroutine
 from dataclasses import replace
-from functools import partial
 from typing import Any, Protocol, cast
 
 import structlog
@@ -54,8 +53,8 @@ class Server(Protocol):
     def session(self, client: Client) -> Session:
         """Make the session of a new client."""
 
-    def answer(self, session: Session, ask: Ask) -> Coroutine[Any, Any, Any]:
-        """Do what a command asks for."""
+    def attend(self, speaker: "Speaker", session: Session, conversation: Conversation, ask: Ask) -> Coroutine[Any, Any, None]:
+        """Answer a command until it has replied."""
 
     def shake_hands(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> Coroutine[Any, Any, asyncio.Transport | None]:
         """Encrypt a connection; None when that fails."""
@@ -79,6 +78,7 @@ class Speaker(asyncio.Protocol):
         self._errors = 0
         self._idle_commands = 0
         self._since = 0.0
+        self._task: asyncio.Task[None] | None = None
         self._delivered = 0
 
     # What the transport says
@@ -182,7 +182,7 @@ class Speaker(asyncio.Protocol):
                 self._line(text)
             case End(fault):
                 self._since = self._loop.time()
-                self._end(self._intake.end(fault))
+                self._run(self._intake.end(fault))
             case BadLine("too long" | "NUL" as reason):
                 self._drop_waiting()
                 self._finish(Reply(500, "5.5.2", f"Line refused: {reason}"))
@@ -196,7 +196,7 @@ class Speaker(asyncio.Protocol):
     def _line(self, text: bytes) -> None:
         if self._waiting is not None:
             conversation, self._waiting = self._waiting, None
-            self._drive(conversation, text)
+            self._run((conversation, text))
             return
         try:
             command = parse(text)
@@ -210,21 +210,40 @@ class Speaker(asyncio.Protocol):
         elif isinstance(command, StartTls):
             self._start_tls(command)
         else:
-            self._run(commands.answer(self._session, command))
+            answer = commands.answer(self._session, command)
+            self._run(answer if isinstance(answer, Reply) else (answer, None))
 
     def _too_idle(self, command: Command) -> bool:
         if isinstance(command, Helo | Noop | Rset | Vrfy):
             self._idle_commands += 1
         return self._idle_commands > self._settings.maximum_idle_commands
 
-    def _run(self, answer: Reply | Conversation) -> None:
+    def _run(self, answer: Reply | tuple[Conversation, Any]) -> None:
+        """Give a reply, or start or resume a command with what it is to be sent."""
         if isinstance(answer, Reply):
             self._finish(answer)
-        else:
-            self._drive(answer, None)
+            return
+        conversation, value = answer
+        ask = self._step(conversation, value)
+        if ask is not None:
+            self._busy = True
+            self._task = self._loop.create_task(self._server.attend(self, self._session, conversation, ask))
 
-    def _drive(self, conversation: Conversation, value: Any, error: BaseException | None = None) -> None:
-        """Run a command to its next ask or to its reply."""
+    def proceed(self, conversation: Conversation, value: Any, error: Exception | None) -> Ask | None:
+        """Give a command the answer it waits for; give what it asks next, or None when it has replied."""
+        self._busy = False
+        self._since = self._loop.time()
+        ask = self._step(conversation, value, error)
+        if ask is not None:
+            self._busy = True
+        elif self._over:
+            self._session.reset()
+        else:
+            self._advance()
+        return ask
+
+    def _step(self, conversation: Conversation, value: Any, error: Exception | None = None) -> Ask | None:
+        """Run a command to its reply, or to where the client or the server has to answer."""
         try:
             ask = conversation.send(value) if error is None else conversation.throw(error)
         except StopIteration as done:
@@ -238,33 +257,15 @@ class Speaker(asyncio.Protocol):
             log.error("internal_error", id=name, role=self._session.role, exc_info=True)
             self._finish(Reply(451, "4.3.0", f"Internal error {name}"))
         else:
-            self._ask(conversation, ask)
-
-    def _ask(self, conversation: Conversation, ask: Ask) -> None:
-        match ask:
-            case Challenge(text):
-                self._out.append(f"334 {text}\r\n".encode())
-                self._waiting = conversation
-            case Collect():
-                self._collect(self._intake.collect(conversation))
-            case _:
-                self._busy = True
-                task = self._loop.create_task(self._server.answer(self._session, ask))
-                task.add_done_callback(partial(self._answered, conversation))
-
-    def _answered(self, conversation: Conversation, task: "asyncio.Task[Any]") -> None:
-        self._busy = False
-        self._since = self._loop.time()
-        if task.cancelled():
-            conversation.close()
-            self._session.reset()
-            return
-        error = task.exception()
-        self._drive(conversation, None if error else task.result(), error)
-        if self._over and not self._busy:
-            self._session.reset()
-        else:
-            self._advance()
+            match ask:
+                case Challenge(text):
+                    self._out.append(f"334 {text}\r\n".encode())
+                    self._waiting = conversation
+                case Collect():
+                    self._collect(self._intake.collect(conversation))
+                case _:
+                    return ask
+        return None
 
     def _finish(self, reply: Reply) -> None:
         """Note a command's final reply, and close the connection where it says so."""
@@ -291,12 +292,6 @@ class Speaker(asyncio.Protocol):
             self._out.append(_GO_AHEAD)
         else:
             self._finish(refusal)
-
-    def _end(self, answer: Reply | tuple[Conversation, Any]) -> None:
-        if isinstance(answer, Reply):
-            self._finish(answer)
-        else:
-            self._drive(*answer)
 
     def _break_off(self, refusal: Reply | None) -> None:
         """Hang up after a refusal that leaves nobody knowing where the next command begins."""

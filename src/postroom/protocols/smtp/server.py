@@ -22,6 +22,7 @@ from postroom.protocols.smtp.client import Speaker
 from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.session import (
     Ask,
+    Conversation,
     Read,
     Role,
     Routes,
@@ -134,8 +135,18 @@ class SmtpServer:
         if not self.clients:
             self._empty.set()
 
-    async def answer(self, session: Session, ask: Ask) -> Any:
-        """Do what a command asks for."""
+    async def attend(self, speaker: Speaker, session: Session, conversation: Conversation, ask: Ask) -> None:
+        """Answer a command until it has replied."""
+        next_ask: Ask | None = ask
+        while next_ask is not None:
+            value, error = None, None
+            try:
+                value = await self._answer(session, next_ask)
+            except Exception as failure:
+                error = failure
+            next_ask = speaker.proceed(conversation, value, error)
+
+    async def _answer(self, session: Session, ask: Ask) -> Any:
         match ask:
             case Read(scope, function, arguments):
                 return await self.store.look(scope, function, *arguments)

@@ -39,7 +39,7 @@ class WriteWhile:
     """Write these bytes while a read is under way; gives the read's result."""
 
     data: Iterable[bytes]
-    read: Read
+    read: Look | Read
 
 
 class Write:

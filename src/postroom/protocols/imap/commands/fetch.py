@@ -17,11 +17,13 @@ from postroom.protocols.imap.grammar import answers, sets
 from postroom.protocols.imap.grammar.commands import Fetch
 from postroom.protocols.imap.rendering import Batch, Plan
 from postroom.protocols.imap.session import Caught, Selected, Session
-from postroom.protocols.imap.steps import Read, Step, Steps, Write, WriteWhile
+from postroom.protocols.imap.steps import Look, Read, Step, Steps, Write, WriteWhile
 from postroom.protocols.imap.view import Slice
 
 CHUNK = 2 << 20
 """Octets written at once: a large message waits for its reader by pieces."""
+FEW = 8
+"""Messages that are read at once, without waking a thread."""
 
 
 def fetch(session: Session, command: Fetch) -> Steps:
@@ -36,18 +38,19 @@ def fetch(session: Session, command: Fetch) -> Steps:
     rest: Sequence[Slice] = selected.view.resolve(command.numbers, command.uid)
     missing = 0
     written: Iterable[bytes] = ()
+    read = Look if sum(stop - start for start, stop in rest) <= FEW else Read
     while rest:
         now = rendering.split(rest, plan.rows)[0]
         using = plan
         if plan.marks_seen and not selected.read_only:
-            fitting, unseen = yield Read(rendering.measure, selected, now)
+            fitting, unseen = yield read(rendering.measure, selected, now)
             now = rendering.split(now, fitting)[0]
             if unseen:
                 yield from written
                 written = ()
                 yield (yield from _mark_seen(session, selected, unseen))
                 using = _with_flags(command, selected, extra)
-        reading = Read(rendering.batch, session.own, selected, using, now, command.changed_since)
+        reading = read(rendering.batch, session.own, selected, using, now, command.changed_since)
         batch: Batch = yield WriteWhile(written, reading) if written else reading
         written = _pieces(batch.data if batch.names is None else [selected.rename(batch.names), *batch.data])
         missing += batch.missing

@@ -45,6 +45,7 @@ def describe(folder: Path) -> dict[str, str]:
         "cpus": str(os.cpu_count()),
         "processor": _processor(),
         "data on": f"{_filesystem(folder)}, write + fdatasync of 13 KB {_sync_time(folder) * 1000:.2f} ms (median of 100)",
+        "busy": f"load average {os.getloadavg()[0]:.1f} before the run; figures are only good on a machine that does nothing else",
         "free disk": f"{shutil.disk_usage(folder).free // 10**9} GB",
     }
 

@@ -11,7 +11,8 @@ import trustme
 from postroom.directory import entities, registration
 from postroom.mailbox import access, contents, folders, items
 from postroom.model.organizations import Organization
-from postroom.protocols.imap import commands, rendering, server
+from postroom.protocols.imap import client as client_module
+from postroom.protocols.imap import commands, rendering
 from postroom.protocols.imap.grammar.commands import Noop
 from postroom.protocols.imap.steps import Steps
 from postroom.storage.engine import Store
@@ -170,7 +171,7 @@ async def test_who_does_not_read_has_to_go_and_costs_little(start: Start, store:
     (front,) = running.imap.fronts
     await client.send(b"a1 FETCH 1:* BODY.PEEK[]\r\n" * 3)
     await eventually(lambda: front._paused)
-    assert front._transport.get_write_buffer_size() < 4 << 20
+    assert front.transport.get_write_buffer_size() < 4 << 20
     other = await running.connect(ALICE)
     await other.ok(b"NOOP")
     await eventually(lambda: front not in running.imap.fronts)
@@ -319,4 +320,4 @@ async def test_implicit_tls(start: Start, certificates: tuple[ssl.SSLContext, ss
 
 
 def test_every_verb_is_counted() -> None:
-    assert set(server._COUNTERS) == set(commands.VERBS)
+    assert set(client_module._COUNTERS) == set(commands.VERBS)

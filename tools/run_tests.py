@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {"swaks": "swaks", "mbsync": "isync", "mutt": "mutt", "postfix": "postfix", "dovecot": "dovecot-imapd"}
-ALONE = ("tests/interop", "tests/hostile", "tests/crash")
+ALONE = ("tests/hostile",)
 WORKERS = 4
 """More than cores: much of the suite waits for disks and clients."""
 

@@ -173,3 +173,28 @@ def test_nothing_acknowledged_is_lost(tmp_path, outside):
     assert ledger.acknowledged() > 200
     assert len(promised) > 20
     assert all(count > 10 for count in counts.values()), counts
+
+
+def test_a_letter_that_goes_missing_is_missed(tmp_path):
+    """The test above can fail: a letter taken away, doubled or cut behind its back is found."""
+    stage, ledger = Stage(), Ledger()
+    with running(demo(tmp_path)) as program:
+        user = hire(program.ready, "user1")
+        sender = Sender(stage, "sender", ledger, [user.email])
+        with sender.connection(program.ready) as smtp:
+            for number in range(4):
+                sender.send(smtp, f"sender-{number}", 500, [user.email])
+        assert ledger.broken({user.email: names_in(program.ready, user, Numbers())}) == []
+        with Reader(program.ready, user) as reader:
+            first = letters.letter("sender-1", 500)
+            reader.imap.append("INBOX", None, None, first)
+            reader.imap.append("INBOX", None, None, first.replace(b"sender-1", b"sender-2")[:-10])
+            reader.imap.select()
+            reader.imap.store("1", "+FLAGS", "\\Deleted")
+            reader.imap.expunge()
+        complaints = ledger.broken({user.email: names_in(program.ready, user, Numbers())})
+    assert complaints == [
+        f"{user.email}: 1 damaged",
+        f"{user.email}: 0 of sender-0, expected 1 to 1",
+        f"{user.email}: 2 of sender-1, expected 1 to 1",
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import ssl
@@ -14,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from tests.hostile.watch import ATTACKER
 from tests.program import Endpoint, Ready
 
-FULL = os.environ.get("POSTROOM_HOSTILE_FULL") == "1"
 GONE = (OSError, EOFError)
 
 

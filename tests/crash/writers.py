@@ -245,7 +245,9 @@ class Writer(Client):
     def arrived(self, folder: str, validity: int, uid: int, name: str) -> None:
         """Note a new UID that the program told us."""
         numbers = self.numbers[folder]
-        self.complaints += [f"{self.user.email}/{folder}: {text}" for text in numbers.broken(validity, max(uid + 1, numbers.next), {uid: name})]
+        self.complaints += [
+            f"{self.user.email}/{folder}: {text}" for text in numbers.broken(validity, max(uid + 1, numbers.next), {uid: name})
+        ]
 
     @staticmethod
     def _ok(result: tuple[str, list[bytes]], allow: str = "") -> list[bytes]:
@@ -268,7 +270,7 @@ def difference(found: dict[str, Folder], state: dict[str, Folder]) -> str:
         lost = {uid: what for uid, what in known.items() if found[name].get(uid) != what}
         extra = {uid: what for uid, what in found[name].items() if uid not in known}
         if lost:
-            words.append(f"{name} lacks {lost}, has {({uid: found[name].get(uid) for uid in lost})}")
+            words.append(f"{name} lacks {lost}, has { ({uid: found[name].get(uid) for uid in lost}) }")
         if sorted((what[0], sorted(what[1])) for what in extra.values()) != coming:
             words.append(f"{name} has {extra} where {coming} was on its way")
     return "; ".join(words)

@@ -82,7 +82,9 @@ def noise(chance: random.Random) -> Iterator[bytes]:
     binary = chance.randbytes(1 << 16)
     line = b"A" * (1 << 16)
     lines = b"".join(chance.randbytes(40).translate(None, b"\r\n") + b"\r\n" for _ in range(1500))
-    words = b"".join(chance.choice([b"EHLO x\r\n", b"a1 NOOP\r\n", b"GET / HTTP/1.1\r\n", b"\r\n", b"* OK\n", b"DATA\r\n"]) for _ in range(9000))
+    words = b"".join(
+        chance.choice([b"EHLO x\r\n", b"a1 NOOP\r\n", b"GET / HTTP/1.1\r\n", b"\r\n", b"* OK\n", b"DATA\r\n"]) for _ in range(9000)
+    )
     while True:
         yield from chance.sample([binary, line, lines, words], 4)
 

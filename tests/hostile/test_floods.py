@@ -73,7 +73,9 @@ def open_connections(ready) -> float:
     return sum(float(line.split()[-1]) for line in lines if re.match(r"postroom_(imap|smtp)_connections[{ ]", line))
 
 
-@pytest.mark.parametrize(("name", "upgrade"), [("smtp", b"EHLO x\r\nSTARTTLS\r\n"), ("imap", b"a STARTTLS\r\n"), ("submissions", b""), ("imaps", b"")])
+@pytest.mark.parametrize(
+    ("name", "upgrade"), [("smtp", b"EHLO x\r\nSTARTTLS\r\n"), ("imap", b"a STARTTLS\r\n"), ("submissions", b""), ("imaps", b"")]
+)
 @pytest.mark.parametrize("end", ["close", "reset", "junk"])
 def test_handshakes_that_break_off_leave_nothing(ready, name, upgrade, end):
     with crowd(ports(ready)[name], 20) as sockets:

@@ -30,7 +30,9 @@ def letters_in_letters(depth: int) -> bytes:
 
 
 def many_parts(count: int) -> bytes:
-    return HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n" * count + b"--b--\r\n"
+    return (
+        HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n" * count + b"--b--\r\n"
+    )
 
 
 def never_closed(count: int) -> bytes:

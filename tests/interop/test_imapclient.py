@@ -107,7 +107,9 @@ def test_append_fetch_and_search(imap):
     status = imap.select_folder("INBOX")
     assert status[b"EXISTS"] == 23
     assert status[b"UIDNEXT"] == 24
-    found = imap.fetch([1], ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY[]", "BODY[HEADER.FIELDS (SUBJECT)]"])
+    found = imap.fetch(
+        [1], ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY[]", "BODY[HEADER.FIELDS (SUBJECT)]"]
+    )
     item = found[1]
     assert item[b"BODY[]"] == LETTER
     assert item[b"RFC822.SIZE"] == len(LETTER)

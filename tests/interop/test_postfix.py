@@ -103,7 +103,9 @@ def by_us(ready: Ready, user: User, recipients: list[str], text: bytes, *options
 
 
 def letter(sender: str, recipient: str, marker: str) -> bytes:
-    return f"From: {sender}\r\nTo: {recipient}\r\nSubject: a letter\r\nMessage-ID: <{marker}@test>\r\n\r\n{marker}\r\n.\r\n..end\r\n".encode()
+    return (
+        f"From: {sender}\r\nTo: {recipient}\r\nSubject: a letter\r\nMessage-ID: <{marker}@test>\r\n\r\n{marker}\r\n.\r\n..end\r\n".encode()
+    )
 
 
 def report_of(raw: bytes) -> tuple[EmailMessage, dict[str, str]]:

@@ -280,3 +280,28 @@ def test_imaplib(ready, user):
     assert imap.check()[0] == "OK"
     assert imap.close()[0] == "OK"
     assert imap.logout()[0] == "BYE"
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        b"Subject: lf\n\nonly line feeds\nhere\n",
+        b"Subject: mixed\r\n\r\none\ntwo\r\nthree\n",
+        b"Subject: cr\r\n\r\none\rtwo\r\n",
+        b"Subject: doubled\r\n\r\none\r\r\ntwo\r\n",
+        b"\n\n\n",
+        b"",
+    ],
+)
+def test_odd_line_endings(imap, letter):
+    """An append with line endings of another system is refused, or becomes CRLF and keeps its words (RFC 9051 §6.3.12)."""
+    try:
+        imap.append("INBOX", letter)
+    except IMAPClientError:
+        return
+    imap.select_folder("INBOX", readonly=True)
+    item = imap.fetch([1], ["BODY.PEEK[]", "RFC822.SIZE"])[1]
+    stored = item[b"BODY[]"]
+    assert item[b"RFC822.SIZE"] == len(stored)
+    assert b"\n" not in stored.replace(b"\r\n", b"")
+    assert stored.split() == letter.split()

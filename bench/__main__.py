@@ -44,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measured = []
     try:
         for name in options.parts or list(PARTS):
+            begun = time.monotonic()
             try:
                 measured.append(PARTS[name](plan))
-                print(figures.table(measured[-1]), flush=True)
+                print(f"{figures.table(measured[-1])}\n   ({time.monotonic() - begun:.0f} s)", flush=True)
             except BenchError as failure:
                 failed = True
                 print(f"\n== {name} ==\n   failed: {failure}", flush=True)

@@ -12,8 +12,8 @@ from bench import ours
 CHUNK = 2_000
 
 
-def fill(folder: Path, start: int, stop: int) -> None:
-    """Make users number `start` up to, not including, `stop` in the demo organization of `folder`, whose server is not running."""
+def fill(folder: Path, count: int) -> None:
+    """Make users in the demo organization of `folder`, whose server is not running."""
     from postroom.directory import users
     from postroom.storage import keys, sqlite
 
@@ -21,9 +21,9 @@ def fill(folder: Path, start: int, stop: int) -> None:
     store = sqlite.open_store(data, keys.LocalKeyring(data / "keyring.json"))
     try:
         scope = store.scopes()[0]
-        for first in range(start, stop, CHUNK):
+        for first in range(0, count, CHUNK):
             with store.transaction(scope) as tx:
-                for number in range(first, min(first + CHUNK, stop)):
+                for number in range(first, min(first + CHUNK, count)):
                     users.create(tx, name=f"person{number:06d}", display_name=f"Person {number:06d}")
     finally:
         store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -293,12 +294,10 @@ def test_imaplib(ready, user):
         b"",
     ],
 )
-def test_odd_line_endings(imap, letter):
-    """An append with line endings of another system is refused, or becomes CRLF and keeps its words (RFC 9051 §6.3.12)."""
-    try:
-        imap.append("INBOX", letter)
-    except IMAPClientError:
-        return
+def test_odd_line_endings(imap, letter, monkeypatch):
+    """A message with line endings of another system becomes CRLF and keeps its words."""
+    monkeypatch.setattr(imaplib, "MapCRLF", re.compile(b"(?!)"))  # the library's own repair
+    imap.append("INBOX", letter)
     imap.select_folder("INBOX", readonly=True)
     item = imap.fetch([1], ["BODY.PEEK[]", "RFC822.SIZE"])[1]
     stored = item[b"BODY[]"]

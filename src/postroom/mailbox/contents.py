@@ -29,7 +29,12 @@ class Prepared:
 
 
 def prepare(store: Store, scope: int, raw: bytes) -> Prepared:
-    """Parse and hash a message, and write it to a durable file if it is large; never inside a transaction."""
+    """Parse and hash a message, and write it to a durable file if it is large; never inside a transaction.
+
+    Lines that end otherwise get their CRLF here, so that no later hop can take a bare LF for something else (RFC 5322 §2.3).
+    """
+    if raw.count(b"\n") != raw.count(b"\r\n"):
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     return Prepared(store.blobs(scope).prepare(raw), message.summarize(raw))
 
 

@@ -100,7 +100,7 @@ async def test_a_message_too_large_is_refused_at_once_or_dropped(start: Start) -
 async def test_large_messages_go_through_a_spool(start: Start, tmp_path: Any) -> None:
     running = await start(spool_threshold=1000, spool_folder=str(tmp_path))
     client = await running.connect(ALICE)
-    letter = b"Subject: large\r\n\r\n" + b"0123456789abcde\n" * 50_000
+    letter = b"Subject: large\r\n\r\n" + b"0123456789abcd\r\n" * 50_000
     await client.ok(b"APPEND INBOX {%d+}\r\n" % len(letter) + letter)
     assert running.imap.room.memory.left == running.imap.settings.memory_for_literals
     assert running.imap.room.spools.left == running.imap.settings.spool_limit

@@ -86,6 +86,7 @@ class Backlog:
                 if patient and self._last > started:
                     self._since.setdefault(scope, began)
                     return
-                await asyncio.sleep(PAUSE_SECONDS if patient else SHARE * (now() - before))
+                busy = now() - self._last < QUIET_SECONDS
+                await asyncio.sleep(SHARE * (now() - before) if busy else PAUSE_SECONDS)
         except Exception:
             log.exception("backlog_failed", topic=self._topic, scope=scope)

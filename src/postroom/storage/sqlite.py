@@ -6,7 +6,7 @@ returns after the fsync of the log. Readers see the last commit and never wait f
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ PAGE_BYTES = 8192
 CACHE_KIB = 8 * 1024
 WAL_PAGES = 2000
 BUSY_MS = 10_000
+_ROWS = 1_000_000
+_BROAD = frozenset({"organization", "kind", "state"})
+"""Columns with so few values that they select nothing."""
 
 
 class SqliteSession:
@@ -127,11 +130,48 @@ def _migrate(connection: apsw.Connection, kind: str) -> None:
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) WITHOUT ROWID")
         done = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-        for name, script in migrations.scripts("sqlite", kind):
-            if name not in done:
-                connection.execute(script)
-                connection.execute("INSERT INTO migrations VALUES (?)", (name,))
+        missing = [(name, script) for name, script in migrations.scripts("sqlite", kind) if name not in done]
+        for name, script in missing:
+            connection.execute(script)
+            connection.execute("INSERT INTO migrations VALUES (?)", (name,))
+        if missing:
+            _describe(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _describe(connection: apsw.Connection) -> None:
+    """Tell the planner that the organization, which stands first in every index, is the same in every row.
+
+    Without statistics SQLite takes the first column of an index for a selective one, and walks the whole table by it.
+    """
+    connection.execute("ANALYZE sqlite_schema")  # makes the table of statistics
+    connection.execute("DELETE FROM sqlite_stat1")
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").fetchall()
+    for table in [str(name) for (name,) in tables]:
+        for _, index, unique, origin, _ in connection.execute(f"PRAGMA index_list({table})").fetchall():
+            columns = [str(name) for _, _, name in connection.execute(f"PRAGMA index_info({index})").fetchall()]
+            if columns[0] == "organization":
+                clustered = origin == "pk" and "WITHOUT ROWID" in _text(connection, table)
+                statistics = (table, table if clustered else index, _statistics(columns, unique=bool(unique)))
+                connection.execute("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", statistics)
+
+
+def _statistics(columns: Sequence[str], *, unique: bool) -> str:
+    """Say how many rows there are, and how many share the first column, the first two, and so on."""
+    shared = _ROWS
+    counts = [_ROWS]
+    for column in columns:
+        if column not in _BROAD:
+            shared = min(shared, 10_000) // 10
+        counts.append(max(shared, 2))
+    if unique:
+        counts[-1] = 1
+    return " ".join(map(str, counts))
+
+
+def _text(connection: apsw.Connection, table: str) -> str:
+    found = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    return str(found[0]) if found else ""

@@ -60,8 +60,7 @@ def find_by_name(tx: Tx, name_key: str) -> Entity | None:
 def find_by_address(tx: Tx, address_key: str) -> Entity | None:
     """Find by the key of a primary address or an alias."""
     row = tx.one(
-        f"SELECT {_COLUMNS} FROM addresses a JOIN entities e ON e.organization = a.organization AND e.id = a.entity "
-        "WHERE a.organization = :organization AND a.address = :address",
+        f"{_SELECT} AND e.id = (SELECT a.entity FROM addresses a WHERE a.organization = :organization AND a.address = :address)",
         address=address_key,
     )
     return entity(row) if row else None
@@ -201,8 +200,9 @@ def reachable(tx: Tx, group: str) -> list[Entity]:
         "WITH RECURSIVE reach (id) AS (SELECT CAST(:group AS TEXT) UNION SELECT m.member FROM reach "
         "JOIN members m ON m.organization = :organization AND m.collective = reach.id "
         "JOIN entities x ON x.organization = :organization AND x.id = m.member AND x.state = 'ENABLED') "
-        f"SELECT {_COLUMNS} FROM reach JOIN entities e ON e.organization = :organization AND e.id = reach.id "
-        "WHERE e.kind <> 'GROUP' ORDER BY e.id",
+        # CROSS JOIN keeps SQLite from walking all entities in the order asked for
+        f"SELECT {_COLUMNS} FROM reach CROSS JOIN entities e WHERE e.organization = :organization AND e.id = reach.id "
+        "AND e.kind <> 'GROUP' ORDER BY e.id",
         group=group,
     )
     return [entity(row) for row in rows]

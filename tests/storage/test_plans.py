@@ -1,0 +1,52 @@
+"""SQLite knows that the organization selects nothing: no everyday look-up walks a whole table by it."""
+
+from pathlib import Path
+
+import pytest
+
+from postroom.model.organizations import Organization
+from postroom.storage import keys, sqlite
+from postroom.storage.queries import entities, folders
+from tests.conftest import Clock, make_organization
+
+LOOK_UPS = {
+    "a mailbox's inbox": f"SELECT {folders.COLUMNS} FROM folders WHERE organization = :organization AND mailbox = 1 AND role = 'inbox'",
+    "a mailbox's folders": f"SELECT {folders.COLUMNS} FROM folders WHERE organization = :organization AND mailbox = 1 ORDER BY id",
+    "a mailbox by owner": "SELECT id FROM mailboxes WHERE organization = :organization AND owner = 'x' AND parked_at IS NULL",
+    "somebody's addresses": "DELETE FROM addresses WHERE organization = :organization AND entity = 'x'",
+    "somebody's groups": "SELECT collective FROM members WHERE organization = :organization AND member = 'x'",
+    "a folder's items": "SELECT uid FROM items WHERE organization = :organization AND folder = 1 AND uid BETWEEN 1 AND 9",
+    "a content's items": "SELECT 1 FROM items WHERE organization = :organization AND content = 1",
+    "what is due": "SELECT id FROM queue_recipients WHERE organization = :organization AND due_at <= 1 ORDER BY due_at, id LIMIT 5",
+}
+
+
+@pytest.mark.parametrize("sql", LOOK_UPS.values(), ids=LOOK_UPS.keys())
+def test_a_look_up_uses_more_than_the_organization(tmp_path: Path, clock: Clock, sql: str) -> None:
+    store = sqlite.open_store(tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"), clock)
+    organization: Organization = make_organization(store)
+    with store.transaction(organization.number, write=False) as tx:
+        plan = [step[3] for step in tx.all("EXPLAIN QUERY PLAN " + sql)]
+    store.close()
+    assert plan
+    assert not any(step.endswith("(organization=?)") or step.startswith("SCAN") for step in plan), plan
+
+
+def test_members_are_found_from_the_group_not_among_everybody(tmp_path: Path, clock: Clock) -> None:
+    store = sqlite.open_store(tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"), clock)
+    make_organization(store)
+    asked: list[str] = []
+    with store.transaction(1, write=False) as tx:
+        all_rows = tx.all
+
+        class Asking:
+            """A transaction that notes what is asked of it."""
+
+            def all(self, sql: str, **values: object) -> list[tuple[object, ...]]:
+                asked.append(sql)
+                return all_rows(sql, **values)
+
+        entities.reachable(Asking(), "group")  # type: ignore[arg-type]
+        plan = [step[3] for step in tx.all("EXPLAIN QUERY PLAN " + asked[0], group="group")]
+    store.close()
+    assert not any(step.endswith("(organization=?)") for step in plan), plan

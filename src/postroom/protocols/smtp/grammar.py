@@ -8,6 +8,7 @@ dots anywhere in a local part; neither lets two readers see two different addres
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NoReturn
 
 LINE_LIMIT: Final = 4096
@@ -51,10 +52,14 @@ class Reply:
 
     def render(self) -> bytes:
         """Write it as it goes over the wire."""
-        prefix = f"{self.status} " if self.status else ""
-        lines = (self.text, *self.more)
-        last = len(lines) - 1
-        return "".join(f"{self.code}{' ' if at == last else '-'}{prefix}{line}\r\n" for at, line in enumerate(lines)).encode()
+        return _render(self.code, self.status, (self.text, *self.more))
+
+
+@lru_cache(maxsize=256)
+def _render(code: int, status: str, lines: tuple[str, ...]) -> bytes:
+    prefix = f"{status} " if status else ""
+    last = len(lines) - 1
+    return "".join([f"{code}{' ' if at == last else '-'}{prefix}{line}\r\n" for at, line in enumerate(lines)]).encode()
 
 
 class BadCommand(Exception):

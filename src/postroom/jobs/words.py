@@ -3,7 +3,7 @@
 from postroom.mailbox import contents
 from postroom.storage.engine import Store
 
-PAGE = 24
+PAGE = 48
 """Contents indexed in one transaction: few, since senders wait for the same writer."""
 
 

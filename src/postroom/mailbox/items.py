@@ -115,23 +115,30 @@ def set_flags(
     how: str,
     mask: int,
     unchanged_since: int | None = None,
+    tell: bool = True,
 ) -> StoreResult:
-    """Add, remove or replace flags, save on items changed after `unchanged_since` (RFC 9051 §6.4.6, RFC 7162 §3.1.3)."""
+    """Add, remove or replace flags, save on items changed after `unchanged_since`.
+
+    The rows are read only to `tell` of them (RFC 9051 §6.4.6, RFC 7162 §3.1.3).
+    """
     mailbox.require(Right.WRITE)
     before = mailboxes.modseq(tx, mailbox.id)
     failed: list[int] = []
     changed = unseen = 0
+    seen_too = how == "replace" or bool(mask & _SEEN)
     for low, high in uidset:
         if unchanged_since is not None:
             failed += queries.changed_after(tx, folder_id, low, high, unchanged_since)
-        unseen -= queries.count_unseen(tx, folder_id, low, high)
+        if seen_too:
+            unseen -= queries.count_unseen(tx, folder_id, low, high)
         changed += queries.set_flags(tx, folder_id, low, high, how=how, mask=mask, modseq=before + 1, unchanged_since=unchanged_since)
-        unseen += queries.count_unseen(tx, folder_id, low, high)
+        if seen_too:
+            unseen += queries.count_unseen(tx, folder_id, low, high)
     if changed:
         mailboxes.advance(tx, mailbox.id)
         folders.recount(tx, folder_id, unseen=unseen, modseq=before + 1)
         tx.changes.add(mailbox.id, folder_id)
-    found = [row for low, high in uidset for row in queries.flag_rows(tx, folder_id, low, high)]
+    found = [row for low, high in uidset for row in queries.flag_rows(tx, folder_id, low, high)] if tell else []
     return StoreResult(found, failed, before + 1 if changed else before)
 
 

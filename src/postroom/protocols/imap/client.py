@@ -29,6 +29,8 @@ from postroom.protocols.imap.steps import Ask, Listen, Step, Steps, Watch
 
 UNREAD = 1 << 17
 """Octets of input that may wait behind a running command before reading stops."""
+TOGETHER = 1 << 14
+"""Octets of answers that are gathered and sent as one: each packet wakes the client, and each is encrypted by itself."""
 TURN = 64
 """Commands of one connection that are carried out before the others have their turn."""
 
@@ -240,16 +242,20 @@ class Front(asyncio.Protocol):
         """Carry the command on; gives the step that has to be waited for, or None when it is the client's turn."""
         steps = self._steps
         assert steps is not None
+        out: list[bytes] = []
+        held = 0
         try:
             step = steps.send(value) if error is None else steps.throw(error)
             while True:
                 if isinstance(step, bytes):
-                    if step and not self.lost:
-                        self.transport.write(step)
+                    out.append(step)
+                    held += len(step)
+                    if held > TOGETHER:
+                        held = self._write(out)
                     if self._paused or self.lost:
                         return b""
                 elif isinstance(step, Ask):
-                    self.transport.write(step.prompt)
+                    out.append(step.prompt)
                     self._wire.ask()
                     return None
                 elif isinstance(step, Watch):
@@ -262,10 +268,21 @@ class Front(asyncio.Protocol):
                     return step
                 step = next(steps)
         except StopIteration as end:
+            self._write(out)
             self._finish(end.value)
         except Exception as bug:
+            self._write(out)
             self._report(bug)
+        finally:
+            self._write(out)
         return None
+
+    def _write(self, out: list[bytes]) -> int:
+        """Send what has been gathered, as one; gives what is held now."""
+        if out and not self.lost:
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        out.clear()
+        return 0
 
     def _finish(self, done: answers.Done) -> None:
         self._steps = None

@@ -5,6 +5,7 @@ turned column by column, so that for 10,000 envelopes no line of Python runs 10,
 are cut message by message. This runs on storage threads and hands finished bytes to the loop.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -214,10 +215,10 @@ def _lines(selected: Selected, piece: Piece, columns: dict[str, tuple[Any, ...]]
 
 def _column(selected: Selected, name: str, columns: dict[str, tuple[Any, ...]], texts: FlagTexts) -> Iterable[Any]:
     if name == "flags":
-        flags: Iterable[int] = columns["flags"]
-        uids = columns["uid"]
-        if any(low <= uids[-1] and high >= uids[0] for low, high in selected.recent):
-            flags = [mask | RECENT if selected.is_recent(uid) else mask for uid, mask in zip(uids, flags, strict=True)]
+        flags = list(columns["flags"])
+        for low, high in selected.recent:
+            here = slice(bisect_left(columns["uid"], low), bisect_right(columns["uid"], high))
+            flags[here] = [mask | RECENT for mask in flags[here]]
         return map(texts.__getitem__, flags)
     if name == "received_at":
         return map(dates.render, columns["received_at"])

@@ -74,7 +74,17 @@ def _mark_seen(session: Session, selected: Selected, unseen: Sequence[int]) -> G
     """Mark messages \\Seen; gives what there is to tell about changes by others."""
     mailbox = session.own
     stored: tuple[Caught, StoreResult] = yield Write(
-        updates.quietly, mailbox, selected, items.set_flags, mailbox, selected.folder.id, sets.ranges(unseen), "add", int(Flag.SEEN)
+        updates.quietly,
+        mailbox,
+        selected,
+        items.set_flags,
+        mailbox,
+        selected.folder.id,
+        sets.ranges(unseen),
+        "add",
+        int(Flag.SEEN),
+        None,
+        False,
     )
     caught, result = stored
     out = yield from updates.tell(session, selected, caught, expunges=False)

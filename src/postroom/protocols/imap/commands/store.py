@@ -43,10 +43,11 @@ def store(session: Session, command: Store) -> Steps:
 def _store(tx: Tx, mailbox: Mailbox, selected: Selected, ranges: Ranges, command: Store) -> Stored:
     """Change the flags and write the answers, after reading what others have changed."""
     mask = command.flags.mask | keywords.mask(tx, mailbox, command.flags.keywords, create=command.how != "remove")
+    tell = not command.silent or selected.condstore
     caught, result = updates.quietly(
-        tx, mailbox, selected, items.set_flags, mailbox, selected.folder.id, ranges, command.how, mask, command.unchanged_since
+        tx, mailbox, selected, items.set_flags, mailbox, selected.folder.id, ranges, command.how, mask, command.unchanged_since, tell
     )
-    if command.silent and not selected.condstore:
+    if not tell:
         return caught, result, [], None
     failed = set(result.failed)
     rows = [row for row in result.rows if row[0] not in failed] if failed else result.rows

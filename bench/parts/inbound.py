@@ -52,7 +52,7 @@ def _peer(plan: Plan) -> tuple[list[float], list[float]]:
 def _sides(plan: Plan, smtp: programs.Address, accounts: Sequence[imap_wire.Account], *, seed: int) -> tuple[list[float], list[float]]:
     context = certificate.client_context()
     watchers = [imap_wire.enter(account, context) for account in accounts]
-    count = plan.amount(1_500, 200)
+    count = plan.amount(1_000, 200)
     _once(smtp, accounts, watchers, count=50, seed=seed)
     many = [_once(smtp, accounts, watchers, count=count, seed=seed + run) for run in range(1, plan.runs + 1)]
     one = [_once(smtp, accounts[:1], watchers[:1], count=count, seed=seed + 100 + run) for run in range(plan.runs)]

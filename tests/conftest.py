@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from postroom.directory import domains
 from postroom.model import ids
@@ -15,6 +17,10 @@ from postroom.model.organizations import Organization
 from postroom.storage import keys, sqlite
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import access_rules, organizations
+
+# A busy machine must not fail a property: no examples by the clock.
+hypothesis_settings.register_profile("postroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("postroom")
 
 POSTGRES = ("127.0.0.1", 5432)
 POSTGRES_DSN = os.environ.get("POSTROOM_TEST_POSTGRES", "host=127.0.0.1 port=5432 user=postgres dbname=postgres")

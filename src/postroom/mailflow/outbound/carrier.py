@@ -241,10 +241,13 @@ class Carrier:
         return link
 
     async def _finish(self, parcel: Parcel, results: Results | None, raw: bytes) -> None:
-        """Settle what is known; without results the parcel was interrupted and goes back as it was."""
+        """Settle what is known; without results the parcel was interrupted and goes back as it was.
+
+        While the carrier closes, a delay says nothing of the next hop: it is our own hanging up.
+        """
         held = self._held.get(parcel.scope, set())
         try:
-            if results is None:
+            if results is None or (self._closing and all(verdict.fate is Fate.DEFERRED for _, verdict in results)):
                 await self._store.transact(parcel.scope, queue.release, self._holder, parcel.copies)
             else:
                 await self._settle(parcel, results, raw)

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
-DEBIAN_PACKAGES = ("swaks", "isync", "mutt", "postfix", "dovecot-imapd", "dovecot-lmtpd")
-PROGRAMS = ("swaks", "mbsync", "mutt", "postfix", "dovecot")
+DEBIAN_PACKAGES = ("swaks", "libnet-ssleay-perl", "isync", "mutt", "postfix", "dovecot-imapd", "dovecot-lmtpd")
+"""The foreign clients and servers, and what they need beyond their hard dependencies: swaks speaks TLS only with Net::SSLeay."""
 PROGRAM = """#!{python}
 import sys
 from postroom.server.cli import main
@@ -146,8 +146,10 @@ def install_programs() -> None:
 
     Their daemons stay stopped: while the packages are set up, a policy-rc.d refuses to start any.
     """
-    missing = [name for name in PROGRAMS if not shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")]
-    if not missing or os.geteuid() != 0 or not shutil.which("apt-get") or os.environ.get("POSTROOM_NO_APT"):
+    if os.geteuid() != 0 or not shutil.which("apt-get") or os.environ.get("POSTROOM_NO_APT"):
+        return
+    missing = [package for package in DEBIAN_PACKAGES if not is_installed(package)]
+    if not missing:
         return
     print(f"Installing {', '.join(missing)} for the interop tests ...", file=sys.stderr, flush=True)
     policy = Path("/usr/sbin/policy-rc.d")
@@ -156,10 +158,16 @@ def install_programs() -> None:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     try:
-        apt_get("install", "--yes", "--no-install-recommends", *DEBIAN_PACKAGES)
+        apt_get("install", "--yes", "--no-install-recommends", *missing)
     finally:
         if ours:
             policy.unlink()
+
+
+def is_installed(package: str) -> bool:
+    """Ask dpkg."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    return subprocess.run(query, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout == "installed"
 
 
 def apt_get(*arguments: str) -> None:

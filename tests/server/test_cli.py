@@ -46,7 +46,7 @@ def eventually(check, seconds=10.0):
     while True:
         try:
             return check()
-        except (AssertionError, ClientError):
+        except (AssertionError, ClientError, pytest.fail.Exception):
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)

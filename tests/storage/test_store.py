@@ -1,7 +1,11 @@
 """The engine suite: what every engine must do."""
 
 import asyncio
+import os
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from postroom.model import errors
 from postroom.model.organizations import Organization
 from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import counters, leases
+from postroom.storage.store import EngineStore, Session
 
 
 def value(tx: Tx, name: str) -> int | None:
@@ -143,6 +148,75 @@ def test_destroy_leaves_nothing_behind(store: Store, organization: Organization,
     assert not [path for path in (tmp_path / "data").rglob("*") if path.name.startswith(("1.db", blob.file))]
     with pytest.raises(errors.OrganizationNotFound), store.transaction(organization.number):
         pass
+
+
+async def test_who_waits_does_not_make_a_destroyed_organization_anew(store: Store, organization: Organization, tmp_path: Path) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> int:
+        entered.set()
+        go_on.wait(10)
+        return counters.next(tx, "a")
+
+    writes = [asyncio.ensure_future(store.transact(organization.number, hold))]
+    await asyncio.to_thread(entered.wait, 10)
+    writes.append(asyncio.ensure_future(store.transact(organization.number, counters.next, "a")))
+    await asyncio.sleep(0)
+    with store.transaction(REGISTRY) as tx:
+        tx.run("UPDATE organizations SET state = 'Deleted', wrapped_key = NULL WHERE number = 1")
+    destroying = asyncio.create_task(asyncio.to_thread(store.destroy, organization.number))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    first, second = await asyncio.gather(*writes, return_exceptions=True)
+    await destroying
+    assert first == 1
+    assert second == 2 or isinstance(second, errors.TryLater)
+    assert not list((tmp_path / "data").rglob("1.db*"))
+    with pytest.raises(errors.OrganizationNotFound):
+        await store.transact(organization.number, counters.next, "a")
+
+
+def test_an_organization_is_destroyed_while_letters_for_it_arrive(store: Store, organization: Organization) -> None:
+    blobs, stop = store.blobs(organization.number), threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            with suppress(OSError):
+                blobs.prepare(os.urandom(300_000))
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        time.sleep(0.3)
+        store.destroy(organization.number)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+
+
+async def test_opening_one_organization_holds_up_no_other(store: EngineStore, organization: Organization) -> None:
+    """Opening may bring a large file's schema up to date; neither the event loop nor anybody else waits for that."""
+    from tests.conftest import make_organization
+
+    other = make_organization(store, number=2, alias="other")
+    store._open.pop(other.number).close()
+    opening, go_on, open_scope = threading.Event(), threading.Event(), store._engine.open
+
+    def slowly(scope: int, key: bytes) -> Callable[[], Session]:
+        opening.set()
+        go_on.wait(10)
+        return open_scope(scope, key)
+
+    store._engine.open = slowly  # type: ignore[method-assign]
+    slow = asyncio.ensure_future(store.transact(other.number, counters.next, "a"))
+    await asyncio.to_thread(opening.wait, 10)
+    asyncio.get_running_loop().call_later(2, go_on.set)
+    assert await store.transact(organization.number, counters.next, "a") == 1
+    assert not go_on.is_set()
+    go_on.set()
+    assert await slow == 1
 
 
 def test_one_holder_has_a_lease_until_it_expires(store: Store, clock) -> None:  # type: ignore[no-untyped-def]

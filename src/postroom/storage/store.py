@@ -8,6 +8,7 @@ function that fails is rolled back alone. Results and notes go to the event loop
 
 import asyncio
 import os
+import shutil
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -166,6 +167,8 @@ class EngineStore:
         self._folder = folder
         self._clock = clock
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._gone: set[int] = set()
         self._open: OrderedDict[int, _Scope] = OrderedDict()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
         self.keys = keys
@@ -207,17 +210,8 @@ class EngineStore:
         """Run `function(tx, *args)` in a group-committed write; answer after the fsync."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(lambda tx: function(tx, *args, **kwargs), loop, loop.create_future())
-        opened = self._opened(scope)
-        if opened is None:
-            opened = await self.run(self._enter_and_leave, scope)
-        with self._lock:
-            opened.queue.append(waiting)
-            start = not opened.draining
-            if start:
-                opened.draining = True
-                opened.busy += 1
-        if start:
-            self._threads.submit(self._drain, opened)
+        while not self._enqueue(scope, waiting):
+            await self.run(self._enter_and_leave, scope)
         result: T = await waiting.future
         return result
 
@@ -266,13 +260,14 @@ class EngineStore:
     def destroy(self, scope: int) -> None:
         """Remove all rows and files of an organization whose key has been shredded."""
         with self._lock:
+            self._gone.add(scope)
             opened = self._open.pop(scope, None)
         if opened is not None:
             with opened.writing:
+                opened.connect = _refuse  # whoever still waits must not make the files anew
                 opened.close()
         self._engine.destroy(scope)
-        for path in sorted(self._blob_folder(scope).rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
+        shutil.rmtree(self._blob_folder(scope), ignore_errors=True)  # what somebody writes there meanwhile nobody can read
 
     def close(self) -> None:
         """Wait for running transactions and close everything."""
@@ -302,27 +297,30 @@ class EngineStore:
                 self._open.move_to_end(scope)
                 return opened
         key = self._data_key(scope)
-        with self._lock:
-            opened = self._open.get(scope)
-            if opened is None:
-                blobs = BlobStore(self._blob_folder(scope), key)
-                opened = _Scope(scope, self._engine.name, self._engine.open(scope, key), blobs)
+        with self._opening:  # may take its time, so not under the lock that the event loop takes
+            opened = self._open.get(scope) or self._make(scope, key)
+            with self._lock:
+                if scope in self._gone:
+                    self._engine.destroy(scope)
+                    raise errors.OrganizationNotFound()
                 self._open[scope] = opened
-            opened.busy += 1
-            self._close_idle()
+                opened.busy += 1
+                idle = self._take_idle()
+        for one in idle:
+            one.close()
         return opened
+
+    def _make(self, scope: int, key: bytes) -> _Scope:
+        return _Scope(scope, self._engine.name, self._engine.open(scope, key), BlobStore(self._blob_folder(scope), key))
 
     def _leave(self, opened: _Scope) -> None:
         with self._lock:
             opened.busy -= 1
 
-    def _close_idle(self) -> None:
-        for number, opened in list(self._open.items()):
-            if len(self._open) <= OPEN_SCOPES:
-                return
-            if number != REGISTRY and not opened.busy and not opened.queue:
-                del self._open[number]
-                opened.close()
+    def _take_idle(self) -> list[_Scope]:
+        """Take out the scopes to close, those longest unused."""
+        unused = [number for number, opened in self._open.items() if number != REGISTRY and not opened.busy]
+        return [self._open.pop(number) for number in unused[: max(0, len(self._open) - OPEN_SCOPES)]]
 
     def _blob_folder(self, scope: int) -> Path:
         return self._folder / "blobs" / str(scope)
@@ -364,6 +362,21 @@ class EngineStore:
                 session.close()
 
     # Group commit
+
+    def _enqueue(self, scope: int, waiting: _Waiting) -> bool:
+        """Let a write wait in its scope's queue, with a thread to come for it; False when the scope is not open."""
+        with self._lock:
+            opened = self._open.get(scope)
+            if opened is None:
+                return False
+            self._open.move_to_end(scope)
+            opened.queue.append(waiting)
+            if opened.draining:
+                return True
+            opened.draining = True
+            opened.busy += 1
+        self._threads.submit(self._drain, opened)
+        return True
 
     def _drain(self, opened: _Scope) -> None:
         while True:
@@ -408,6 +421,10 @@ class EngineStore:
             session.rollback()
             raise
         return changes
+
+
+def _refuse() -> Session:
+    raise errors.OrganizationNotFound()
 
 
 def _settle_all(batch: Sequence[_Waiting]) -> None:

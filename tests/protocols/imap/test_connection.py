@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,26 @@ def test_commands_come_one_by_one() -> None:
 
 def test_empty_lines_say_nothing() -> None:
     assert events(connection(), b"\r\n\r\na NOOP\r\n") == [Order(b"a", commands.Noop())]
+
+
+@pytest.mark.parametrize(("noise", "orders"), [(b"\n", 0), (b"\r\n", 0), (b"b NOOP\n", 1)])
+def test_much_at_once_takes_time_in_proportion(noise: bytes, orders: int) -> None:
+    count = (1 << 20) // len(noise)
+    wire = connection()
+    wire.receive(noise * count + b"a CHECK\r\n")
+    began, found = time.process_time(), 0
+    while (event := wire.next_event()) is not None:
+        found += isinstance(event, Order)
+    assert found == orders * count + 1
+    assert time.process_time() - began < 5
+    assert wire.waiting == 0
+
+
+def test_a_line_of_blanks_is_no_command() -> None:
+    assert events(connection(), b"  \r\na NOOP\r\n") == [
+        Refusal(b"*", b"BAD", b"", "A tag and a command are expected."),
+        Order(b"a", commands.Noop()),
+    ]
 
 
 def test_a_literal_waits_for_leave_unless_it_does_not() -> None:
@@ -92,6 +113,15 @@ def test_a_literal_too_large_that_comes_anyway_is_dropped() -> None:
     assert events(connection(), *(text[at : at + 100] for at in range(0, len(text), 100))) == [
         Refusal(b"a", b"NO", b"TOOBIG", "The literal is too large."),
         Order(b"d", commands.Noop()),
+    ]
+
+
+def test_the_name_of_a_mailbox_is_no_message() -> None:
+    assert events(
+        connection(), b"a APPEND {21+}\r\n" + b"n" * 21 + b" {3+}\r\nabc\r\nb append {1+}\r\nx {30+}\r\n" + b"m" * 30 + b"\r\n"
+    ) == [
+        Refusal(b"a", b"NO", b"TOOBIG", "The literal is too large."),
+        Reply(b"m" * 30),
     ]
 
 

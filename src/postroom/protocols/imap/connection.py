@@ -24,7 +24,9 @@ from postroom.protocols.imap.grammar.scanner import Malformed, Scanner
 from postroom.protocols.imap.literals import Literal, Room
 
 _ANNOUNCED = re.compile(rb"\{([0-9]{1,10})(\+?)\}$")
-_APPEND = re.compile(rb"[^ ]+ append ", re.IGNORECASE)
+_APPEND = re.compile(rb"[^ ]+ append (?!\{[0-9]+\+?\}\Z)", re.IGNORECASE)
+"""A command whose next literal may be a message; the first of an APPEND may be the mailbox's name."""
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 _EMPTY = b""
 
 
@@ -93,6 +95,7 @@ class Connection:
 
     __slots__ = (
         "_asked",
+        "_at",
         "_buffer",
         "_drop",
         "_held",
@@ -109,6 +112,7 @@ class Connection:
         self._limits = limits
         self._room = room
         self._buffer: bytes = _EMPTY
+        self._at = 0
         self._seen = 0
         self._text: bytes = _EMPTY
         self._literals: tuple[Literal, ...] = ()
@@ -121,11 +125,13 @@ class Connection:
     @property
     def waiting(self) -> int:
         """The number of bytes not yet looked at."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
-        self._buffer = self._buffer + data if self._buffer else data
+        self._buffer = self._buffer[self._at :] + data if self.waiting else data
+        self._seen = max(self._seen - self._at, 0)
+        self._at = 0
 
     def widen(self, limits: Limits) -> None:
         """Set other limits, once the client has signed in."""
@@ -138,7 +144,7 @@ class Connection:
     def drop(self) -> None:
         """Forget what has come in: after STARTTLS nothing said in clear counts (RFC 3501 §6.2.1)."""
         self._buffer = _EMPTY
-        self._seen = 0
+        self._at = self._seen = 0
 
     def release(self) -> None:
         """Free the literals of the last command, once it has been carried out."""
@@ -157,7 +163,7 @@ class Connection:
 
     def next_event(self) -> Event | None:
         """Give the next thing the client said, or None until more has come."""
-        while self._buffer:
+        while self.waiting:
             if self._drop:
                 self._discard()
             elif self._literals and self._literals[-1].missing:
@@ -169,41 +175,37 @@ class Connection:
                 event = self._reply(line) if self._asked else self._piece(line)
                 if event is not None:
                     return event
+        self.drop()
         return None
 
     # Bytes
 
     def _discard(self) -> None:
-        size = min(self._drop, len(self._buffer))
-        self._buffer = self._buffer[size:]
+        size = min(self._drop, self.waiting)
+        self._at += size
         self._drop -= size
 
     def _fill(self, literal: Literal) -> None:
-        data = self._buffer
-        if len(data) > literal.missing:
-            data, self._buffer = data[: literal.missing], data[literal.missing :]
-        else:
-            self._buffer = _EMPTY
+        data = self._buffer[self._at : self._at + literal.missing]
+        self._at += len(data)
         literal.feed(data)
 
     def _line(self) -> bytes | None:
-        """Cut a line off, without its end; a bare line feed ends one too."""
-        end = self._buffer.find(b"\n", self._seen)
+        """Take a line, without its end; a bare line feed ends one too."""
+        buffer, start = self._buffer, self._at
+        end = buffer.find(b"\n", max(start, self._seen))
         if end < 0:
-            self._seen = len(self._buffer)
+            self._seen = len(buffer)
             return None
-        buffer = self._buffer
-        self._buffer = buffer[end + 1 :]
-        self._seen = 0
-        return buffer[: end - 1] if buffer[end - 1 : end] == b"\r" else buffer[:end]
+        self._at = end + 1
+        return buffer[start : end - 1] if end > start and buffer[end - 1] == 13 else buffer[start:end]
 
     def _endless(self) -> Event | None:
         """Give up a line that is too long: remember how it began, drop the rest."""
-        if len(self._buffer) <= self._limits.line:
+        if self.waiting <= self._limits.line:
             return None
-        start = self._text or self._buffer
-        self._buffer = _EMPTY
-        self._seen = 0
+        start = self._text or self._buffer[self._at :]
+        self.drop()
         if not self._limits.patient:
             return Overflow("The line is too long.")
         if self._skip or self._asked or self._refusal is not None:
@@ -255,9 +257,10 @@ class Connection:
         return PROMPT if synchronizing else None
 
     def _parsed(self, text: bytes, literals: tuple[Literal, ...]) -> Event | None:
-        tag = TAG.match(text)
-        if not text.strip():
+        if not text:
+            self._pass_over_line_ends()
             return None
+        tag = TAG.match(text)
         if tag is None or text[tag.end() : tag.end() + 1] != b" ":
             self._free(literals)
             return Refusal(tag[0] if tag else b"*", b"BAD", b"", "A tag and a command are expected.")
@@ -268,6 +271,11 @@ class Connection:
             return Refusal(tag[0], error.status, error.code, error.text)
         self._held = literals
         return Order(tag[0], command)
+
+    def _pass_over_line_ends(self) -> None:
+        """Pass over empty lines all at once, however many there are."""
+        if found := _LINE_ENDS.match(self._buffer, self._at):
+            self._at = found.end()
 
     # What is refused
 

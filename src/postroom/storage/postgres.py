@@ -23,6 +23,11 @@ KEPT = 8
 """Idle connections kept open."""
 LOCK_CLASS = 0x706F7374
 MIGRATION_LOCK = 0x6D6967
+DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+"""Whatever the database or the role say: COMMIT is answered after the fsync. Settings that wait for a standby too are left alone."""
+WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Each statement sees what was committed before the lock was had, as a snapshot taken while waiting for it would not."""
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresEngine:
@@ -37,14 +42,20 @@ class PostgresEngine:
         with psycopg.connect(dsn) as connection:
             _migrate(connection)
 
-    def borrow(self) -> psycopg.Connection[Row]:
-        """Take an idle connection, or open one."""
+    def begin(self, word: str) -> psycopg.Connection[Row]:
+        """Begin a transaction on an idle connection that still lives, or on a new one."""
         while True:
             try:
                 connection = self._idle.get_nowait()
             except queue.Empty:
-                return psycopg.connect(self._dsn, autocommit=True)
-            if not connection.closed:
+                connection = self._connect()
+                connection.execute(word.encode())
+                return connection
+            try:
+                connection.execute(word.encode())
+            except psycopg.OperationalError:
+                connection.close()  # the server has ended it meanwhile; nothing had begun
+            else:
                 return connection
 
     def give_back(self, connection: psycopg.Connection[Row]) -> None:
@@ -72,6 +83,11 @@ class PostgresEngine:
         """Close the idle connections."""
         while not self._idle.empty():
             self._idle.get_nowait().close()
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        connection: psycopg.Connection[Row] = psycopg.connect(self._dsn, autocommit=True)
+        connection.execute(DURABLE.encode())
+        return connection
 
 
 class PostgresSession:
@@ -104,14 +120,11 @@ class PostgresSession:
 
     def begin(self, *, write: bool) -> None:
         """Take the organization's write lock, or a snapshot."""
-        self._connection = self._engine.borrow()
+        self._connection = self._engine.begin(WRITE if write else READ)
         self._cursor = self._connection.cursor()
         try:
             if write:
-                self._cursor.execute("BEGIN")
                 self._cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, self._scope))
-            else:
-                self._cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         except BaseException:
             self._connection.close()
             self._connection = self._cursor = None

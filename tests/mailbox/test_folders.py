@@ -92,3 +92,74 @@ def test_subscriptions_outlive_folders(desk: Desk) -> None:
     assert folders.absent_subscriptions(desk.tx, desk.mailbox) == []
     folders.subscribe(desk.tx, desk.mailbox, "Inbox", False)
     assert not desk.folder("Inbox").subscribed
+
+
+def test_a_branch_cannot_be_moved_into_itself_however_it_is_spelled(desk: Desk) -> None:
+    folders.create(desk.tx, desk.mailbox, "\u00c4pfel")
+    with pytest.raises(errors.BadFolderName):
+        folders.rename(desk.tx, desk.mailbox, "\u00c4pfel", "A\u0308pfel/below")
+    folders.create(desk.tx, desk.mailbox, "Inbox/below")
+    with pytest.raises(errors.BadFolderName):
+        folders.rename(desk.tx, desk.mailbox, "Inbox/below", "INBOX/below/deeper")
+
+
+def test_a_branch_cannot_be_moved_too_deep(desk: Desk) -> None:
+    half = "/".join("a" * 20)
+    folders.create(desk.tx, desk.mailbox, half)
+    folders.create(desk.tx, desk.mailbox, half.replace("a", "b"))
+    with pytest.raises(errors.BadFolderName):
+        folders.rename(desk.tx, desk.mailbox, "a", half.replace("a", "b") + "/a")
+    folders.rename(desk.tx, desk.mailbox, "a", half.replace("a", "b")[:23] + "/a")
+
+
+def test_a_path_has_an_end(desk: Desk) -> None:
+    path = "/".join(["x" * 249] * 4)
+    folders.create(desk.tx, desk.mailbox, path)
+    with pytest.raises(errors.BadFolderName):
+        folders.create(desk.tx, desk.mailbox, path + "/xx")
+    with pytest.raises(errors.BadFolderName):
+        folders.rename(desk.tx, desk.mailbox, "x" * 249, "x" * 251)
+
+
+def test_folders_of_other_kinds_are_out_of_the_way(desk: Desk) -> None:
+    assert folders.find(desk.tx, desk.mailbox, "Calendar") is None
+    assert folders.get(desk.tx, desk.mailbox, "Calendar", holds="event").role == "calendar"
+    assert folders.get(desk.tx, desk.mailbox, "Calendar", holds=None).role == "calendar"
+    folders.create(desk.tx, desk.mailbox, "A")
+    with pytest.raises(errors.FolderExists):
+        folders.create(desk.tx, desk.mailbox, "Calendar")
+    with pytest.raises(errors.FolderExists):
+        folders.rename(desk.tx, desk.mailbox, "A", "Calendar")
+    with pytest.raises(errors.BadFolderName):
+        folders.create(desk.tx, desk.mailbox, "Calendar/A")
+    with pytest.raises(errors.BadFolderName):
+        folders.rename(desk.tx, desk.mailbox, "A", "Calendar/A")
+    assert folders.create(desk.tx, desk.mailbox, "Calendar/Team", holds="event").holds == "event"
+
+
+def test_only_ascii_spells_the_inbox(desk: Desk) -> None:
+    assert folders.create(desk.tx, desk.mailbox, "\u0131nbox").path == "\u0131nbox"
+
+
+def test_subscriptions_know_one_spelling(desk: Desk) -> None:
+    folders.subscribe(desk.tx, desk.mailbox, "A\u0308pfel", True)
+    assert folders.absent_subscriptions(desk.tx, desk.mailbox) == ["\u00c4pfel"]
+    folders.create(desk.tx, desk.mailbox, "A\u0308pfel")
+    assert folders.absent_subscriptions(desk.tx, desk.mailbox) == []
+
+
+def test_a_renamed_folder_leaves_no_second_subscription(desk: Desk) -> None:
+    folders.create(desk.tx, desk.mailbox, "Old")
+    folders.subscribe(desk.tx, desk.mailbox, "New", True)
+    folders.rename(desk.tx, desk.mailbox, "Old", "New")
+    folders.subscribe(desk.tx, desk.mailbox, "New", False)
+    assert folders.absent_subscriptions(desk.tx, desk.mailbox) == []
+    assert not desk.folder("New").subscribed
+
+
+def test_deleting_does_not_pile_up_subscriptions(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MAX_FOLDERS", 12)
+    for number in range(20):
+        folders.create(desk.tx, desk.mailbox, f"f{number}")
+        folders.delete(desk.tx, desk.mailbox, f"f{number}")
+    assert len(folders.absent_subscriptions(desk.tx, desk.mailbox)) == 12

@@ -18,6 +18,8 @@ MAX_FOLDERS = 5000
 """Folders of one mailbox."""
 MAX_DEPTH = 32
 MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 1000
+_OTHER_KIND = "A folder cannot lie in one of another kind."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +58,20 @@ def tree(tx: Tx, mailbox: Mailbox, *, holds: str | None = "message") -> list[Fol
     return sorted(found, key=lambda folder: (folder.role != "inbox", folder.path.split("/")))
 
 
-def find(tx: Tx, mailbox: Mailbox, path: str) -> Folder | None:
-    """Find a folder by its path; the inbox in any case of letters (RFC 9051 §5.1)."""
+def find(tx: Tx, mailbox: Mailbox, path: str, *, holds: str | None = "message") -> Folder | None:
+    """Find a folder of one kind (None: of any) by its path; the inbox in any case of letters (RFC 9051 §5.1)."""
     row = None
-    parts = path.split("/")
-    for depth, name in enumerate(parts):
-        wanted = "Inbox" if depth == 0 and name.upper() == "INBOX" else unicodedata.normalize("NFC", name)
-        row = queries.find_child(tx, mailbox.id, None if row is None else row[0], wanted)
+    names = _normal(path)
+    for name in names:
+        row = queries.find_child(tx, mailbox.id, None if row is None else row[0], name)
         if row is None:
             return None
-        parts[depth] = wanted
-    return None if row is None else _folder(row, mailbox.id, "/".join(parts))
+    return _folder(row, mailbox.id, "/".join(names)) if row is not None and holds in (None, row[4]) else None
 
 
-def get(tx: Tx, mailbox: Mailbox, path: str) -> Folder:
+def get(tx: Tx, mailbox: Mailbox, path: str, *, holds: str | None = "message") -> Folder:
     """Give a folder by its path; raises `FolderNotFound`."""
-    folder = find(tx, mailbox, path)
+    folder = find(tx, mailbox, path, holds=holds)
     if folder is None:
         raise errors.FolderNotFound()
     return folder
@@ -89,19 +89,21 @@ def create(tx: Tx, mailbox: Mailbox, path: str, *, holds: str = "message") -> Fo
     """Make a folder and the parents it lacks; raises `FolderExists`, `BadFolderName`, `LimitExceeded`."""
     mailbox.require(Right.WRITE)
     names = _names(path)
-    if find(tx, mailbox, path) is not None:
+    if find(tx, mailbox, path, holds=None) is not None:
         raise errors.FolderExists()
     if queries.count(tx, mailbox.id) + len(names) > MAX_FOLDERS:
         raise errors.LimitExceeded("The mailbox has all the folders it may have.")
     modseq = mailboxes.advance(tx, mailbox.id)
     parent = None
-    for depth, name in enumerate(names):
-        wanted = "Inbox" if depth == 0 and name.upper() == "INBOX" else name
-        row = queries.find_child(tx, mailbox.id, parent, wanted)
-        parent = queries.insert(tx, mailbox.id, parent, wanted, modseq=modseq, holds=holds) if row is None else row[0]
+    for name in names:
+        row = queries.find_child(tx, mailbox.id, parent, name)
+        if row is not None and row[4] != holds:
+            raise errors.BadFolderName(_OTHER_KIND)
+        parent = queries.insert(tx, mailbox.id, parent, name, modseq=modseq, holds=holds) if row is None else row[0]
         tx.changes.add(mailbox.id, parent)
-    queries.subscribe_absent(tx, mailbox.id, path, False)
-    return get(tx, mailbox, path)
+    made = "/".join(names)
+    queries.subscribe_absent(tx, mailbox.id, made, False)
+    return get(tx, mailbox, made, holds=holds)
 
 
 def rename(tx: Tx, mailbox: Mailbox, path: str, new_path: str) -> None:
@@ -114,15 +116,20 @@ def rename(tx: Tx, mailbox: Mailbox, path: str, new_path: str) -> None:
     if folder.role is not None:
         raise errors.FolderProtected()
     names = _names(new_path)
-    if find(tx, mailbox, new_path) is not None:
+    if find(tx, mailbox, new_path, holds=None) is not None:
         raise errors.FolderExists()
-    if new_path.startswith(f"{folder.path}/"):
+    if "/".join(names).startswith(f"{folder.path}/"):
         raise errors.BadFolderName("A folder cannot be moved into itself.")
+    for other in tree(tx, mailbox, holds=None):
+        if other.path.startswith(f"{folder.path}/"):
+            _names(new_path + other.path.removeprefix(folder.path))
     parent = None
     if len(names) > 1:
         above = "/".join(names[:-1])
-        found = find(tx, mailbox, above)
-        parent = (found or create(tx, mailbox, above)).id
+        found = find(tx, mailbox, above, holds=None) or create(tx, mailbox, above, holds=folder.holds)
+        if found.holds != folder.holds:
+            raise errors.BadFolderName(_OTHER_KIND)
+        parent = found.id
     modseq = mailboxes.advance(tx, mailbox.id)
     queries.place(tx, folder.id, parent=parent, name=names[-1], modseq=modseq)
     tx.changes.add(mailbox.id, folder.id)
@@ -138,7 +145,7 @@ def delete(tx: Tx, mailbox: Mailbox, path: str) -> None:
         raise errors.FolderProtected("A folder that has folders in it cannot be deleted.")
     modseq = mailboxes.advance(tx, mailbox.id, bytes=-folder.size)
     queries.delete(tx, mailbox.id, folder.id, modseq=modseq)
-    if folder.subscribed:
+    if folder.subscribed and len(queries.absent_subscriptions(tx, mailbox.id)) < MAX_FOLDERS:
         queries.subscribe_absent(tx, mailbox.id, folder.path, True)
     tx.changes.add(mailbox.id, folder.id)
 
@@ -148,11 +155,9 @@ def subscribe(tx: Tx, mailbox: Mailbox, path: str, on: bool) -> None:
     folder = find(tx, mailbox, path)
     if folder is not None:
         queries.subscribe(tx, folder.id, on)
-        return
-    if on and len(queries.absent_subscriptions(tx, mailbox.id)) >= MAX_FOLDERS:
+    elif on and len(queries.absent_subscriptions(tx, mailbox.id)) >= MAX_FOLDERS:
         raise errors.LimitExceeded("The mailbox has all the subscriptions it may have.")
-    _names(path)
-    queries.subscribe_absent(tx, mailbox.id, path, on)
+    queries.subscribe_absent(tx, mailbox.id, "/".join(_names(path)), on and folder is None)
 
 
 def absent_subscriptions(tx: Tx, mailbox: Mailbox) -> list[str]:
@@ -176,9 +181,18 @@ def _move_inbox(tx: Tx, mailbox: Mailbox, inbox: Folder, target: Folder) -> None
     items.move(tx, mailbox, inbox.id, [(1, inbox.uidnext)], mailbox, target.id)
 
 
-def _names(path: str) -> list[str]:
+def _normal(path: str) -> list[str]:
+    """Spell the names of a path as they are kept."""
     names = [unicodedata.normalize("NFC", name) for name in path.split("/")]
-    if len(names) > MAX_DEPTH:
+    if names[0].lower() == "inbox":
+        names[0] = "Inbox"
+    return names
+
+
+def _names(path: str) -> list[str]:
+    """Give the names of a path a folder may have; raises `BadFolderName`."""
+    names = _normal(path)
+    if len(names) > MAX_DEPTH or len(path.encode("utf-8", "replace")) > MAX_PATH_BYTES:
         raise errors.BadFolderName("The folder would lie too deep.")
     for name in names:
         if not name or name in (".", "..") or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:

@@ -17,7 +17,7 @@ PATTERN_LIMIT = 1000
 
 _PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*")
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
-_INBOX = re.compile(r"\Ainbox(?![^/*%])", re.IGNORECASE)
+_INBOX = re.compile(r"\Ainbox(?![^/*%])", re.IGNORECASE | re.ASCII)
 _FOREIGN = re.compile(r"[^\x20-\x7e]+|&")
 
 
@@ -74,7 +74,7 @@ def _bad() -> Malformed:
 
 def _house(text: str) -> str:
     first, separator, rest = text.partition(SEPARATOR)
-    return INBOX + separator + rest if first.upper() == "INBOX" else text
+    return INBOX + separator + rest if first.lower() == "inbox" else text
 
 
 def _wire(path: str) -> str:

@@ -12,14 +12,16 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import aiosmtpd.controller
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from postroom.server import certificates
+from postroom.storage import keys, sqlite
 from tests.program import COMMAND, Program, demo, hire, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,55 @@ def test_a_signal_drains_while_clients_stay_connected(tmp_path, number):
     assert time.monotonic() - started < 5
     assert not (tmp_path / "ready.json").exists()
     half.close()
+
+
+def test_a_signal_ends_it_in_time_though_a_write_hangs(tmp_path):
+    """Another process holds the organization's file, so that a storage thread does not come back for a while."""
+    program = demo(tmp_path)
+    data = tmp_path / "data"
+    store = sqlite.open_store(data, keys.LocalKeyring(data / "keyring.json"))
+    workmail = program.ready.workmail()
+    with store.transaction(store.scopes()[0]) as tx:
+        request = threading.Thread(target=_hire_in_vain, args=(workmail, program.ready.organization_id))
+        request.start()
+        time.sleep(0.5)
+        started = time.monotonic()
+        program.process.send_signal(signal.SIGTERM)
+        try:
+            assert program.process.wait(20) == 0
+            assert time.monotonic() - started < 5
+        finally:
+            program.kill()
+            request.join()
+        assert tx.organization
+    store.close()
+
+
+def _hire_in_vain(workmail, organization):
+    with suppress(BotoCoreError, ClientError):
+        workmail.create_user(OrganizationId=organization, Name="late", DisplayName="Late", Password="Correct-Horse-7x")
+
+
+def test_a_program_that_no_longer_carries_mail_ends_with_1(tmp_path):
+    """So that a supervisor starts it again; 0 would mean that somebody wanted it to end."""
+    config = tmp_path / "postroom.toml"
+    config.write_text(laboratory("data"))
+    script = """
+import sys
+from postroom.mailflow.outbound import Carrier
+from postroom.server.cli import main
+
+async def run(self):
+    raise RuntimeError("no more")
+
+Carrier.run = run
+sys.exit(main(sys.argv[1:]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "serve", "--config", str(config)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "carrier_failed" in done.stderr
 
 
 def test_a_killed_program_comes_back_with_its_mail(tmp_path):
@@ -184,7 +235,9 @@ def test_a_hangup_brings_a_new_certificate_and_a_bad_one_changes_nothing(tmp_pat
     for name in ("certificate", "key"):
         (tmp_path / name).write_bytes(getattr(first, name).read_bytes())
     config = tmp_path / "postroom.toml"
-    config.write_text(laboratory("data").replace('"warning"', '"info"') + f'[tls]\ncertificate = "{tmp_path}/certificate"\nkey = "{tmp_path}/key"\n')
+    config.write_text(
+        laboratory("data").replace('"warning"', '"info"') + f'[tls]\ncertificate = "{tmp_path}/certificate"\nkey = "{tmp_path}/key"\n'
+    )
     with running(serve(config, tmp_path)) as program:
         assert presents(program, first)
         (tmp_path / "certificate").write_bytes(second.certificate.read_bytes())  # and not yet its key

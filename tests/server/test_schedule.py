@@ -4,6 +4,7 @@ import pytest
 
 from postroom.server.schedule import Job, Schedule, run_once
 from postroom.storage.queries import leases
+from tests.conftest import make_organization
 
 
 def counting(runs: list[int]) -> Job:
@@ -49,3 +50,17 @@ async def test_a_failing_job_is_tried_again(store, organization):
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.Event().wait(), 0.05)
     assert len(runs) == ran
+
+
+async def test_one_organization_that_fails_keeps_the_job_from_no_other(store, organization):
+    other = make_organization(store, number=2, alias="other")
+    runs: list[int] = []
+
+    def run(store, scope: int) -> int:
+        if scope == organization.number:
+            raise RuntimeError("not here")
+        runs.append(scope)
+        return 1
+
+    assert await run_once(store, Job("failing", run, 60.0)) == 1
+    assert runs == [other.number]

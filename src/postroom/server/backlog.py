@@ -54,8 +54,11 @@ class Backlog:
         self._work.set()
 
     async def _run(self) -> None:
-        for scope in await self._store.run(self._store.scopes):
-            self._announced(scope)
+        try:
+            for scope in await self._store.run(self._store.scopes):
+                self._announced(scope)
+        except Exception:  # what is announced later is worked off all the same
+            log.exception("backlog_failed", topic=self._topic)
         while True:
             await self._work.wait()
             self._work.clear()

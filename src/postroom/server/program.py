@@ -1,7 +1,8 @@
 """The running program: rooms wired together, every listener open, signals obeyed, an orderly end.
 
 SIGTERM or SIGINT closes the listeners, lets every client finish what it is at within a few seconds and exits with 0; nothing
-acknowledged depends on that, as a killed program loses nothing either. SIGHUP reads the certificate again.
+acknowledged depends on that, as a killed program loses nothing either. SIGHUP reads the certificate again. Mail that is no longer carried
+ends the program too, with 1, so that whoever watches over it starts it again.
 """
 
 import asyncio
@@ -56,11 +57,11 @@ def serve(settings: Settings, store: Store, outside: Outside) -> int:
         outside.ready_file.unlink(missing_ok=True)
     organizations.recover(store)
     with _runner() as runner:
-        finished = runner.run(_main(settings, store, outside))
-    sys.stdout.flush()
-    if not finished:
-        os._exit(0)  # a thread that does not come back must not hold up the end; what is committed is safe
-    return 0
+        status, in_time = runner.run(_main(settings, store, outside))
+        sys.stdout.flush()
+        if not in_time:
+            os._exit(status)  # before the runner waits for a thread that does not come back; what is committed is safe
+    return status
 
 
 def _runner() -> "asyncio.Runner":
@@ -72,8 +73,8 @@ def _runner() -> "asyncio.Runner":
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
-async def _main(settings: Settings, store: Store, outside: Outside) -> bool:
-    """Open, serve, drain; tell whether everything came to its end in time."""
+async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int, bool]:
+    """Open, serve, drain; give the exit status, and whether everything came to its end in time."""
     end = _on_signals()
     files = tls_files(settings)
     context = certificates.context(files)
@@ -90,10 +91,13 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> bool:
         outside.announce(facts)
     log.info("ready", **{listener.door.name: f"{listener.host}:{listener.port}" for listener in opened})
     await end.wait()
+    broken = working.exception() if working.done() else None
+    if broken:
+        log.error("carrier_failed", exc_info=broken)
     log.info("draining")
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
-    return await _drain(rooms, opened, store)
+    return int(broken is not None), await _drain(rooms, opened, store)
 
 
 async def _drain(rooms: wiring.Rooms, opened: list[Listener], store: Store) -> bool:

@@ -61,8 +61,11 @@ async def run_once(store: Store, job: Job) -> int:
     """Run a job in every organization whose lease is free; give how many things it did."""
     done = 0
     for scope in [0] if job.registry else await store.run(store.scopes):
-        if await store.transact(scope, leases.take, f"job/{job.name}", holder_name(), job.seconds * 2):
-            done += await store.run(partial(job.run, store, scope))
+        try:
+            if await store.transact(scope, leases.take, f"job/{job.name}", holder_name(), job.seconds * 2):
+                done += await store.run(partial(job.run, store, scope))
+        except Exception:  # one organization that cannot be opened, or is just deleted, is no reason to leave the others
+            log.exception("job_failed", job=job.name, scope=scope)
     if done:
         log.info("job_done", job=job.name, count=done)
     return done

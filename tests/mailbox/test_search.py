@@ -118,3 +118,12 @@ def test_a_letter_of_too_many_words_is_still_found(desk: Desk) -> None:
     for text in ("zzlast", "word24999", "y" * 200):
         assert items.search(desk.tx, inbox, Body(text)) == [1]
     assert items.search(desk.tx, inbox, Body("word25000")) == []
+
+
+def test_a_set_may_be_long(desk: Desk) -> None:
+    for _ in range(3):
+        desk.put(letter())
+    inbox = desk.folder().id
+    singles = tuple((uid, uid) for uid in range(1, 40_000, 2))
+    assert items.search(desk.tx, inbox, Uids(singles)) == [1, 3]
+    assert items.search(desk.tx, inbox, Not(Uids(((2, 9), *singles)))) == []

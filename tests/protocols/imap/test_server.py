@@ -134,6 +134,19 @@ async def test_many_sections_of_one_message_are_not_a_way_to_fill_memory(
         assert b" " + answer + b" " in (await client.command(b"FETCH 1 (" + sections + b")"))[-1]
 
 
+async def test_long_sets_and_many_keys_are_searched(server: Running, store: Store, organization: Organization) -> None:
+    fill(store, organization, 2400)
+    client = await server.connect(ALICE, "INBOX")
+    odd = b",".join(b"%d" % number for number in range(1, 2400, 2))
+    assert len((await client.ok(b"UID SEARCH UID " + odd))[0].split()) == 2 + 1200
+    pairs = b",".join(b"%d:%d" % (number, number + 1) for number in range(1, 2400, 3))
+    assert len((await client.ok(b"SEARCH NOT " + pairs))[0].split()) == 2 + 800
+    keys = b" ".join([b"(NOT 1:2,4:5 UNSEEN)"] * 120)
+    assert len((await client.ok(b"SEARCH " + keys + b" " + pairs))[0].split()) == 2 + 1596
+    assert b"NO [LIMIT]" in (await client.command(b"SEARCH " + b"UNSEEN " * 500 + b"ALL"))[-1]
+    assert b"NO [LIMIT]" in (await client.command(b"SEARCH " + b"TEXT x NOT BODY y HEADER z q " * 17 + b"ALL"))[-1]
+
+
 async def test_who_is_no_longer_in_mail_selects_nothing(server: Running, store: Store, organization: Organization) -> None:
     client = await server.connect(ALICE, "INBOX")
     with store.transaction(organization.number) as tx:

@@ -110,7 +110,9 @@ class Selected:
 
     def claim(self, first: int, until: int) -> bytes:
         """Take the messages from `first` up to `until` as \\Recent; gives the new count."""
-        if first < until:
+        if first < until and self.recent and self.recent[-1][1] == first - 1:
+            self.recent[-1] = (self.recent[-1][0], until - 1)
+        elif first < until:
             self.recent.append((first, until - 1))
         return b"* %d RECENT\r\n" % self.recent_count()
 

@@ -77,7 +77,10 @@ class _Compiler:
         return f":{name}"
 
     def _ranges(self, ranges: search.UidRanges) -> str:
-        tests = [f"i.uid BETWEEN {self._value(low)} AND {self._value(high)}" for low, high in ranges]
+        """Write a set of UIDs; single ones as a list, which may be long, since engines bound the depth of a condition."""
+        single = ", ".join([f"{low:d}" for low, high in ranges if low == high])
+        tests = [f"i.uid IN ({single})"] if single else []
+        tests += [f"i.uid BETWEEN {low:d} AND {high:d}" for low, high in ranges if low < high]
         return f"({' OR '.join(tests)})" if tests else "1 = 0"
 
     def _between(self, column: str, low: float | None, high: float | None) -> str:

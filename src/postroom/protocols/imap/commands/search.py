@@ -22,6 +22,8 @@ from postroom.storage.engine import Tx
 
 _FLAGS = {name.encode(): int(Flag[name]) for name in ("ANSWERED", "DELETED", "DRAFT", "FLAGGED", "SEEN")}
 _NOTHING = search.Not(search.All())
+RUNS = 100
+"""Runs of messages that are searched as such; where a set has more, each of its messages is named."""
 
 
 def search_messages(session: Session, command: Search) -> Steps:
@@ -30,7 +32,7 @@ def search_messages(session: Session, command: Search) -> Steps:
     by_modseq = _mentions(command.key, b"MODSEQ")
     if by_modseq:
         yield use_condstore(session)
-    uids, highest = yield Read(_search, session.own, selected, command.key, by_modseq)
+    uids, highest = yield Read(_search, session.own, selected, command, by_modseq)
     numbers = uids if command.uid else selected.view.numbers(uids)
     if command.returns is None:
         mark = b" (MODSEQ %d)" % highest if by_modseq and uids else b""
@@ -60,13 +62,20 @@ def _mentions(key: Key, name: bytes) -> bool:
     return key.name == name or any(isinstance(inner, Key) and _mentions(inner, name) for inner in key.arguments)
 
 
-def _search(tx: Tx, mailbox: Mailbox, selected: Selected, key: Key, by_modseq: bool) -> tuple[list[int], int]:
-    query = translate(key, selected, tx.now, lambda name: keywords.mask(tx, mailbox, [name], create=False))
+def _search(tx: Tx, mailbox: Mailbox, selected: Selected, command: Search, by_modseq: bool) -> tuple[list[int], int]:
+    query = translate(command.key, selected, tx.now, lambda name: keywords.mask(tx, mailbox, [name], create=False))
     uids = selected.view.known(items.search(tx, selected.folder.id, query))
     if not by_modseq:
         return uids, 0
-    rows = items.rows(tx, selected.folder.id, sets.ranges(uids), ("modseq",))
+    rows = items.rows(tx, selected.folder.id, sets.ranges(_told(uids, command.returns)), ("modseq",))
     return uids, max((modseq for (modseq,) in rows), default=0)
+
+
+def _told(uids: list[int], returns: frozenset[bytes] | None) -> list[int]:
+    """Give the messages an answer tells of: perhaps only the first and the last (RFC 7162 §3.1.10)."""
+    if not uids or returns is None or returns & {b"ALL", b"COUNT"}:
+        return uids
+    return sorted(({uids[0]} if b"MIN" in returns else set()) | ({uids[-1]} if b"MAX" in returns else set()))
 
 
 def translate(key: Key, selected: Selected, now: float, keyword: Callable[[str], int]) -> Query:
@@ -97,6 +106,8 @@ def translate(key: Key, selected: Selected, now: float, keyword: Callable[[str],
 
 def _set(selected: Selected, numbers: sets.SequenceSet, uid: bool = False) -> Query:
     slices = selected.view.resolve(numbers, uid)
+    if len(slices) > RUNS:
+        slices = [(at, at + 1) for start, stop in slices for at in range(start, stop)]
     return search.Uids(tuple(selected.view.ranges(slices))) if slices else _NOTHING
 
 

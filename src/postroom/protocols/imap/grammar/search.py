@@ -12,12 +12,16 @@ from postroom.protocols.imap.grammar import dates, sets
 from postroom.protocols.imap.grammar.scanner import Malformed, Scanner
 
 DEPTH_LIMIT = 50
+KEYS_LIMIT = 500
+READING_LIMIT = 50
+"""Keys for which the messages themselves may have to be read."""
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8"}
 
 PLAIN = frozenset(b"ALL ANSWERED DELETED DRAFT FLAGGED NEW OLD RECENT SEEN UNANSWERED UNDELETED UNDRAFT UNFLAGGED UNSEEN".split())
 TEXTS = frozenset(b"BCC BODY CC FROM SUBJECT TEXT TO".split())
 DAYS = frozenset(b"BEFORE ON SINCE SENTBEFORE SENTON SENTSINCE".split())
 NUMBERS = frozenset(b"LARGER SMALLER OLDER YOUNGER".split())
+READING = frozenset(b"BODY HEADER TEXT".split())
 RETURNS = frozenset(b"MIN MAX ALL COUNT".split())
 
 
@@ -50,7 +54,21 @@ def parse(scanner: Scanner) -> Key:
             raise Malformed("Use US-ASCII or UTF-8.", b"NO", b"BADCHARSET (US-ASCII UTF-8)")
         charset = CHARSETS[name]
         scanner.space()
-    return _all(scanner, charset, 0)
+    key = _all(scanner, charset, 0)
+    _limit(key)
+    return key
+
+
+def _limit(key: Key) -> None:
+    """Refuse what would take too long to answer."""
+    keys, reading, waiting = 0, 0, [key]
+    while waiting:
+        one = waiting.pop()
+        keys += 1
+        reading += one.name in READING
+        waiting += [inner for inner in one.arguments if isinstance(inner, Key)]
+    if keys > KEYS_LIMIT or reading > READING_LIMIT:
+        raise Malformed("too many keys", b"NO", b"LIMIT")
 
 
 def _all(scanner: Scanner, charset: str, depth: int) -> Key:

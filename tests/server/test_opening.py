@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from postroom.server import opening
-from postroom.server.configuration import ConfigurationError, Settings
+from postroom.server.configuration import ConfigurationError, Settings, Storage, complete
+from postroom.storage.keys import LocalKeyring
 
 HOLD = (
     "import sys; from postroom.server import opening; from postroom.server.configuration import Settings;"
@@ -25,3 +26,31 @@ def test_a_second_server_is_refused_and_the_lock_ends_with_its_process(tmp_path:
     holder.kill()
     holder.communicate()
     opening.serve_alone(settings)
+
+
+def test_a_keyring_that_is_gone_is_missed_not_replaced(tmp_path: Path) -> None:
+    settings = complete(Settings(data="data"), tmp_path)
+    opening.open_store(settings).close()
+    (tmp_path / "data" / "keyring.json").rename(tmp_path / "copy")
+    with pytest.raises(ConfigurationError, match=r"keyring\.json is gone"):
+        opening.open_store(settings)
+    assert not (tmp_path / "data" / "keyring.json").exists()
+    (tmp_path / "copy").rename(tmp_path / "data" / "keyring.json")
+    opening.open_store(settings).close()
+
+
+def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
+    settings = complete(Settings(data="data"), tmp_path)
+    opening.open_store(settings).close()
+    ring = tmp_path / "data" / "keyring.json"
+    ring.unlink()
+    LocalKeyring(ring)
+    elsewhere = complete(Settings(data="/proc/nowhere"), tmp_path)
+    database = complete(Settings(storage=Storage(engine="postgresql", dsn="host=127.0.0.1 port=1"), data="other"), tmp_path)
+    for wrong, said in ((settings, "Is the keyring the one"), (elsewhere, "data: .*/proc/nowhere"), (database, "dsn: connection")):
+        with pytest.raises(ConfigurationError, match=said) as refused:
+            opening.open_store(wrong)
+        assert "\n" not in str(refused.value)
+    ring.write_text("{")
+    with pytest.raises(ConfigurationError, match="is not a keyring"):
+        opening.open_store(settings)

@@ -86,6 +86,9 @@ def of_keyring(settings: Settings) -> Iterator[Finding]:
     try:
         status = path.stat()
     except FileNotFoundError:
+        if (Path(settings.data) / "registry.db").exists():
+            yield Finding(Level.BAD, "keyring", f"{path} is gone", "Without it nothing can be read: put its copy back.")
+            return
         yield Finding(Level.GOOD, "keyring", f"{path} will be made at the first start")
         return
     except OSError as error:

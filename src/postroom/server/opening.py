@@ -10,23 +10,43 @@ from postroom.storage.engine import Store
 
 
 def keyring(settings: Settings) -> keys.LocalKeyring:
-    """Open the keyring, making it at the first start."""
-    return keys.LocalKeyring(Path(settings.keys.keyring))
+    """Open the keyring, making it at the first start and never beside data; raises ConfigurationError."""
+    path = Path(settings.keys.keyring)
+    try:
+        if not path.exists() and (Path(settings.data) / "registry.db").exists():
+            raise ConfigurationError(f"The keyring {path} is gone. Without it nothing can be read: put its copy back.")
+        return keys.LocalKeyring(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"[keys] keyring: {error}") from None
 
 
 def open_store(settings: Settings) -> Store:
-    """Open the store, making it at the first start; raises ConfigurationError when its engine is not installed."""
-    folder = Path(settings.data)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if settings.storage.engine == "sqlite":
-        from postroom.storage import sqlite
+    """Open the store, making it at the first start; raises ConfigurationError when it cannot be used."""
+    folder = _folder(settings)
+    ring = keyring(settings)
+    return _embedded(folder, ring) if settings.storage.engine == "sqlite" else _postgres(settings.storage.dsn, folder, ring)
 
-        return sqlite.open_store(folder, keyring(settings))
+
+def _embedded(folder: Path, ring: keys.KeyProvider) -> Store:
+    from postroom.storage import sqlite
+
+    try:
+        store = sqlite.open_store(folder, ring)
+        store.scopes()  # does the keyring open it?
+    except sqlite.Failure as error:
+        raise ConfigurationError(f"{folder} cannot be read ({error}). Is the keyring the one it was made with?") from error
+    return store
+
+
+def _postgres(dsn: str, folder: Path, ring: keys.KeyProvider) -> Store:
     try:
         from postroom.storage import postgres
     except ImportError as error:
         raise ConfigurationError(f'[storage] engine = "postgresql" needs the package psycopg[binary] ({error})') from None
-    return postgres.open_store(settings.storage.dsn, folder, keyring(settings))
+    try:
+        return postgres.open_store(dsn, folder, ring)
+    except postgres.Failure as error:
+        raise ConfigurationError(f"[storage] dsn: {' '.join(str(error).split())}") from error
 
 
 def serve_alone(settings: Settings) -> None:
@@ -36,11 +56,22 @@ def serve_alone(settings: Settings) -> None:
     """
     if settings.storage.engine != "sqlite":
         return
-    folder = Path(settings.data)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / "serving.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = _folder(settings)
+    try:
+        descriptor = os.open(folder / "serving.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"data: {error}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise ConfigurationError(f"Another process already serves {folder}.") from None
+
+
+def _folder(settings: Settings) -> Path:
+    folder = Path(settings.data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"data: {error}") from None
+    return folder

@@ -44,6 +44,7 @@ class BlobStore:
         self._folder = folder
         self._cipher = AESGCM(derive(data_key, "blobs"))
         self._names = derive(data_key, "names")
+        self._durable: set[Path] = set()
 
     def prepare(self, raw: bytes) -> Blob:
         """Hash the bytes and, when they are many, write them to a durable file."""
@@ -80,10 +81,11 @@ class BlobStore:
         name = secrets.token_hex(16)
         nonce = secrets.token_bytes(NONCE_BYTES)
         path = self._path(name)
-        if not path.parent.exists():
+        if path.parent not in self._durable:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fsync_folder(self._folder)
-            fsync_folder(self._folder.parent)
+            for above in (self._folder, *self._folder.parents[:2]):  # even if it was there: who made it may not have come so far
+                fsync_folder(above)
+            self._durable.add(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             for piece in (nonce, self._cipher.encrypt(nonce, packed, name.encode())):

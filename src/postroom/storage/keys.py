@@ -7,6 +7,7 @@ contents. Shredding the wrapped key makes all three unreachable.
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,7 +50,10 @@ def derive(key: bytes, purpose: str) -> bytes:
 
 
 class LocalKeyring:
-    """A master key in a file readable by its owner alone; wraps with AES-256-GCM bound to the key ARN."""
+    """A master key in a file readable by its owner alone; wraps with AES-256-GCM bound to the key ARN.
+
+    Raises `OSError` or `ValueError` when the file is there and cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
         self._master = _load_or_create(path)
@@ -79,20 +83,32 @@ def _context(key_arn: str | None) -> bytes:
 
 
 def _load_or_create(path: Path) -> bytes:
+    """Give the master key of a file; of several processes that find none there, one makes it for all."""
     try:
-        return bytes.fromhex(json.loads(path.read_text())["master"])
+        return _load(path)
     except FileNotFoundError:
         pass
     path.parent.mkdir(parents=True, exist_ok=True)
-    master = secrets.token_bytes(KEY_BYTES)
-    partial = path.with_suffix(".new")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump({"version": 1, "master": master.hex()}, file)
+        json.dump({"version": 1, "master": secrets.token_bytes(KEY_BYTES).hex()}, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
+    with suppress(FileExistsError):
+        os.link(partial, path)  # unlike a rename, never over another's
+    partial.unlink()
     fsync_folder(path.parent)
+    return _load(path)
+
+
+def _load(path: Path) -> bytes:
+    try:
+        master = bytes.fromhex(json.loads(path.read_text())["master"])
+    except (ValueError, KeyError, TypeError):
+        master = b""
+    if len(master) != KEY_BYTES:
+        raise ValueError(f"{path} is not a keyring")
     return master
 
 

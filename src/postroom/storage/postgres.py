@@ -19,6 +19,8 @@ from postroom.storage.engine import Store
 from postroom.storage.keys import KeyProvider
 from postroom.storage.store import EngineStore, Row
 
+Failure = psycopg.Error
+"""What the engine raises when it cannot do its work."""
 KEPT = 8
 """Idle connections kept open."""
 LOCK_CLASS = 0x706F7374

@@ -14,9 +14,11 @@ import apsw
 
 from postroom.storage import migrations
 from postroom.storage.engine import REGISTRY, Store
-from postroom.storage.keys import KeyProvider, derive
+from postroom.storage.keys import KeyProvider, derive, fsync_folder
 from postroom.storage.store import EngineStore, Row
 
+Failure = apsw.Error
+"""What the engine raises when it cannot do its work."""
 PAGE_BYTES = 8192
 CACHE_KIB = 8 * 1024
 WAL_PAGES = 2000
@@ -74,6 +76,7 @@ class SqliteEngine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "organizations").mkdir(parents=True, exist_ok=True)
+        fsync_folder(folder)
 
     def path(self, scope: int) -> Path:
         """Give the file of a scope."""

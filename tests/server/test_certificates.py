@@ -63,6 +63,19 @@ def test_a_certificate_near_its_end_is_replaced(tmp_path, monkeypatch):
     assert certificates.local(tmp_path, NAMES).certificate.read_bytes() != first
 
 
+@pytest.mark.parametrize("name", ["server.pem", "server.key"])
+@pytest.mark.parametrize("left", ["nothing", "half", "another"])
+def test_what_a_crash_left_unusable_is_issued_anew(tmp_path, name, left):
+    files = certificates.local(tmp_path, NAMES)
+    whole = (tmp_path / name).read_bytes()
+    another = certificates.local(tmp_path / "another", NAMES)
+    spoilt = {"nothing": b"", "half": whole[: len(whole) // 2], "another": (tmp_path / "another" / name).read_bytes()}
+    assert another.certificate.name == "server.pem"
+    (tmp_path / name).write_bytes(spoilt[left])
+    certificates.context(certificates.local(tmp_path, NAMES))
+    assert files.authority.read_bytes() == (tmp_path / "ca.pem").read_bytes()
+
+
 def test_keys_are_for_their_owner_alone(tmp_path):
     certificates.local(tmp_path / "tls", NAMES)
     assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "tls").glob("*.key")} == {"ca.key": 0o600, "server.key": 0o600}

@@ -60,6 +60,12 @@ def test_a_missing_file_is_named(tmp_path):
         configuration.load(tmp_path / "none.toml")
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "postroom.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="postroom.toml: not UTF-8"):
+        configuration.load(tmp_path / "postroom.toml")
+
+
 def test_the_host_name_reaches_every_room_but_a_room_may_have_its_own():
     settings = parse('[mail]\nhostname = "mail.example.org"\n[smtp]\nhostname = "mx.example.org"')
     assert settings.submission.hostname == "mail.example.org"
@@ -74,6 +80,11 @@ def test_the_example_holds_the_defaults():
 
 def test_every_setting_is_documented_as_it_stands_in_the_code():
     checked = subprocess.run(
-        [sys.executable, "tools/document_settings.py", "--check"], cwd=ROOT, env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=False
+        [sys.executable, "tools/document_settings.py", "--check"],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stderr

@@ -266,6 +266,14 @@ def test_a_bad_configuration_ends_it_with_one_line(tmp_path):
     assert (done.returncode, done.stderr) == (1, f'postroom: {config}: unknown setting "lissen" in [smtp]; did you mean "listen"?\n')
 
 
+def test_a_bad_certificate_ends_it_with_one_line(tmp_path):
+    config = tmp_path / "postroom.toml"
+    config.write_text(laboratory("data") + '[tls]\ncertificate = "none.pem"\nkey = "none.key"\n')
+    done = subprocess.run([*COMMAND, "serve", "--config", str(config)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"postroom: \[tls\] .*none\.pem and .*none\.key: .*\n", done.stderr)
+
+
 def test_the_version():
     done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=False)
     assert re.fullmatch(r"postroom \d+\.\d+\.\d+\n", done.stdout)

@@ -64,12 +64,14 @@ def local(folder: Path, names: Sequence[str]) -> Files:
 
 
 def _good(server: Files, names: Sequence[str]) -> bool:
-    """Tell whether a certificate has a while to live and stands for exactly these names."""
+    """Tell whether a certificate can be used, has a while to live and stands for exactly these names."""
     from cryptography import x509
 
-    if not (server.certificate.exists() and server.key.exists()):
+    try:
+        found = x509.load_pem_x509_certificates(server.certificate.read_bytes())[0]
+        context(server)
+    except (OSError, ValueError):  # absent, cut off by a crash, or the key of another
         return False
-    found = x509.load_pem_x509_certificates(server.certificate.read_bytes())[0]
     alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return found.not_valid_after_utc - _now() > datetime.timedelta(days=RENEW_DAYS) and list(alternatives) == _general_names(names)
 
@@ -126,9 +128,7 @@ def _name(text: str) -> "x509.Name":
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(
-    subject: "x509.Name", issuer: "x509.Name", key: "ec.EllipticCurvePrivateKey", days: int
-) -> "x509.CertificateBuilder":
+def _builder(subject: "x509.Name", issuer: "x509.Name", key: "ec.EllipticCurvePrivateKey", days: int) -> "x509.CertificateBuilder":
     from cryptography import x509
 
     start = _now() - datetime.timedelta(hours=1)
@@ -153,9 +153,7 @@ def _signed(
 def _write(files: Files, chain: "Sequence[x509.Certificate]", key: "ec.EllipticCurvePrivateKey") -> None:
     from cryptography.hazmat.primitives import serialization
 
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _replace(files.key, private, 0o600)
     _replace(files.certificate, b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain), 0o644)
 
@@ -165,6 +163,8 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 

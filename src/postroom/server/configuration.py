@@ -165,6 +165,8 @@ def load(path: Path) -> Settings:
         text = path.read_text()
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not UTF-8") from None
     try:
         return parse(text, path.resolve().parent)
     except ConfigurationError as error:

@@ -19,7 +19,7 @@ import structlog
 
 from postroom.directory import organizations
 from postroom.server import certificates, listeners, logs, memory, ready, wiring
-from postroom.server.configuration import Settings
+from postroom.server.configuration import ConfigurationError, Settings
 from postroom.server.endpoints import parse
 from postroom.server.listeners import Listener
 from postroom.storage.engine import Store
@@ -77,7 +77,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     """Open, serve, drain; give the exit status, and whether everything came to its end in time."""
     end = _on_signals()
     files = tls_files(settings)
-    context = certificates.context(files)
+    context = _context(files)
     rooms = wiring.wire(settings, store, context)
     opened = await listeners.open_all(rooms.doors, yielding=outside.yielding)
     working = rooms.start()
@@ -148,6 +148,13 @@ def tls_files(settings: Settings) -> certificates.Files:
     ]
     names = [settings.mail.hostname, "localhost", "127.0.0.1", "::1", *(host for host in hosts if host)]
     return certificates.local(Path(settings.data) / "tls", list(dict.fromkeys(name for name in names if name not in ("0.0.0.0", "::"))))  # noqa: S104
+
+
+def _context(files: certificates.Files) -> ssl.SSLContext:
+    try:
+        return certificates.context(files)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"[tls] {files.certificate} and {files.key}: {error}") from None
 
 
 def _facts(settings: Settings, opened: list[Listener], files: certificates.Files) -> dict[str, Any]:

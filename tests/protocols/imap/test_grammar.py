@@ -1,5 +1,7 @@
 """Commands as clients write them, and as they should not."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +168,12 @@ def test_every_name_survives_the_wire(path: str) -> None:
 )
 def test_patterns(pattern: bytes, path: str, expected: bool) -> None:
     assert names.pattern(b"", pattern).matches(path) is expected
+
+
+@given(st.text("ab/*%", max_size=8), st.text("ab/", max_size=8))
+def test_patterns_are_what_they_seem(pattern: str, path: str) -> None:
+    expression = re.sub(r"[*%]", lambda wild: ".*" if wild[0] == "*" else "[^/]*", pattern)
+    assert names.pattern(b"", pattern.encode()).matches(path) is (re.fullmatch(expression, path) is not None)
 
 
 def test_no_pattern_is_slow() -> None:

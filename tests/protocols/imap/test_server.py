@@ -10,6 +10,7 @@ import trustme
 
 from postroom.directory import entities, registration
 from postroom.mailbox import access, contents, folders, items
+from postroom.mailbox.access import Right
 from postroom.model.organizations import Organization
 from postroom.protocols.imap import client as client_module
 from postroom.protocols.imap import commands, rendering
@@ -145,6 +146,21 @@ async def test_long_sets_and_many_keys_are_searched(server: Running, store: Stor
     assert len((await client.ok(b"SEARCH " + keys + b" " + pairs))[0].split()) == 2 + 1596
     assert b"NO [LIMIT]" in (await client.command(b"SEARCH " + b"UNSEEN " * 500 + b"ALL"))[-1]
     assert b"NO [LIMIT]" in (await client.command(b"SEARCH " + b"TEXT x NOT BODY y HEADER z q " * 17 + b"ALL"))[-1]
+
+
+async def test_a_hard_list_lets_others_go_first(server: Running, store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        mailbox = access._open(tx, entities.get(tx, ALICE).id, Right.WRITE)
+        for number in range(200):
+            folders.create(tx, mailbox, "/".join(["x" * 240] * 3 + [f"x{number}"]))
+    client, other = await server.connect(ALICE), await server.connect(ALICE)
+    for words in (b'LIST "" (' + b" ".join([b'"' + b"*x" * 300 + b'"'] * 10) + b")", b'LSUB "" "' + b"*x" * 450 + b'"'):
+        hard = asyncio.create_task(client.command(words))
+        await asyncio.sleep(0.01)
+        await other.ok(b"NOOP")
+        assert not hard.done()
+        assert b" OK " in (await hard)[-1]
+    assert b" BAD " in (await client.command(b'LIST "" (' + b"* " * 10 + b"*)"))[-1]
 
 
 async def test_who_is_no_longer_in_mail_selects_nothing(server: Running, store: Store, organization: Organization) -> None:

@@ -17,7 +17,7 @@ from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import List, Lsub
 from postroom.protocols.imap.grammar.names import SEPARATOR, Pattern
 from postroom.protocols.imap.session import Session
-from postroom.protocols.imap.steps import Look, Steps
+from postroom.protocols.imap.steps import Read, Steps
 from postroom.storage.engine import Tx
 
 USES = {"sent": b"\\Sent", "drafts": b"\\Drafts", "trash": b"\\Trash", "junk": b"\\Junk", "archive": b"\\Archive"}
@@ -38,27 +38,29 @@ def list(session: Session, command: List) -> Steps:
     if not command.patterns:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return answers.ok(b"LIST completed.")
-    tree: Tree = yield Look(_look, session.own, b"RECENT" in command.status)
     if b"HIGHESTMODSEQ" in command.status:
         yield use_condstore(session)
-    yield b"".join(_lines(session, command, tree))
+    yield (yield Read(_list, session, command))
     return answers.ok(b"LIST completed.")
+
+
+def _list(tx: Tx, session: Session, command: List) -> bytes:
+    return b"".join(_lines(session, command, _look(tx, session.own, b"RECENT" in command.status)))
 
 
 def lsub(session: Session, command: Lsub) -> Steps:
     """List subscribed names; one above such a name is told as \\Noselect when only `%` reaches it."""
-    tree: Tree = yield Look(_look, session.own, False)
-    subscribed = _subscribed(tree)
-    above = {parent for path in subscribed for parent in _above(path)} - subscribed
-    found = [_line(b"LSUB", b"", path) for path in sorted(subscribed) if command.pattern.matches(path)]
-    found += [
-        _line(b"LSUB", b"\\Noselect", path)
-        for path in sorted(above)
-        if command.pattern.matches(path)
-        and not all(command.pattern.matches(child) for child in subscribed if child.startswith(path + SEPARATOR))
-    ]
-    yield b"".join(found)
+    yield (yield Read(_lsub, session.own, command.pattern))
     return answers.ok(b"LSUB completed.")
+
+
+def _lsub(tx: Tx, mailbox: Mailbox, pattern: Pattern) -> bytes:
+    subscribed = _subscribed(_look(tx, mailbox, False))
+    matching = {path for path in subscribed if pattern.matches(path)}
+    above = {parent for path in subscribed - matching for parent in _above(path)} - subscribed
+    found = [_line(b"LSUB", b"", path) for path in sorted(matching)]
+    found += [_line(b"LSUB", b"\\Noselect", path) for path in sorted(above) if pattern.matches(path)]
+    return b"".join(found)
 
 
 def _look(tx: Tx, mailbox: Mailbox, recent: bool) -> Tree:

@@ -2,8 +2,8 @@
 
 Inside the house a folder's path is plain text with "/" between its parts and the inbox is called `Inbox`; clients read and
 write `INBOX` and, in IMAP4rev1, modified UTF-7 (RFC 3501 §5.1.3). Names with raw 8-bit bytes are taken as UTF-8, as many
-clients send them. A pattern is matched with all its possible positions at once, as bits of one integer, so that no
-pattern of stars can make it slow.
+clients send them. A pattern with wildcards before its end is matched with all its possible positions at once, as bits of one
+integer, so that no pattern of stars can make it slow.
 """
 
 import binascii
@@ -101,11 +101,14 @@ def _shift(found: re.Match[str]) -> str:
 class Pattern:
     """A mailbox pattern: `*` matches anything, `%` anything within one level (RFC 3501 §6.3.8)."""
 
-    __slots__ = ("_accept", "_any", "_places", "_start", "_within")
+    __slots__ = ("_accept", "_any", "_head", "_places", "_plain", "_start", "_tail", "_within")
 
     def __init__(self, text: str) -> None:
         if len(text) > PATTERN_LIMIT:
             raise Malformed("pattern too long", b"NO", b"LIMIT")
+        self._head = text.rstrip("*%")
+        self._tail = text[len(self._head) :]
+        self._plain = "*" not in self._head and "%" not in self._head
         self._places: dict[str, int] = {}
         self._any = self._within = 0
         for place, character in enumerate(text):
@@ -130,8 +133,12 @@ class Pattern:
 
     def matches(self, path: str) -> bool:
         """Say whether a path of the house matches."""
+        name = _wire(path)
+        if self._plain:
+            rest = name[len(self._head) :]
+            return name.startswith(self._head) and (not rest or "*" in self._tail or ("%" in self._tail and SEPARATOR not in rest))
         states = self._start
-        for character in _wire(path):
+        for character in name:
             stay = states & self._any
             if character != SEPARATOR:
                 stay |= states & self._within

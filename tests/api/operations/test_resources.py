@@ -40,6 +40,7 @@ def test_names(api: Api) -> None:
     assert api.fails("create_resource", Name="ROOM", Type="ROOM") == "NameAvailabilityException"
     assert api.fails("create_resource", Name="public", Type="ROOM") == "ReservedNameException"
     assert api.fails("update_resource", ResourceId="other", Name="room") == "NameAvailabilityException"
+    assert api.fails("update_resource", ResourceId="other", Name="Public") == "InvalidParameterException"
 
 
 def test_a_resource_that_does_not_answer_needs_a_delegate(api: Api) -> None:

@@ -3,6 +3,7 @@
 from postroom.api import listing, paging
 from postroom.api.operation import Answer, Call, operation
 from postroom.directory import entities, resources
+from postroom.model import errors
 from postroom.storage.queries import delegates
 from postroom.storage.queries import entities as entity_rows
 
@@ -66,17 +67,20 @@ def update_resource(call: Call) -> Answer:
     """Change what is given about a resource."""
     params = call.params
     booking = params.get("BookingOptions") or {}
-    resources.update(
-        call.tx,
-        params["ResourceId"],
-        name=params.get("Name"),
-        type=params.get("Type"),
-        description=params.get("Description"),
-        hidden=params.get("HiddenFromGlobalAddressList"),
-        auto_accept=booking.get("AutoAcceptRequests"),
-        decline_recurring=booking.get("AutoDeclineRecurringRequests"),
-        decline_conflicts=booking.get("AutoDeclineConflictingRequests"),
-    )
+    try:
+        resources.update(
+            call.tx,
+            params["ResourceId"],
+            name=params.get("Name"),
+            type=params.get("Type"),
+            description=params.get("Description"),
+            hidden=params.get("HiddenFromGlobalAddressList"),
+            auto_accept=booking.get("AutoAcceptRequests"),
+            decline_recurring=booking.get("AutoDeclineRecurringRequests"),
+            decline_conflicts=booking.get("AutoDeclineConflictingRequests"),
+        )
+    except errors.NameReserved as error:  # which this operation, other than CreateResource, does not declare
+        raise errors.InvalidParameter(error.text) from error
     return {}
 
 

@@ -5,16 +5,19 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from postroom.directory import organizations
 from postroom.model import errors
 from postroom.model.organizations import Organization
+from postroom.storage import keys, sqlite
 from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import counters, leases
 from postroom.storage.store import EngineStore, Session
+from tests.conftest import Clock, make_organization
 
 
 def value(tx: Tx, name: str) -> int | None:
@@ -127,8 +130,6 @@ async def test_changes_are_told_after_the_commit_and_only_then(store: Store, org
 
 
 def test_scopes_do_not_see_each_other(store: Store, organization: Organization) -> None:
-    from tests.conftest import make_organization
-
     other = make_organization(store, number=2, alias="other")
     with store.transaction(organization.number) as tx:
         counters.next(tx, "a", 5)
@@ -148,6 +149,28 @@ def test_destroy_leaves_nothing_behind(store: Store, organization: Organization,
     assert not [path for path in (tmp_path / "data").rglob("*") if path.name.startswith(("1.db", blob.file))]
     with pytest.raises(errors.OrganizationNotFound), store.transaction(organization.number):
         pass
+
+
+def test_a_shredded_key_is_nowhere_in_the_registry(tmp_path: Path, clock: Clock) -> None:
+    ring = keys.LocalKeyring(tmp_path / "keyring.json")
+    store = sqlite.open_store(tmp_path / "data", ring, clock)
+    deleted, kept = make_organization(store), make_organization(store, number=2, alias="other")
+    with store.transaction(REGISTRY, write=False) as tx:
+        wrapped = dict(tx.all("SELECT number, wrapped_key FROM organizations"))
+
+    def found() -> tuple[bool, ...]:
+        """Look for both keys in the file's pages, freed and half-filled ones too."""
+        key = keys.derive(ring.registry_key(), "database").hex()
+        with closing(sqlite._connect(str(tmp_path / "data" / "registry.db"), key)) as connection:
+            pages = connection.serialize("main")
+        return tuple(wrapped[organization.number] in pages for organization in (deleted, kept))
+
+    assert found() == (True, True)
+    organizations.delete(store, deleted, force=True)
+    assert found() == (False, True)
+    log = tmp_path / "data" / "registry.db-wal"
+    assert log.stat().st_size < 64 * 1024, "of the pages as they were, the log keeps none"
+    store.close()
 
 
 async def test_who_waits_does_not_make_a_destroyed_organization_anew(store: Store, organization: Organization, tmp_path: Path) -> None:
@@ -198,8 +221,6 @@ def test_an_organization_is_destroyed_while_letters_for_it_arrive(store: Store, 
 
 async def test_opening_one_organization_holds_up_no_other(store: EngineStore, organization: Organization) -> None:
     """Opening may bring a large file's schema up to date; neither the event loop nor anybody else waits for that."""
-    from tests.conftest import make_organization
-
     other = make_organization(store, number=2, alias="other")
     store._open.pop(other.number).close()
     opening, go_on, open_scope = threading.Event(), threading.Event(), store._engine.open

@@ -141,6 +141,9 @@ class PostgresSession:
         if self._connection is not None:
             self._end("ROLLBACK")
 
+    def scrub(self) -> None:
+        """Nothing: old versions of rows are the business of PostgreSQL's vacuum."""
+
     def close(self) -> None:
         """Give up what an unfinished transaction holds."""
         if self._connection is not None:

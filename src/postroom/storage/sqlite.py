@@ -62,6 +62,10 @@ class SqliteSession:
         if self._connection.in_transaction:
             self._cursor.execute("ROLLBACK")
 
+    def scrub(self) -> None:
+        """Empty the log of the pages it holds twice, as far as no reader needs them."""
+        self._cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -89,7 +93,7 @@ class SqliteEngine:
         path, database_key = str(self.path(scope)), derive(key, "database").hex()
 
         def connect() -> SqliteSession:
-            return SqliteSession(_connect(path, database_key))
+            return SqliteSession(_connect(path, database_key, shredding=scope == REGISTRY))
 
         connection = _connect(path, database_key)
         try:
@@ -113,7 +117,8 @@ def open_store(folder: Path, keys: KeyProvider, clock: Callable[[], float] = tim
     return EngineStore(SqliteEngine(folder), folder, keys, clock)
 
 
-def _connect(path: str, key: str) -> apsw.Connection:
+def _connect(path: str, key: str, *, shredding: bool = False) -> apsw.Connection:
+    """Open a file; one with keys in it is shredding: what is deleted is overwritten, too."""
     connection = apsw.Connection(path, statementcachesize=256)
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("cipher", "aegis")
@@ -124,7 +129,7 @@ def _connect(path: str, key: str) -> apsw.Connection:
     connection.pragma("wal_autocheckpoint", WAL_PAGES)
     connection.pragma("cache_size", -CACHE_KIB)
     connection.pragma("temp_store", "memory")
-    connection.pragma("secure_delete", 0)
+    connection.pragma("secure_delete", int(shredding))
     return connection
 
 

@@ -63,6 +63,9 @@ class Session(Protocol):
     def rollback(self) -> None:
         """Roll back, if there is anything to roll back."""
 
+    def scrub(self) -> None:
+        """Leave nothing behind of what has been overwritten, as far as that is in the engine's hands."""
+
     def close(self) -> None:
         """Give up the connection."""
 
@@ -268,6 +271,12 @@ class EngineStore:
                 opened.close()
         self._engine.destroy(scope)
         shutil.rmtree(self._blob_folder(scope), ignore_errors=True)  # what somebody writes there meanwhile nobody can read
+        registry = self._enter(REGISTRY)
+        try:
+            with registry.writing:
+                self._writer(registry).scrub()
+        finally:
+            self._leave(registry)
 
     def close(self) -> None:
         """Wait for running transactions and close everything."""

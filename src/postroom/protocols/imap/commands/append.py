@@ -26,7 +26,12 @@ class Incoming:
 
 
 def append(session: Session, command: Append) -> Steps:
-    """Put messages into a folder, all or none; the answer comes when they are durable."""
+    """Put messages into a folder, all or none; the answer comes when they are durable.
+
+    An empty message is how a client takes the command back (RFC 3502 §6.3.11).
+    """
+    if not all(message.content.size for message in command.messages):
+        return answers.no(b"An empty message is none.")
     ready = []
     for message in command.messages:
         prepared: Prepared = yield Prepare(message.content)

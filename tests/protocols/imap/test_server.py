@@ -74,7 +74,9 @@ async def test_too_many_bad_commands_end_the_connection(start: Start) -> None:
 async def test_too_many_failed_sign_ins_end_the_connection(start: Start) -> None:
     client = await (await start(maximum_sign_ins=2)).connect()
     for _ in range(2):
-        assert b"AUTHENTICATIONFAILED" in (await client.command(f"LOGIN {ALICE} wrong".encode()))[-1]
+        *goodbye, tagged = await client.command(f"LOGIN {ALICE} wrong".encode())
+        assert b"AUTHENTICATIONFAILED" in tagged
+    assert goodbye == [b"* BYE Too many failed sign-ins."]
     assert await client.ended()
 
 

@@ -1,7 +1,18 @@
 """What one session knows of its folder."""
 
+import pytest
+
+from postroom.mailbox.access import Mailbox, Right
+from postroom.mailbox.changes import Changes
 from postroom.mailbox.folders import Folder
-from postroom.protocols.imap.session import Selected
+from postroom.model.actors import Client, Protocol
+from postroom.model.errors import FolderNotFound
+from postroom.protocols.imap import updates
+from postroom.protocols.imap.grammar.commands import Authenticate, Login
+from postroom.protocols.imap.session import Caught, Selected, Session
+from postroom.protocols.imap.settings import Settings
+from postroom.protocols.imap.steps import Look, Write
+from postroom.protocols.imap.view import Remembered
 
 FOLDER = Folder(1, 1, None, "Inbox", "Inbox", "inbox", "message", 1, 100, 9, 99, 99, 99, True, 1)
 
@@ -13,3 +24,21 @@ def test_what_is_recent_is_kept_as_runs() -> None:
     assert selected.claim(60, 60) == b"* 49 RECENT\r\n"
     assert selected.claim(60, 62) == b"* 51 RECENT\r\n"
     assert selected.recent == [(1, 49), (60, 61)]
+
+
+def test_a_folder_may_go_while_its_new_mail_is_told() -> None:
+    session = Session(Settings(), Client(Protocol.IMAP, "127.0.0.1", True), Remembered(0), tls=False)
+    session.mailbox = Mailbox(1, 1, "alice", Right.WRITE, 10)
+    session.selected = Selected(FOLDER, range(1, 100), {}, read_only=False, condstore=False)
+    session.stale = True
+    steps = updates.announce(session, expunges=True)
+    assert isinstance(next(steps), Look)
+    assert isinstance(steps.send(Caught(Changes(10, [(100, 0, 10)], [], 101, 100), None)), Write)
+    with pytest.raises(StopIteration) as ended:
+        steps.throw(FolderNotFound())
+    assert ended.value.value.startswith(b"* BYE ")
+    assert session.leaving
+
+
+def test_no_command_shows_a_password() -> None:
+    assert "secret" not in repr([Login(b"alice", b"secret"), Authenticate(b"PLAIN", b"secret")])

@@ -78,7 +78,7 @@ class Selected:
     def flag_lines(self) -> bytes:
         """Say which flags there are and which can be set (RFC 3501 §7.2.6 and §7.1)."""
         known = self.texts.all()
-        permanent = b"" if self.read_only else known + b" \\*"
+        permanent = b"" if self.read_only else known + (b" \\*" if self.texts.has_room else b"")
         return b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags that stay.\r\n" % (known, permanent)
 
     def news(self, caught: Caught, *, expunges: bool) -> bytes:

@@ -23,10 +23,10 @@ def announce(session: Session, *, expunges: bool) -> Generator[Step, Any, bytes]
     session.stale = False
     try:
         caught: Caught = yield Look(catch_up, session.own, selected)
+        return (yield from tell(session, selected, caught, expunges=expunges))
     except FolderNotFound:
         session.leaving = True
         return b"* BYE The mailbox has been deleted.\r\n"
-    return (yield from tell(session, selected, caught, expunges=expunges))
 
 
 def tell(session: Session, selected: Selected, caught: Caught, *, expunges: bool) -> Generator[Step, Any, bytes]:

@@ -76,7 +76,9 @@ def _sign_in(session: Session, credentials: Credentials) -> Generator[Step, Any,
         actor: Actor = yield SignIn(credentials)
     except errors.SignInFailed as error:
         session.failures += 1
-        session.leaving = session.failures >= session.settings.maximum_sign_ins
+        if session.failures >= session.settings.maximum_sign_ins:
+            session.leaving = True
+            yield b"* BYE Too many failed sign-ins.\r\n"
         return answer(error)
     session.actor = actor
     try:

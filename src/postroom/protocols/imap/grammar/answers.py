@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from postroom.model.flags import Flag
+from postroom.model.flags import KEYWORD_BITS, Flag
 from postroom.protocols.imap.grammar import names
 
 _ATOM = re.compile(rb'[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
@@ -94,6 +94,11 @@ class FlagTexts(dict[int, bytes]):
         if len(self) < 10_000:
             self[flags] = text
         return text
+
+    @property
+    def has_room(self) -> bool:
+        """Say whether the mailbox can take up further keywords."""
+        return len(self.names) < len(SYSTEM_NAMES) + len(KEYWORD_BITS)
 
     def all(self) -> bytes:
         """Write every flag the mailbox knows."""

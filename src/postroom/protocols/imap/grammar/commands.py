@@ -61,6 +61,9 @@ class Authenticate:
     mechanism: bytes
     initial: bytes | None
 
+    def __repr__(self) -> str:
+        return f"Authenticate({self.mechanism!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class Login:

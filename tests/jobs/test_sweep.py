@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from postroom.directory import entities, registration, users
@@ -73,6 +75,14 @@ def test_files_without_a_row_go_and_others_stay(store, organization, user, monke
     assert sweep.sweep_files(store, scope) == 1
     assert list(store.blobs(scope).files(older_than=0.0)) != []
     assert kept(store, scope, content)
+
+
+def test_writers_do_not_wait_for_a_look_at_every_file(store, organization, monkeypatch):
+    scope = organization.number
+    assert contents.prepare(store, scope, letter(400_000)).blob.file
+    monkeypatch.setattr(sweep, "UNUSED_SECONDS", 0.0)
+    with store.transaction(scope), ThreadPoolExecutor(1) as threads:
+        assert threads.submit(sweep.sweep_files, store, scope).result(5) == 1
 
 
 def test_a_parked_mailbox_is_purged_after_thirty_days(store, organization, user, clock):

@@ -7,6 +7,7 @@ from postroom.model import errors
 from postroom.model.organizations import Organization
 from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import domains as rows
+from postroom.storage.queries import organizations
 from tests.conftest import make_organization
 
 
@@ -113,7 +114,7 @@ def test_a_claim_is_unique_across_organizations(store: Store, organization: Orga
         with pytest.raises(errors.DomainInUse):
             domains.claim(tx, "new.example", other.number)
         domains.release(tx, "new.example", other.number)
-        assert domains.claim_holder(tx, "new.example") == organization.number
+        assert organizations.find_claim(tx, "new.example") == organization.number
         domains.release(tx, "NEW.example", organization.number)
         assert domains.claim(tx, "new.example", other.number)
 

@@ -60,19 +60,19 @@ def records(domain: MailDomain, targets: Targets) -> list[Record]:
 # In the registry
 
 
-def claim(tx: Tx, name: str, organization: int, *, verified: bool = False) -> bool:
-    """Claim a domain for an organization; False if it had it already, `DomainInUse` if another has it. Registry."""
+def claim(tx: Tx, name: str, organization: int, *, verified: bool = False, test_suffix: str = "") -> bool:
+    """Claim a domain for an organization; False if it had it already, `DomainInUse` if another has it. Registry.
+
+    Nobody gets a domain under `test_suffix`: those are made with organizations, each for its own.
+    """
     domain = host_name(name)
     if organizations.find_claim(tx, domain) == organization:
         return False
+    if test_suffix and f".{domain}".endswith(f".{test_suffix}"):
+        raise errors.DomainInUse(f"Domains under {test_suffix} are test domains.")
     if not organizations.insert_claim(tx, domain, organization, verified=verified):
         raise errors.DomainInUse(f"The domain {domain} is already in use.")
     return True
-
-
-def claim_holder(tx: Tx, name: str) -> int | None:
-    """Find the scope of the organization that has claimed a domain, verified or not. Registry."""
-    return organizations.find_claim(tx, domain_key(name))
 
 
 def release(tx: Tx, name: str, organization: int) -> None:

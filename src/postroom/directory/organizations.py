@@ -48,7 +48,7 @@ def create(
         organizations.insert(tx, planned, key.wrapped)
         domains.claim(tx, planned.default_domain, planned.number, verified=True)
         for name in mail_domains:
-            domains.claim(tx, name, planned.number, verified=trusted)
+            domains.claim(tx, name, planned.number, verified=trusted, test_suffix=test_suffix)
         decided(tx, planned)
     return _complete(store, planned)
 

@@ -9,6 +9,7 @@ from postroom.directory import domains
 from postroom.directory.domains import Targets
 from postroom.model.organizations import Organization
 from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.queries import organizations
 from tests.conftest import make_organization
 
 from .conftest import Api
@@ -17,7 +18,7 @@ from .conftest import Api
 def claim(store: Store, domain: str) -> tuple[int | None, int | None]:
     """Give who has claimed a domain, and where its mail goes."""
     with store.transaction(REGISTRY) as tx:
-        return domains.claim_holder(tx, domain), domains.route(tx, domain)
+        return organizations.find_claim(tx, domain), domains.route(tx, domain)
 
 
 def test_a_new_domain_is_pending_and_shows_its_records(connect: Callable[[Settings], Any], organization: Organization) -> None:

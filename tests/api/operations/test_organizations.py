@@ -63,6 +63,13 @@ class TestCreate:
         aliases = [shown["Alias"] for shown in workmail.list_organizations()["OrganizationSummaries"]]
         assert aliases == ["first"]
 
+    def test_a_test_domain_of_another_cannot_come_with_it(self, workmail: Any) -> None:
+        for name in ("postroom.test", "Victim.postroom.test", "a.example.postroom.test"):
+            with refused("InvalidParameterException"):
+                workmail.create_organization(Alias="example", Domains=[{"DomainName": name}])
+        workmail.create_organization(Alias="example", Domains=[{"DomainName": "example.postroom.test"}])
+        workmail.create_organization(Alias="victim")
+
     def test_an_outside_directory_is_not_available(self, workmail: Any) -> None:
         with refused("DirectoryUnavailableException"):
             workmail.create_organization(Alias="example", DirectoryId="d-0123456789")

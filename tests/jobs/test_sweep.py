@@ -81,7 +81,7 @@ def test_writers_do_not_wait_for_a_look_at_every_file(store, organization, monke
     scope = organization.number
     assert contents.prepare(store, scope, letter(400_000)).blob.file
     monkeypatch.setattr(sweep, "UNUSED_SECONDS", 0.0)
-    with store.transaction(scope), ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(1) as threads, store.transaction(scope):
         assert threads.submit(sweep.sweep_files, store, scope).result(5) == 1
 
 

@@ -177,6 +177,21 @@ def test_pages_hold_while_users_come_and_go(api: Api) -> None:
     assert made <= set(seen)
 
 
+def test_long_display_names_page_in_any_script(api: Api) -> None:
+    made = [created(api, f"user{number}") for number in range(3)]
+    name = "\N{GRINNING FACE}" * 256
+    for user_id in made:
+        api("update_user", UserId=user_id, DisplayName=name)
+    seen: list[str] = []
+    page: dict[str, str] = {}
+    for _ in made:
+        answer = api("list_users", Filters={"DisplayNamePrefix": name}, MaxResults=1, **page)
+        seen += [user["Id"] for user in answer["Users"]]
+        page = {"NextToken": answer.get("NextToken", "")}
+    assert page == {"NextToken": ""}
+    assert sorted(seen) == sorted(made)
+
+
 def test_a_token_of_another_list_is_refused(api: Api) -> None:
     for number in range(2):
         created(api, f"user{number}")

@@ -18,6 +18,8 @@ _SUMMARY = "e.id, e.email, e.name, e.display_name, e.state, e.role, e.enabled_at
 
 HIGHEST = "\U0010ffff"
 """Sorts behind everything that may follow a prefix."""
+DISPLAY_LETTERS = 160
+"""So much of a display name orders and filters lists; whatever its letters, the token of a page has room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def insert(tx: Tx, new: Entity) -> None:
         name=new.name,
         name_key=new.name.casefold(),
         display_name=new.display_name,
-        display_key=new.display_name.casefold(),
+        display_key=new.display_name.casefold()[:DISPLAY_LETTERS],
         state=new.state.value,
         role=str(new.role),
         hidden=int(new.hidden),
@@ -100,7 +102,7 @@ def update(tx: Tx, identifier: str, *, name: str, display_name: str, role: str, 
         name=name,
         name_key=name.casefold(),
         display_name=display_name,
-        display_key=display_name.casefold(),
+        display_key=display_name.casefold()[:DISPLAY_LETTERS],
         role=str(role),
         hidden=int(hidden),
         identity_user=identity_user,
@@ -179,14 +181,15 @@ def _page(tx: Tx, kind: Kind, columns: str, join: str, where: Prefix | None, aft
         )
     if where.column not in FILTERS:
         raise ValueError(f"no index for {where.column}")
-    key, last = after or (where.text, "")
+    text = where.text[:DISPLAY_LETTERS] if where.column == "display_key" else where.text
+    key, last = after or (text, "")
     return tx.all(
         f"SELECT e.{where.column}, {columns} FROM entities e{join} WHERE e.organization = :organization AND e.kind = :kind "
         f"AND (e.{where.column}, e.id) > (:key, :last) AND e.{where.column} < :high ORDER BY e.{where.column}, e.id LIMIT :limit",
         kind=kind.value,
         key=key,
         last=last,
-        high=where.text + HIGHEST,
+        high=text + HIGHEST,
         limit=limit,
     )
 

@@ -37,6 +37,13 @@ def test_an_empty_file_is_a_configuration():
         ("[storage]\nengine = 'postgresql'", '[storage] engine = "postgresql" needs a dsn'),
         ("[api]\naccount = '12'", "[api] account must be twelve digits"),
         ("[dns]\nnameservers = ['*:53']", '[dns] nameservers: "*:53" needs a host'),
+        ("[dns]\nnameservers = ['localhost:53']", "[dns] nameservers: 'localhost' does not appear to be an IPv4 or IPv6 address"),
+        ("[mail]\nconnections = 0", "[mail] connections must be above 0"),
+        ("[api]\nrequest_seconds = -1.0", "[api] request_seconds must be above 0"),
+        ("[imap]\nidle_timeout = nan", "[imap] idle_timeout must be above 0"),
+        ("[mail]\nport = 70000", "[mail] port must be below 65536"),
+        ("[mail]\nhostname = 'two words'", "[mail] hostname: two words is not a domain name."),
+        ("[domains]\nbase = ''", "[domains] base:  is not a domain name."),
         ("data = ", "not TOML: Invalid value (at end of document)"),
     ],
 )

@@ -5,6 +5,8 @@ docs/configuration.md is made. A key that no struct knows is refused, with the n
 """
 
 import difflib
+import ipaddress
+import math
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ import msgspec
 
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.submission import Allowance
+from postroom.model import addresses
+from postroom.model.errors import InvalidParameter
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
@@ -103,7 +107,7 @@ class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The `[dns]` table."""
 
     nameservers: tuple[str, ...] = ()
-    """`host:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
+    """`address:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
 
 
 class Domains(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -225,7 +229,10 @@ def check(settings: Settings) -> Settings:
             for text in getattr(part, name, ()):
                 _checked(f"{table}.{name}", endpoints.parse, text)
     for text in settings.dns.nameservers:
-        _checked("dns.nameservers", endpoints.split, text, 53)
+        _checked("dns.nameservers", _name_server, text)
+    for name, host in (("mail.hostname", settings.mail.hostname), ("domains.base", settings.domains.base)):
+        _checked(name, _domain, host)
+    _refuse_impossible_numbers(settings)
     if settings.mail.smarthost:
         _checked("mail.smarthost", endpoints.split, settings.mail.smarthost, 25)
     if bool(settings.tls.certificate) != bool(settings.tls.key):
@@ -235,6 +242,28 @@ def check(settings: Settings) -> Settings:
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
         raise ConfigurationError("[api] account must be twelve digits")
     return settings
+
+
+def _refuse_impossible_numbers(settings: Settings) -> None:
+    """Raise ConfigurationError for a number that would stop something without a word: 0 connections, -1 seconds."""
+    for table in msgspec.structs.fields(Settings):
+        part = getattr(settings, table.name)
+        for name, value in msgspec.structs.asdict(part).items() if isinstance(part, msgspec.Struct) else ():
+            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
+                raise ConfigurationError(f"[{table.name}] {name} must be above 0")
+    if settings.mail.port > 65535:
+        raise ConfigurationError("[mail] port must be below 65536")
+
+
+def _name_server(text: str) -> None:
+    ipaddress.ip_address(endpoints.split(text, 53)[0])
+
+
+def _domain(name: str) -> None:
+    try:
+        addresses.domain_key(name)
+    except InvalidParameter as error:
+        raise ValueError(str(error)) from None
 
 
 def _checked(where: str, read: Any, *arguments: Any) -> None:

@@ -134,6 +134,7 @@ FAMILIES = {
     "html style pairs": (HTML, b"<style></style"),
     "html comments": (HTML, b"<!--"),
     "html entities": (HTML, b"&ampxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+    "html numbers": (HTML + b"&#", b"9"),
     "quoted-printable": (b"Content-Transfer-Encoding: quoted-printable\r\n\r\n", b"="),
     "base64": (b"Content-Transfer-Encoding: base64\r\n\r\n", b"A!"),
     "utf-7": (b"Content-Type: text/plain; charset=utf-7\r\n\r\n", b"+AAA"),

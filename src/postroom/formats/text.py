@@ -16,6 +16,8 @@ _ENCODED_LIMIT = 2 << 20
 
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _TAG = re.compile(r"<[^<>]*+>")
+_ENDLESS = re.compile(r"&#[0-9]{100,}+;?")
+"""Character references that name nothing; the library refuses to read numbers of thousands of digits."""
 _OPENING = re.compile(r"<(?:!--|[sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])")
 _CLOSINGS = {
     "<!--": re.compile("-->"),
@@ -75,7 +77,7 @@ def _text(raw: bytes, part: Part, root: Part) -> str:
 def strip_html(text: str) -> str:
     """Drop tags, comments, styles and scripts, and resolve character references; a sieve for words, not a renderer."""
     text = _TAG.sub(" ", _without_hidden(text))
-    return html.unescape(text) if "&" in text else text
+    return html.unescape(_ENDLESS.sub(" ", text)) if "&" in text else text
 
 
 def _without_hidden(text: str) -> str:

@@ -1,5 +1,6 @@
 import asyncio
 import ssl
+import threading
 
 import pytest
 from cryptography import x509
@@ -61,6 +62,18 @@ def test_a_certificate_near_its_end_is_replaced(tmp_path, monkeypatch):
     end = x509.load_pem_x509_certificates(first)[0].not_valid_after_utc
     monkeypatch.setattr(certificates, "_now", lambda: end - certificates.datetime.timedelta(days=certificates.RENEW_DAYS - 1))
     assert certificates.local(tmp_path, NAMES).certificate.read_bytes() != first
+
+
+async def test_who_starts_at_the_same_time_has_the_same_authority(tmp_path):
+    for attempt in range(5):
+        start, folder = threading.Barrier(4), tmp_path / str(attempt)
+
+        def issue(start=start, folder=folder):
+            start.wait()
+            return certificates.local(folder, NAMES)
+
+        made = await asyncio.gather(*(asyncio.to_thread(issue) for _ in range(4)))
+        assert await shake_hands(made[0], "127.0.0.1", ssl.create_default_context(cafile=made[0].authority)) == "TLSv1.3"
 
 
 @pytest.mark.parametrize("name", ["server.pem", "server.key"])

@@ -5,10 +5,12 @@ The authority's key and certificate stand under the data folder and last ten yea
 """
 
 import datetime
+import fcntl
 import ipaddress
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,12 +57,24 @@ def local(folder: Path, names: Sequence[str]) -> Files:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = Files(folder / "ca.pem", folder / "ca.key")
     server = Files(folder / "server.pem", folder / "server.key", authority.certificate)
-    if not (authority.certificate.exists() and authority.key.exists()):
-        _write(authority, *_new_authority())
-        server.certificate.unlink(missing_ok=True)
-    if not _good(server, names):
-        _write(server, *_issue(authority, names))
+    with _locked(folder):
+        if not (authority.certificate.exists() and authority.key.exists()):
+            _write(authority, *_new_authority())
+            server.certificate.unlink(missing_ok=True)
+        if not _good(server, names):
+            _write(server, *_issue(authority, names))
     return server
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out, which would mix their authority's files with ours."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _good(server: Files, names: Sequence[str]) -> bool:

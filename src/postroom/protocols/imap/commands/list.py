@@ -12,7 +12,7 @@ from postroom.mailbox.access import Mailbox
 from postroom.mailbox.folders import Folder
 from postroom.protocols.imap.commands import status
 from postroom.protocols.imap.commands.enable import use_condstore
-from postroom.protocols.imap.commands.status import Recent
+from postroom.protocols.imap.commands.status import Counted
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import List, Lsub
 from postroom.protocols.imap.grammar.names import SEPARATOR, Pattern
@@ -30,7 +30,7 @@ class Tree:
     folders: dict[str, Folder]
     absent: Sequence[str]
     parents: frozenset[str]
-    recent: Recent
+    counted: Counted
 
 
 def list(session: Session, command: List) -> Steps:
@@ -45,7 +45,7 @@ def list(session: Session, command: List) -> Steps:
 
 
 def _list(tx: Tx, session: Session, command: List) -> bytes:
-    return b"".join(_lines(session, command, _look(tx, session.own, b"RECENT" in command.status)))
+    return b"".join(_lines(session, command, _look(tx, session.own, command.status)))
 
 
 def lsub(session: Session, command: Lsub) -> Steps:
@@ -55,7 +55,7 @@ def lsub(session: Session, command: Lsub) -> Steps:
 
 
 def _lsub(tx: Tx, mailbox: Mailbox, pattern: Pattern) -> bytes:
-    subscribed = _subscribed(_look(tx, mailbox, False))
+    subscribed = _subscribed(_look(tx, mailbox, ()))
     matching = {path for path in subscribed if pattern.matches(path)}
     above = {parent for path in subscribed - matching for parent in _above(path)} - subscribed
     found = [_line(b"LSUB", b"", path) for path in sorted(matching)]
@@ -63,13 +63,13 @@ def _lsub(tx: Tx, mailbox: Mailbox, pattern: Pattern) -> bytes:
     return b"".join(found)
 
 
-def _look(tx: Tx, mailbox: Mailbox, recent: bool) -> Tree:
+def _look(tx: Tx, mailbox: Mailbox, wanted: Sequence[bytes]) -> Tree:
     found = folders.tree(tx, mailbox)
     return Tree(
         {folder.path: folder for folder in found},
         folders.absent_subscriptions(tx, mailbox),
         frozenset(parent for folder in found for parent in _above(folder.path)),
-        status.count_recent(tx, found) if recent else {},
+        status.count(tx, found, wanted),
     )
 
 
@@ -100,7 +100,7 @@ def _lines(session: Session, command: List, tree: Tree) -> Iterable[bytes]:
         attributes = _attributes(path, folder, tree, subscribed=told and path in subscribed)
         yield _line(b"LIST", attributes, path, b' ("CHILDINFO" ("SUBSCRIBED"))' if path in above else b"")
         if command.status and folder is not None:
-            yield status.line(session, folder, command.status, tree.recent)
+            yield status.line(session, folder, command.status, tree.counted)
 
 
 def _matches(patterns: Iterable[Pattern], path: str) -> bool:

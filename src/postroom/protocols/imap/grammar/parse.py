@@ -11,7 +11,7 @@ from postroom.protocols.imap.grammar.scanner import Malformed, Scanner
 TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
 MESSAGES_LIMIT = 100
 PATTERNS_LIMIT = 10
-STATUS_ITEMS = frozenset(b"MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE APPENDLIMIT".split())
+STATUS_ITEMS = frozenset(b"MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE APPENDLIMIT DELETED DELETED-STORAGE".split())
 SYSTEM_FLAGS = {b"\\" + (flag.name or "").encode(): int(flag) for flag in Flag}
 SELECTIONS = frozenset(b"SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE".split())
 RETURNS = frozenset(b"SUBSCRIBED CHILDREN SPECIAL-USE".split())

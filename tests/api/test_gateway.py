@@ -6,7 +6,9 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +20,16 @@ from postroom.directory import principals
 from postroom.directory.principals import KeyStatus
 from postroom.model import errors
 from postroom.storage.engine import REGISTRY
+from postroom.storage.queries import organizations
 from tests.api.conftest import Gate, Reply
 
 UNKNOWN = f"m-{'0' * 32}"
+
+
+def at_once(*calls: Callable[[], Reply]) -> list[Reply]:
+    """Make several requests at the same time."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [request.result() for request in [threads.submit(call) for call in calls]]
 
 
 def refused(code: str) -> Any:
@@ -250,6 +259,30 @@ class TestConcurrency:
             thread.join()
         assert failures == []
         assert len(gate.call("ListUsers", {"OrganizationId": organization_id}).json["Users"]) == 80
+
+    def test_a_domain_and_its_claim_come_and_go_together(self, gate: Gate, organization_id: str) -> None:
+        domain = {"OrganizationId": organization_id, "DomainName": "new.test"}
+        for _ in range(8):
+            gate.call("RegisterMailDomain", domain)
+            at_once(lambda: gate.call("DeregisterMailDomain", domain), lambda: gate.call("RegisterMailDomain", domain))
+            there = gate.call("GetMailDomain", domain).status == 200
+            with gate.store.transaction(REGISTRY, write=False) as tx:
+                assert (organizations.find_claim(tx, "new.test") is not None) is there
+
+    def test_the_default_domain_is_always_there(self, gate: Gate, organization_id: str) -> None:
+        domain, test_domain = ({"OrganizationId": organization_id, "DomainName": name} for name in ("new.test", "example.postroom.test"))
+        for _ in range(16):
+            gate.call("RegisterMailDomain", domain)
+            at_once(lambda: gate.call("DeregisterMailDomain", domain), lambda: gate.call("UpdateDefaultMailDomain", domain))
+            shown = gate.call("ListMailDomains", {"OrganizationId": organization_id}).json["MailDomains"]
+            assert [entry for entry in shown if entry["DefaultDomain"]]
+            gate.call("UpdateDefaultMailDomain", test_domain)
+
+    def test_a_deletion_that_comes_twice_succeeds_twice(self, gate: Gate) -> None:
+        for turn in range(6):
+            request = {"OrganizationId": gate.organization_of(f"example{turn}"), "DeleteDirectory": True}
+            replies = at_once(*[partial(gate.call, "DeleteOrganization", request)] * 4)
+            assert [reply.json.get("State") for reply in replies] == ["Deleted"] * 4
 
     def test_one_name_is_given_once(self, gate: Gate, organization_id: str) -> None:
         codes: list[str] = []

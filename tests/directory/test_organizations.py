@@ -76,6 +76,8 @@ def test_a_half_made_one_is_completed_once(store: Store) -> None:
     made = organizations.create(store, alias="acme")
     with store.transaction(REGISTRY) as tx:
         tx.run("UPDATE organizations SET state = 'Creating', completed_at = NULL WHERE number = :number", number=made.number)
+    with pytest.raises(errors.OrganizationState):
+        organizations.delete(store, made, force=True)
     organizations.recover(store)
     organizations.recover(store)
     with store.transaction(REGISTRY, write=False) as tx:

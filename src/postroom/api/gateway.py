@@ -26,7 +26,7 @@ from postroom.api.operation import FIRST_PAGE, OPERATIONS, Answer, Caller, Opera
 from postroom.api.requests import Intake, Receive, Request, Send
 from postroom.api.settings import Settings
 from postroom.api.tenants import Tenants
-from postroom.model.errors import PostroomError
+from postroom.model.errors import OrganizationNotFound, PostroomError
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import principals
 
@@ -160,17 +160,22 @@ class Gateway:
             raise permission.refusal(caller, name, resource, decision)
 
     async def _perform(self, operation: Operation, caller: Caller, params: Mapping[str, Any]) -> Answer:
-        """Carry the operation out, and forget what it may have changed."""
+        """Carry the operation out, in its turn, and forget what it may have changed."""
         model = self._model.operations[operation.name]
-        found = await self._tenants.serving(operation, model, caller, params)
-        context = f"{operation.name} {found.id}"
-        page = paging.request(self._page_secret, context, params) if model.paged else FIRST_PAGE
-        token = client_tokens.of(caller.account, operation.name, params) if model.idempotent else None
-        order = Order(operation, caller, found, params, self._settings.mail_domains, page, token)
-        try:
-            answer = await execution.execute(self._store, order)
-        finally:
-            self._tenants.changed_by(operation)
+        async with self._tenants.turn(operation, params):
+            found = await self._tenants.serving(operation, model, caller, params)
+            context = f"{operation.name} {found.id}"
+            page = paging.request(self._page_secret, context, params) if model.paged else FIRST_PAGE
+            token = client_tokens.of(caller.account, operation.name, params) if model.idempotent else None
+            order = Order(operation, caller, found, params, self._settings.mail_domains, page, token)
+            try:
+                answer = await execution.execute(self._store, order)
+            except OrganizationNotFound:
+                self._tenants.forget()
+                await self._tenants.serving(operation, model, caller, params)  # one deleted meanwhile is refused for its state
+                raise
+            finally:
+                self._tenants.changed_by(operation)
         mark = answer.get("NextToken")
         if isinstance(mark, paging.Mark):
             answer["NextToken"] = paging.seal(self._page_secret, context, params, mark)

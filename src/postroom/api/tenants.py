@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
+from weakref import WeakValueDictionary
 
 from postroom.api import errors
 from postroom.api.caching import Recent
@@ -31,6 +34,17 @@ class Tenants:
         self._store = store
         self._recent: Recent[str, Organization] = Recent()
         self._tags: Recent[int, dict[str, str]] = Recent()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, operation: Operation, params: Mapping[str, Any]) -> AbstractAsyncContextManager[None]:
+        """Wait, before an operation that changes what the registry knows of an organization, until no other one does.
+
+        Between its steps, which are transactions of their own, the registry and the organization do not agree.
+        """
+        organization_id = named(params)
+        if not operation.touches_registry or not organization_id:
+            return nullcontext()
+        return self._turns.setdefault(organization_id, asyncio.Lock())
 
     async def serving(self, operation: Operation, model: OperationModel, caller: Caller, params: Mapping[str, Any]) -> Organization:
         """Find the organization an operation is about, in a state in which it may be.

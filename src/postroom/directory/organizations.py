@@ -54,7 +54,8 @@ def create(
 
 
 def delete(store: Store, organization: Organization, *, force: bool, decided: Decided = lambda tx, organization: None) -> Organization:
-    """Delete an organization and all it holds; raises OrganizationState while users are enabled, unless forced.
+    """Delete an organization and all it holds; raises OrganizationState while it is being made or,
+    unless forced, while users are enabled.
 
     Not to be called inside a transaction (WorkMail API: DeleteOrganization).
     """
@@ -63,6 +64,8 @@ def delete(store: Store, organization: Organization, *, force: bool, decided: De
             _require_no_enabled_users(tx)
     with store.transaction(REGISTRY) as tx:
         found = organizations.get(tx, organization.id)
+        if found.state == OrganizationStatus.CREATING:
+            raise errors.OrganizationState(f"The organization {found.id} is still being made.")
         if found.state != OrganizationStatus.DELETED:
             organizations.set_state(tx, found.number, OrganizationStatus.DELETING)
             organizations.shred_key(tx, found.number)

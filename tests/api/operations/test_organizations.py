@@ -151,6 +151,21 @@ class TestDelete:
         with refused("OrganizationStateException"):
             workmail.create_user(OrganizationId=organization_id, Name="a", DisplayName="a")
 
+    def test_one_that_another_process_deleted_is_refused_likewise(self, gate: Gate, workmail: Any, organization_id: str) -> None:
+        arn = workmail.describe_organization(OrganizationId=organization_id)["ARN"]
+        for call, code in (
+            (lambda made: workmail.list_users(OrganizationId=made.id), "OrganizationStateException"),
+            (lambda made: workmail.create_user(OrganizationId=made.id, Name="a", DisplayName="a"), "OrganizationStateException"),
+            (lambda made: workmail.list_tags_for_resource(ResourceARN=arn.replace(organization_id, made.id)), "ResourceNotFoundException"),
+        ):
+            created = workmail.create_organization(Alias="short-lived")["OrganizationId"]
+            with gate.store.transaction(REGISTRY, write=False) as tx:
+                made = rows.get(tx, created)
+            workmail.list_users(OrganizationId=made.id)
+            organizations.delete(gate.store, made, force=True)
+            with refused(code):
+                call(made)
+
     def test_deleting_again_changes_nothing(self, workmail: Any, organization_id: str) -> None:
         workmail.delete_organization(OrganizationId=organization_id, DeleteDirectory=True)
         assert workmail.delete_organization(OrganizationId=organization_id, DeleteDirectory=True)["State"] == "Deleted"

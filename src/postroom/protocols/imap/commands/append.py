@@ -28,10 +28,10 @@ class Incoming:
 def append(session: Session, command: Append) -> Steps:
     """Put messages into a folder, all or none; the answer comes when they are durable.
 
-    An empty message is how a client takes the command back (RFC 3502 §6.3.11).
+    An empty message after others is how a client takes the command back (RFC 3502 §6.3.11).
     """
-    if not all(message.content.size for message in command.messages):
-        return answers.no(b"An empty message is none.")
+    if len(command.messages) > 1 and not all(message.content.size for message in command.messages):
+        return answers.no(b"APPEND taken back.")
     ready = []
     for message in command.messages:
         prepared: Prepared = yield Prepare(message.content)

@@ -201,6 +201,17 @@ class TestVariables:
         assert allowed(compiled, **{"aws:RequestTag/owner": ("ann",), "aws:username": ("ann",)})
         assert allowed(compiled, **{"aws:RequestTag/owner": ("nobody",)})
 
+    def test_in_a_condition_that_ignores_case(self) -> None:
+        compiled = condition("StringEqualsIgnoreCase", "aws:RequestTag/owner", "mail-${aws:username}")
+        assert allowed(compiled, **{"aws:RequestTag/owner": ("MAIL-ANN",), "aws:username": ("ann",)})
+        assert not allowed(compiled, **{"aws:RequestTag/owner": ("mail-bob",), "aws:username": ("ann",)})
+
+    def test_in_any_part_of_an_arn(self) -> None:
+        compiled = condition("ArnLike", "aws:PrincipalArn", "arn:aws:iam::${aws:PrincipalAccount}:user/${aws:username}")
+        given = {"aws:PrincipalAccount": ("123456789012",), "aws:username": ("ann",)}
+        assert allowed(compiled, aws__PrincipalArn=("arn:aws:iam::123456789012:user/ann",), **given)
+        assert not allowed(compiled, aws__PrincipalArn=("arn:aws:iam::210987654321:user/ann",), **given)
+
     def test_written_out_signs(self) -> None:
         compiled = condition("StringLike", "aws:username", "a${*}b")
         assert allowed(compiled, aws__username=("a*b",))

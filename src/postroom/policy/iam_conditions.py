@@ -10,6 +10,7 @@ AWS: "IAM JSON policy elements: Condition operators", "Multivalued context keys"
 from __future__ import annotations
 
 import operator as compare
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ Context = Mapping[str, tuple[str, ...]]
 Test = Callable[[str, Context], bool]
 
 _ARN_PARTS = 6
+_BETWEEN_PARTS = re.compile(r":(?![^{}]*\})")
+"""A colon, but not that of a variable as `${aws:PrincipalAccount}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,9 @@ def _string_equals(value: str, variables: bool) -> Test:
     return lambda given, _: given == value
 
 
-def _string_equals_ignoring_case(value: str, _: bool) -> Test:
+def _string_equals_ignoring_case(value: str, variables: bool) -> Test:
+    if variables and "${" in value:
+        return Wildcard.of(value, ignore_case=True, variables=True, literal=True).matches
     folded = value.casefold()
     return lambda given, _: given.casefold() == folded
 
@@ -90,7 +95,7 @@ def _string_like(value: str, variables: bool) -> Test:
 
 
 def _arn_like(value: str, variables: bool) -> Test:
-    patterns = [Wildcard.of(part, variables=variables) for part in value.split(":", _ARN_PARTS - 1)]
+    patterns = [Wildcard.of(part, variables=variables) for part in _BETWEEN_PARTS.split(value, _ARN_PARTS - 1)]
     if len(patterns) != _ARN_PARTS:
         raise ValueError(f"{value} is not an ARN")
 

@@ -23,12 +23,14 @@ class Wildcard:
     template: str | None = None
     literal: bool = False
     """In the template `*` and `?` mean themselves."""
+    ignore_case: bool = False
+    """Of the template."""
 
     @classmethod
     def of(cls, text: str, *, ignore_case: bool = False, variables: bool = False, literal: bool = False) -> Wildcard:
         """Compile a pattern; `variables` says that `${...}` is to be filled in."""
         if variables and "${" in text:
-            return cls(template=text, literal=literal)
+            return cls(template=text, literal=literal, ignore_case=ignore_case)
         if text == "*" and not literal:
             return cls()
         return cls(expression(text, ignore_case=ignore_case, literal=literal))
@@ -40,13 +42,17 @@ class Wildcard:
         if self.template is None:
             return True
         filled = _fill(self.template, self.literal, context)
-        return filled is not None and filled.match(value) is not None
+        return filled is not None and re.match(filled, value, _flags(self.ignore_case)) is not None
 
 
 @lru_cache(maxsize=4096)
 def expression(text: str, *, ignore_case: bool = False, literal: bool = False) -> re.Pattern[str]:
     """Compile `*` and `?` to a regular expression that does not backtrack over a `*`."""
-    return re.compile(_source(_pieces(text, literal)), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    return re.compile(_source(_pieces(text, literal)), _flags(ignore_case))
+
+
+def _flags(ignore_case: bool) -> re.RegexFlag:
+    return re.DOTALL | re.IGNORECASE if ignore_case else re.DOTALL
 
 
 def _pieces(text: str, literal: bool) -> list[str]:
@@ -64,7 +70,7 @@ def _source(pieces: list[str]) -> str:
     return "".join([first, *(f"(?>.*?{piece})" for piece in middle if piece), rf".*{last}\Z"])
 
 
-def _fill(template: str, literal: bool, context: Mapping[str, tuple[str, ...]]) -> re.Pattern[str] | None:
+def _fill(template: str, literal: bool, context: Mapping[str, tuple[str, ...]]) -> str | None:
     """Put the request's values, taken literally, where the variables stand."""
     pieces = [""]
     position = 0
@@ -76,7 +82,7 @@ def _fill(template: str, literal: bool, context: Mapping[str, tuple[str, ...]]) 
         pieces[-1] += re.escape(value)
         position = found.end()
     _append(pieces, _pieces(template[position:], literal))
-    return re.compile(_source(pieces), re.DOTALL)
+    return _source(pieces)
 
 
 def _append(pieces: list[str], more: list[str]) -> None:

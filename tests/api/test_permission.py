@@ -89,6 +89,12 @@ def test_by_the_tags_of_the_organization(gate: Gate, organization_id: str) -> No
     assert not allowed(client, f"m-{'0' * 32}")
 
 
+def test_no_organization_has_a_nul_in_its_id(gate: Gate) -> None:
+    key = gate.issue(document({"Condition": {"StringEquals": {"aws:ResourceTag/team": "mail"}}}))
+    assert gate.call("ListUsers", {"OrganizationId": "m-\0"}, key).code == "AccessDeniedException"
+    assert gate.call("ListUsers", {"OrganizationId": "m-\0"}).code == "ValidationException"
+
+
 def test_by_the_tags_of_the_request(gate: Gate, organization_id: str) -> None:
     conditions = {"StringEquals": {"aws:RequestTag/team": "mail"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "owner"]}}
     client = gate.client(gate.issue(document({"Condition": conditions})))

@@ -208,7 +208,8 @@ def _decoded(name: str, body: bytes) -> tuple[dict[str, Any], Refusal | None]:
         if refusal.code != "ValidationException":
             raise
         given = msgspec.json.decode(body or b"{}")
-        return {name: given[name] for name in tenants.NAMING if isinstance(given.get(name), str)}, refusal
+        named = {name: given[name] for name in tenants.NAMING if isinstance(given.get(name), str)}
+        return {name: value for name, value in named.items() if "\0" not in value}, refusal  # with which nothing is ever looked up
 
 
 def _measure(operation: str, code: str, began: float) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -104,6 +105,38 @@ async def test_a_head_without_end_is_cut_off(api):
         pytest.fail("the server read on")
     assert sent < 20 * HEAD_OCTETS
     del reader
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"0\r\n", b"X-Filler: " + b"x" * 8000 + b"\r\n"),
+        (b"0\r\nX-Filler: ", b"x" * 8000),
+        (b"5;", b"a=b;" * 2000),
+    ],
+    ids=["trailers", "a trailer", "an extension"],
+)
+async def test_trailers_and_framing_without_end_are_cut_off(start, piece):
+    async for listener in listening(doors.api(gateway, healthy)):
+        reader, writer = await asyncio.open_connection(listener.host, listener.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 100 * HEAD_OCTETS:
+                writer.write(piece)
+                await asyncio.wait_for(writer.drain(), 5)
+                sent += len(piece)
+        assert sent < 100 * HEAD_OCTETS
+        writer.close()
+        del reader
+
+
+async def test_a_body_in_chunks_arrives_whole():
+    """More than a head may be, in pieces as small as clients make them."""
+    async for listener in listening(doors.api(gateway, healthy)):
+        request = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await talk(listener, request + b"10\r\n0123456789abcdef\r\n" * 20_000 + b"0\r\n\r\n")
+        assert answer.endswith(b"gateway 320000")
 
 
 @pytest.mark.parametrize("start", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nxx"])

@@ -1,8 +1,8 @@
 """HTTP: uvicorn's protocol for one ASGI application, as one more server beside the mail protocols.
 
 uvicorn parses and answers; the program listens, drains and handles signals. Added are three bounds it lacks: how long a
-request may take to arrive, how large its head may grow, and how many may wait behind one that is being answered. And an
-answer's head and body leave together: two packets would wake its reader twice.
+request may take to arrive, how much of it may be no body (its head, the framing of chunks, trailers), and how many may wait
+behind one that is being answered. And an answer's head and body leave together: two packets would wake its reader twice.
 """
 
 import asyncio
@@ -59,8 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """One HTTP connection whose requests must arrive whole, in time."""
 
     seconds = 30.0
-    _head = 0
-    _reading_head = True
+    _beside = 0
+    """Octets of the request that are no body."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,26 +69,29 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived; a head without end closes the connection."""
+        """Parse what arrived; a head, a chunk's framing or trailers without end close the connection."""
         if self._deadline is None:
             self._start()
-        if self._reading_head:
-            self._head += len(data)
+        self._beside += len(data)
         super().data_received(data)
-        if self._reading_head and self._head > HEAD_OCTETS and not self.transport.is_closing():
+        if self._beside > HEAD_OCTETS and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             self.transport.close()
 
     def on_headers_complete(self) -> None:
         """The head has ended; a body may follow."""
-        self._reading_head = False
         if len(self.pipeline) >= PIPELINED:
             raise ValueError("too many requests in the pipeline")  # the parser's caller answers 400 and closes
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; it pays for as much framing."""
+        self._beside -= 2 * len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is whole; the next one has its own time."""
-        self._reading_head, self._head = True, 0
+        self._beside = 0
         self._stop()
         super().on_message_complete()
 

@@ -54,6 +54,6 @@ def send(tx: Tx, parcel: Parcel, prepared: Prepared) -> bool:
         inbound.deliver(tx, envelope, prepared)
     except errors.OverQuota:
         queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
-    except errors.TryLater:
+    except (errors.TryLater, errors.InvalidParameter):
         return False
     return True

@@ -1,19 +1,20 @@
 """Where a domain's mail goes, decided from what DNS said (RFC 5321 §5.1)."""
 
+import secrets
 from collections.abc import Sequence
 
 from postroom.mailflow.verdicts import Verdict, failed
 
 SMTP_PORT = 25
 LONGEST = 10
-"""Exchanges tried of one domain."""
+"""Exchanges tried of one domain, and addresses of all of them."""
 
 
 def choose(domain: str, exchanges: Sequence[tuple[int, str]], own_names: frozenset[str]) -> list[str] | Verdict:
     """List the hosts to try, best first, or say why there are none; `exchanges` is (preference, host), sorted.
 
-    A domain without MX is its own exchange. Of exchanges that are this very server, it and all no better than it are
-    left out, or mail would go round in circles.
+    Hosts of one preference come in any order, so that each has its share. A domain without MX is its own exchange.
+    Of exchanges that are this very server, it and all no better than it are left out, or mail would go round in circles.
     """
     if not exchanges:
         exchanges = [(0, domain)]
@@ -22,7 +23,7 @@ def choose(domain: str, exchanges: Sequence[tuple[int, str]], own_names: frozens
     own = [preference for preference, host in exchanges if host in own_names]
     if own:
         exchanges = [(preference, host) for preference, host in exchanges if preference < min(own)]
-    hosts = [host for _, host in exchanges if host]
+    hosts = [host for _, host in sorted(exchanges, key=lambda exchange: (exchange[0], secrets.randbits(32))) if host]
     if not hosts:
         return failed("5.4.6", f"Mail for {domain} leads back to this server, which does not take it")
     return hosts[:LONGEST]

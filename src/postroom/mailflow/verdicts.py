@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?:\s|$)")
 _DEFAULT_STATUS = {
     450: "4.2.0",
@@ -49,14 +50,19 @@ def from_reply(code: int, text: str, host: str) -> Verdict:
         status = f"{enhanced[1]}.{enhanced[2]}.{enhanced[3]}"
     else:
         status = _DEFAULT_STATUS.get(code, f"{first}.0.0")
-    return Verdict(fate, status, f"{code} {' '.join(text.split())}"[:500], host)
+    return Verdict(fate, status, _plain(f"{code} {text}"), host)
 
 
 def deferred(status: str, text: str, host: str = "") -> Verdict:
     """Try again later."""
-    return Verdict(Fate.DEFERRED, status, " ".join(text.split())[:500], host)
+    return Verdict(Fate.DEFERRED, status, _plain(text), host)
 
 
 def failed(status: str, text: str, host: str = "") -> Verdict:
     """Give up."""
-    return Verdict(Fate.FAILED, status, " ".join(text.split())[:500], host)
+    return Verdict(Fate.FAILED, status, _plain(text), host)
+
+
+def _plain(text: str) -> str:
+    """Make another server's words fit for a row and a report: one line of at most 500 characters, no stray octets."""
+    return " ".join(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode()).split())[:500]

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import re
 import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import bounces, inbound, queue, routes, verdicts
 from postroom.mailflow.envelopes import Envelope
-from postroom.mailflow.outbound.link import Link
+from postroom.mailflow.outbound.link import Link, Stale
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.queue import Copy, Parcel
@@ -46,10 +47,11 @@ Results = list[tuple[Copy, Verdict]]
 
 @dataclass(slots=True)
 class _Lane:
-    """Parcels for one next hop: a scope of this server, or else a domain."""
+    """Parcels for one next hop: a scope of this server, or else a domain; `down` says why it cannot be reached."""
 
     name: str
     scope: int | None
+    down: Verdict | None = None
     parcels: deque[Parcel] = field(default_factory=deque)
     workers: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -65,7 +67,8 @@ class Carrier:
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lanes: dict[str, _Lane] = {}
         self._held: dict[int, set[int]] = {}  # leased row numbers by scope
-        self._woken: set[int] = set()
+        self._woken: dict[int, None] = {}  # in the order in which they are served
+        self._hungry: dict[int, None] = {}  # those for whom there was no room, longest waiting first
         self._wake = asyncio.Event()
         self._due: dict[int, float] = {}  # when to look again, in the loop's time, by scope
         self._connections = asyncio.Semaphore(self._settings.connections)
@@ -94,7 +97,7 @@ class Carrier:
                 # another process may queue mail in the same database; an embedded store has this process alone
                 rescan_at = loop.time() + (_RESCAN if self._store.engine == "postgresql" else 10 * _RESCAN)
             now = loop.time()
-            for scope in self._woken | {scope for scope, at in self._due.items() if at <= now}:
+            for scope in [*self._woken, *(scope for scope, at in self._due.items() if at <= now)]:
                 await self._guarded_serve(scope)
             await self._sleep(min([rescan_at, *self._due.values()]) - loop.time())
 
@@ -129,11 +132,11 @@ class Carrier:
     # Finding work
 
     def _on_wake(self, scope: int) -> None:
-        self._woken.add(scope)
+        self._woken[scope] = None
         self._wake.set()
 
     async def _sleep(self, seconds: float) -> None:
-        if self._woken:
+        if self._woken or self._closing:
             return
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
@@ -141,7 +144,7 @@ class Carrier:
 
     async def _look_everywhere(self) -> None:
         try:
-            self._woken.update(await self._store.run(self._store.scopes))
+            self._woken.update(dict.fromkeys(await self._store.run(self._store.scopes)))
         except Exception:
             log.warning("organizations_not_listed", exc_info=True)
 
@@ -155,25 +158,34 @@ class Carrier:
 
     async def _serve(self, scope: int) -> None:
         """Lease what is due in a scope, as much as may be in flight, and note when to look again."""
-        self._woken.discard(scope)
+        self._woken.pop(scope, None)
         self._due.pop(scope, None)
         while not self._closing:
             free = self._settings.in_flight - sum(len(held) for held in self._held.values())
             if free <= 0:
-                return  # every parcel settled wakes its scope
+                self._hungry.setdefault(scope)  # every parcel settled wakes those who wait for room
+                return
+            self._hungry.pop(scope, None)
             wait = await self._store.read(scope, queue.next_due)
             if wait is None or wait > 0:
                 if wait is not None:
                     self._due[scope] = asyncio.get_running_loop().time() + wait
                 return
             parcels = await self._store.transact(scope, queue.lease, self._holder, free)
+            held = self._held.setdefault(scope, set())
             for parcel in parcels:
-                self._held.setdefault(scope, set()).update(copy.number for copy in parcel.copies)
-                CARRIED.inc(len(parcel.copies))
-                await self._queue_up(parcel)
+                # a clock that jumped lets leases run out of what is being carried here already
+                copies = tuple(copy for copy in parcel.copies if copy.number not in held)
+                held.update(copy.number for copy in copies)
+                CARRIED.inc(len(copies))
+                if copies:
+                    await self._queue_up(replace(parcel, copies=copies))
 
     async def _queue_up(self, parcel: Parcel) -> None:
-        """Put a parcel into its lane and see that somebody walks it."""
+        """Put a parcel into its lane and see that somebody walks it.
+
+        What takes several transactions is several parcels, so that each is settled as soon as it has arrived.
+        """
         scope = await self._store.read(REGISTRY, domains.route, parcel.domain)
         settings = self._settings
         if scope is not None:
@@ -186,10 +198,12 @@ class Carrier:
             await self._finish(parcel, None, b"")
             return
         lane = self._lanes.setdefault(name, _Lane(name, scope))
-        lane.parcels.append(parcel)
-        if len(lane.workers) < most:
-            task = asyncio.get_running_loop().create_task(self._walk(lane))
-            lane.workers.add(task)
+        step = settings.recipients_per_message if scope is None else len(parcel.copies)
+        for at in range(0, len(parcel.copies), step):
+            lane.parcels.append(replace(parcel, copies=parcel.copies[at : at + step]))
+            if len(lane.workers) < most:
+                task = asyncio.get_running_loop().create_task(self._walk(lane))
+                lane.workers.add(task)
 
     async def _renew_leases(self) -> None:
         while True:
@@ -204,16 +218,18 @@ class Carrier:
     # Carrying
 
     async def _walk(self, lane: _Lane) -> None:
-        """Carry a lane's parcels until none is left."""
+        """Carry a lane's parcels until none is left; who gets no connection leaves them to others who walk there."""
         link: Link | None = None
+        tried = False
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if lane.scope is None:
                     await stack.enter_async_context(self._connections)
-                while lane.parcels:
+                while lane.parcels and (link or not tried or len(lane.workers) == 1):
                     parcel = lane.parcels.popleft()
                     async with self._memory.hold(parcel.size):
                         link = await self._carry(lane, parcel, link)
+                    tried = True
         finally:
             lane.workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             if not lane.workers and not lane.parcels:
@@ -230,7 +246,7 @@ class Carrier:
             if lane.scope is not None:
                 results = await self._hand_over(lane.scope, parcel, raw)
             else:
-                link, results = await self._send(lane.name, parcel, without_return_path(raw), link)
+                link, results = await self._send(lane, parcel, without_return_path(raw), link)
         except errors.PostroomError as error:
             results = [(copy, verdicts.deferred("4.3.0", error.text)) for copy in parcel.copies]
         except Exception:
@@ -256,7 +272,8 @@ class Carrier:
         finally:
             held.difference_update(copy.number for copy in parcel.copies)
             CARRIED.dec(len(parcel.copies))
-            self._on_wake(parcel.scope)
+            for scope in (*self._hungry, parcel.scope):
+                self._on_wake(scope)
 
     async def _hand_over(self, scope: int, parcel: Parcel, raw: bytes) -> Results:
         """Deliver to another organization of this server."""
@@ -266,21 +283,24 @@ class Carrier:
         outcomes = await self._store.transact(scope, inbound.hand_over, parcel.scope, numbers, envelope, prepared)
         return [(copy, _judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
 
-    async def _send(self, domain: str, parcel: Parcel, raw: bytes, link: Link | None) -> tuple[Link | None, Results]:
-        """Send to another server, over the open connection if it still stands."""
-        if link is not None and (link.sent >= self._settings.messages_per_connection or not link.alive):
+    async def _send(self, lane: _Lane, parcel: Parcel, raw: bytes, link: Link | None) -> tuple[Link | None, Results]:
+        """Send to another server, over the open connection if it still stands.
+
+        A host that could not be reached is not called again for every parcel that waits for it.
+        """
+        opened: Link | Verdict | None = lane.down if link is None else None
+        if link is not None:
+            if link.alive and link.sent < self._settings.messages_per_connection:
+                with contextlib.suppress(Stale):
+                    return link, await link.send(parcel, raw)
             await link.quit()
-            link = None
-        if link is None:
-            opened = await self._connect(domain)
-            if isinstance(opened, Verdict):
-                return None, [(copy, opened) for copy in parcel.copies]
-            link = opened
-        results: Results = []
-        step = self._settings.recipients_per_message
-        for at in range(0, len(parcel.copies), step):
-            results += await link.send(parcel, parcel.copies[at : at + step], raw)
-        return link, results
+        if opened is None:
+            opened = await self._connect(lane.name)
+        if isinstance(opened, Verdict):
+            lane.down = opened
+            return None, [(copy, opened) for copy in parcel.copies]
+        lane.down = None
+        return opened, await opened.send(parcel, raw)
 
     async def _connect(self, domain: str) -> Link | Verdict:
         """Open a connection to the first host that answers, in the order of RFC 5321 §5.1."""
@@ -293,7 +313,7 @@ class Carrier:
         if isinstance(hosts, Verdict):
             return hosts
         last = verdicts.deferred("4.4.1", f"No server for {domain} answers")
-        known = False
+        known, left = False, routes.LONGEST
         for host in hosts:
             try:
                 addresses = [host] if _is_address(host) else await self._resolver.addresses(host)
@@ -302,8 +322,8 @@ class Carrier:
             except NoAnswer as error:
                 last, known = verdicts.deferred("4.4.3", str(error), host), True
                 continue
-            for address in addresses:
-                known = True
+            for address in addresses[:left]:
+                known, left = True, left - 1
                 opened = await Link.open(self._settings, host, address, port, smarthost=domain == _SMARTHOST)
                 if not isinstance(opened, Verdict):
                     return opened
@@ -316,7 +336,7 @@ class Carrier:
 
     async def _hosts(self, domain: str) -> list[str] | Verdict:
         if domain.startswith("["):
-            return [domain[1:-1].removeprefix("IPv6:")]
+            return [re.sub("^ipv6:", "", domain[1:-1], flags=re.IGNORECASE)]
         try:
             exchanges = await self._resolver.exchanges(domain)
             if not exchanges and not await self._resolver.addresses(domain):

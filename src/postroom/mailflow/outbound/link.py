@@ -8,7 +8,9 @@ Encryption is taken wherever it is offered, with any certificate: a listener on 
 a bad certificate is no worse than one with none. Where TLS fails the host is tried again in plain.
 """
 
+import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +26,13 @@ from postroom.mailflow.verdicts import Fate, Verdict
 from postroom.model.addresses import domain_key
 
 Results = list[tuple[Copy, Verdict]]
+_SLOWEST = 16 * 1024
+"""Octets a second at which a message may trickle away without running out of time."""
 _TROUBLE = (SMTPException, OSError, ValueError)
+
+
+class Stale(Exception):
+    """A server has had enough of a connection; it may take mail over a new one."""
 
 
 class _NoTls(SMTPException):
@@ -49,15 +57,15 @@ class Link:
     async def open(cls, settings: Settings, host: str, address: str, port: int, *, smarthost: bool) -> "Link | Verdict":
         """Connect, say EHLO, STARTTLS if offered, and sign in if asked to; a verdict when this host will not do."""
         mode = settings.smarthost_tls if smarthost else "opportunistic"
-        client = _client(settings, host, address, port, mode=mode)
+        client = _client(settings, host, address, mode=mode)
         try:
             try:
-                await _open(client, settings, mode)
+                await _open(client, settings, port, mode)
             except _NoTls:
                 if mode == "required":
                     raise
-                client = _client(settings, host, address, port, mode="none")
-                await _open(client, settings, "none")
+                client = _client(settings, host, address, mode="none")
+                await _open(client, settings, port, "none")
             if smarthost and settings.smarthost_user:
                 await _sign_in(client, settings)
         except _TROUBLE as error:
@@ -68,25 +76,43 @@ class Link:
             return verdicts.failed("5.4.6", f"{host} is this server itself", host)
         return cls(client, host, settings)
 
-    async def send(self, parcel: Parcel, copies: Sequence[Copy], raw: bytes) -> Results:
-        """Send a message to recipients in one transaction; the connection is closed when it went wrong."""
-        self.sent += 1
-        results: Results = []
+    async def send(self, parcel: Parcel, raw: bytes) -> Results:
+        """Send a message in one transaction; the connection is closed when it went wrong.
+
+        Raises `Stale` when a connection that has been used before takes no more mail; nothing has been sent then.
+        """
+        used, self.sent = self.sent > 0, self.sent + 1
         try:
-            refusal = await self._mail(parcel, copies, raw)
-            taken: list[Copy] = []
-            for copy in copies if refusal is None else ():
+            refusal = await self._mail(parcel, parcel.copies, raw)
+        except _TROUBLE as error:
+            self._client.close()
+            if used:
+                raise Stale from error
+            return [(copy, _trouble(error, self.host)) for copy in parcel.copies]
+        if refusal is None:
+            return await self._send(parcel.copies, raw)
+        with contextlib.suppress(*_TROUBLE):
+            await self._client.rset(timeout=self._settings.greeting_timeout)
+        return [(copy, refusal) for copy in parcel.copies]
+
+    async def _send(self, copies: Sequence[Copy], raw: bytes) -> Results:
+        """Name the recipients and send the message to those who are taken."""
+        results: Results = []
+        taken: list[Copy] = []
+        arrived = False
+        try:
+            for copy in copies:
                 verdict = await self._rcpt(copy)
                 if verdict.fate is Fate.DELIVERED:
                     taken.append(copy)
                 else:
                     results.append((copy, verdict))
-            if refusal is not None:
-                results = [(copy, refusal) for copy in copies]
             if taken:
                 verdict = await self._data(raw)
+                arrived = verdict.fate is Fate.DELIVERED
                 results += [(copy, verdict) for copy in taken]
-            if not taken and self.alive:
+            if not arrived:
+                # a server that refuses DATA itself keeps the transaction, and would refuse the next MAIL for it
                 await self._client.rset(timeout=self._settings.greeting_timeout)
         except _TROUBLE as error:
             self._client.close()
@@ -114,7 +140,7 @@ class Link:
         if self._client.supports_extension("8bitmime") and not raw.isascii():
             words.append(b"BODY=8BITMIME")
         response = await self._command(b"MAIL", *words)
-        return None if response.code == 250 else verdicts.from_reply(response.code, response.message, self.host)
+        return None if response.code // 100 == 2 else verdicts.from_reply(response.code, response.message, self.host)
 
     async def _rcpt(self, copy: Copy) -> Verdict:
         response = await self._command(b"RCPT", b"TO:<" + _path(copy.recipient) + b">")
@@ -123,9 +149,12 @@ class Link:
         return verdicts.from_reply(response.code, response.message, self.host)
 
     async def _data(self, raw: bytes) -> Verdict:
+        patience = self._settings.data_timeout + len(raw) / _SLOWEST
         try:
-            response = await self._client.data(raw, timeout=self._settings.data_timeout)
+            response = await self._client.data(raw, timeout=patience)
         except aiosmtplib.SMTPDataError as error:
+            if error.code == 250:
+                raise SMTPException("250 to DATA, where 354 was due") from error  # after the message it is no error
             return verdicts.from_reply(error.code, error.message, self.host)
         return verdicts.from_reply(response.code, response.message, self.host)
 
@@ -160,21 +189,20 @@ def _context(name: str, authorities: str, *, strict: bool) -> ssl.SSLContext:
     return context
 
 
-def _client(settings: Settings, host: str, address: str, port: int, *, mode: str) -> aiosmtplib.SMTP:
+def _client(settings: Settings, host: str, address: str, *, mode: str) -> aiosmtplib.SMTP:
     return aiosmtplib.SMTP(
         hostname=address,
-        port=port,
         local_hostname=settings.hostname,
-        timeout=settings.connect_timeout,
+        timeout=settings.greeting_timeout,
         use_tls=mode == "implicit",
         start_tls=False,
         tls_context=_context(host, settings.smarthost_ca, strict=mode in {"implicit", "required"}),
     )
 
 
-async def _open(client: aiosmtplib.SMTP, settings: Settings, mode: str) -> None:
+async def _open(client: aiosmtplib.SMTP, settings: Settings, port: int, mode: str) -> None:
     """Connect and greet, under TLS as the mode says; raises `_NoTls` where that fails."""
-    await client.connect()
+    await client.connect(sock=await _dial(str(client.hostname), port, settings.connect_timeout))
     await _greet(client, settings)
     if mode not in {"opportunistic", "required"}:
         return
@@ -187,6 +215,19 @@ async def _open(client: aiosmtplib.SMTP, settings: Settings, mode: str) -> None:
         await _greet(client, settings)
     elif mode == "required":
         raise _NoTls("TLS is required and not offered")
+
+
+async def _dial(address: str, port: int, patience: float) -> socket.socket:
+    """Connect to an address; who is there may take longer to greet than to answer the call (RFC 5321 §4.5.3.2.1)."""
+    dialled = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    dialled.setblocking(False)
+    try:
+        async with asyncio.timeout(patience):
+            await asyncio.get_running_loop().sock_connect(dialled, (address, port))
+    except BaseException:
+        dialled.close()
+        raise
+    return dialled
 
 
 async def _sign_in(client: aiosmtplib.SMTP, settings: Settings) -> None:

@@ -1,0 +1,258 @@
+"""Other servers as they are: with odd answers, slow, out of reach; and nobody else's mail suffers for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from postroom.directory import registration
+from postroom.mailbox import contents
+from postroom.mailflow import queue, routes
+from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.resolver import Resolver
+from postroom.storage.engine import Store
+from tests.conftest import Clock, make_organization
+from tests.dns import NameServer
+from tests.mailflow.conftest import MakeCarrier
+from tests.mailflow.letters import letter, receive, send
+from tests.mailflow.scripted import Answer, Scripted
+from tests.mailflow.test_outbound import bounces, recipient_fields, waiting
+from tests.people import People
+
+Dns = tuple[NameServer, Resolver]
+OpenScripted = Callable[..., Awaitable[Scripted]]
+
+
+@pytest_asyncio.fixture
+async def open_scripted() -> AsyncIterator[OpenScripted]:
+    """Start servers: `await open_scripted(host="127.0.0.2", port=0, RCPT=b"550 No\\r\\n")`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*, host: str = "127.0.0.1", port: int = 0, **answers: Answer) -> Scripted:
+            place = Scripted(**answers)
+            listener = await asyncio.start_server(place.serve, host, port)
+            stack.callback(listener.close)
+            place.port = listener.sockets[0].getsockname()[1]
+            return place
+
+        yield start
+
+
+@pytest_asyncio.fixture
+async def run(make_carrier: MakeCarrier) -> AsyncIterator[Callable[..., Carrier]]:
+    """Start carriers that run until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        def start(**settings: object) -> Carrier:
+            carrier = make_carrier(**settings)
+            running = asyncio.create_task(carrier.run())
+            stack.push_async_callback(asyncio.wait_for, running, 10)
+            stack.push_async_callback(carrier.close, 0.1)
+            return carrier
+
+        yield start
+
+
+@pytest.mark.parametrize("code", [b"450 4.1.1", b"550 5.1.1"])
+async def test_an_answer_that_is_no_text_is_settled_all_the_same(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted, code: bytes
+) -> None:
+    far = await open_scripted(RCPT=lambda line: code + b" Empf\xe4nger\0\x1b weg\r\n" if b"bad" in line else b"250 OK\r\n")
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "good@far.test", "bad@far.test")
+    await make_carrier(port=far.port).sweep()
+    with store.transaction(1, write=False) as tx:
+        assert queue.next_due(tx) == (300 if code.startswith(b"4") else None)
+    for bounce in bounces(store, people):
+        assert recipient_fields(bounce)[0]["Diagnostic-Code"].endswith("5.1.1 Empf?nger weg")
+    assert len(far.bodies) == 1
+
+
+async def test_a_letter_refused_at_data_does_not_spoil_the_next(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    answers = iter([b"450 4.7.1 Greylisted\r\n"])
+    far = await open_scripted(DATA=lambda line: next(answers, b"354 go on\r\n"))
+    dns[0].host("far.test")
+    for name in "xy":
+        send(store, people.actor("alice"), f"{name}@far.test")
+    await make_carrier(port=far.port, connections_per_domain=1).sweep()
+    assert (waiting(store), len(far.bodies), bounces(store, people)) == (["x@far.test"], 1, [])
+
+
+async def test_a_yes_to_data_itself_is_no_delivery(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted(DATA=b"250 OK\r\n")
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=far.port).sweep()
+    assert waiting(store) == ["x@far.test"]
+
+
+async def test_any_yes_to_mail_goes_on_to_the_message(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted(MAIL=b"251 Fine\r\n")
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=far.port).sweep()
+    assert (waiting(store), len(far.bodies)) == ([], 1)
+
+
+async def test_a_server_that_has_had_enough_of_a_connection_gets_another(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted()
+    far.messages = 2
+    dns[0].host("far.test")
+    for number in range(5):
+        send(store, people.actor("alice"), f"r{number}@far.test")
+    await make_carrier(port=far.port, connections_per_domain=1).sweep()
+    assert (waiting(store), len(far.bodies), far.connections) == ([], 5, 3)
+
+
+async def test_a_greeting_may_take_longer_than_the_call(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted()
+    far.greet_after = 0.6
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=far.port, connect_timeout=0.3).sweep()
+    assert len(far.bodies) == 1
+
+
+async def test_a_large_letter_may_trickle(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted(END=b"")
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test", raw=letter(sender="alice@example.test") + b"x" * 32_000 + b"\r\n")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await make_carrier(port=far.port, data_timeout=0.1).sweep()
+    assert loop.time() - began > 2
+
+
+async def test_a_host_out_of_reach_is_called_once_for_all_who_wait(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    silent = await open_scripted(host="127.0.0.2")
+    silent.greet_after = 30
+    far = await open_scripted(port=silent.port)
+    dns[0].host("silent.test", "127.0.0.2")
+    dns[0].host("far.test")
+    for number in range(6):
+        send(store, people.actor("alice"), f"r{number}@silent.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=far.port, connections_per_domain=2, greeting_timeout=0.3).sweep()
+    assert (silent.connections, len(far.bodies), len(waiting(store))) == (2, 1, 6)
+
+
+async def test_who_gets_no_connection_leaves_the_letters_to_who_has_one(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted()
+    far.welcome = 1
+    dns[0].host("far.test")
+    for number in range(20):
+        send(store, people.actor("alice"), f"r{number}@far.test")
+    await make_carrier(port=far.port, connections_per_domain=3).sweep()
+    assert len(far.bodies) >= 12
+
+
+async def test_so_many_addresses_are_called_and_no_more(store: Store, people: People, make_carrier: MakeCarrier, dns: Dns) -> None:
+    calls = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        calls += 1
+        writer.close()
+
+    listener = await asyncio.start_server(hang_up, "0.0.0.0", 0)
+    dns[0].add("far.test", "MX", "10 a.far.test.", "20 b.far.test.")
+    for name, third in (("a.far.test", 1), ("b.far.test", 2)):
+        dns[0].add(name, "A", *(f"127.0.{third}.{last}" for last in range(1, 8)))
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=listener.sockets[0].getsockname()[1]).sweep()
+    listener.close()
+    assert calls == routes.LONGEST
+
+
+def test_exchanges_of_one_preference_share_the_mail() -> None:
+    exchanges = [(5, "best.test"), *((10, f"{name}.test") for name in "abcdef"), (20, "worst.test")]
+    orders = [routes.choose("far.test", exchanges, frozenset()) for _ in range(50)]
+    assert {(order[0], order[-1]) for order in orders if isinstance(order, list)} == {("best.test", "worst.test")}
+    assert len({order[1] for order in orders if isinstance(order, list)}) > 1
+
+
+async def test_one_organizations_flood_does_not_hold_up_another(
+    store: Store, people: People, dns: Dns, open_scripted: OpenScripted, run: Callable[..., Carrier]
+) -> None:
+    make_organization(store, number=2, alias="other")
+    arrived: list[bytes] = []
+    far = await open_scripted(RCPT=lambda line: arrived.append(line) or b"250 OK\r\n")  # type: ignore[func-returns-value]
+    far.greet_after = 0.1
+    for number in range(5):
+        dns[0].host(f"far{number}.test")
+        send(store, people.actor("alice"), f"x@far{number}.test")
+    dns[0].host("near.test")
+    with store.transaction(2) as tx:
+        content = contents.keep(tx, contents.prepare(store, 2, letter()))
+        queue.enqueue(tx, Envelope("dave@other.test", ("x@near.test",)), content, size=100)
+    run(port=far.port, in_flight=1)
+    async with asyncio.timeout(10):
+        while len(arrived) < 6:
+            await asyncio.sleep(0.02)
+    assert any(b"near.test" in line for line in arrived[:3])
+
+
+async def test_a_clock_that_jumps_sends_nothing_twice(
+    store: Store, people: People, clock: Clock, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    far = await open_scripted()
+    far.greet_after = 0.2
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    carrier = make_carrier(port=far.port)
+    await carrier._serve(1)
+    clock.advance(queue.LEASE + 1)
+    await carrier.sweep()
+    assert (waiting(store), len(far.bodies)) == ([], 1)
+
+
+async def test_what_has_arrived_is_settled_before_the_next_transaction(
+    store: Store, people: People, dns: Dns, open_scripted: OpenScripted, run: Callable[..., Carrier]
+) -> None:
+    named = 0
+
+    def third_is_silence(line: bytes) -> bytes:
+        nonlocal named
+        named += 1
+        return b"" if named > 2 else b"250 OK\r\n"
+
+    far = await open_scripted(RCPT=third_is_silence)
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), *(f"r{number}@far.test" for number in range(4)))
+    carrier = run(port=far.port, recipients_per_message=2, connections_per_domain=1)
+    async with asyncio.timeout(10):
+        while named < 3:
+            await asyncio.sleep(0.02)
+    await carrier.close(0.1)
+    assert waiting(store) == ["r2@far.test", "r3@far.test"]
+
+
+async def test_a_reverse_path_that_leads_nowhere_does_not_keep_a_letter_for_ever(
+    store: Store, people: People, make_carrier: MakeCarrier
+) -> None:
+    big = b"x" * 900_000 + b"\r\n"
+    receive(store, "carol@example.test", raw=letter() + big)
+    receive(store, "everybody@example.test", raw=letter("again") + big, sender=f"x@{'a' * 64}.test")
+    with store.transaction(1) as tx:
+        registration.deregister(tx, people.ids["carol"])
+    await make_carrier().sweep()
+    assert waiting(store) == []

@@ -104,6 +104,17 @@ def test_by_the_tags_of_the_request(gate: Gate, organization_id: str) -> None:
             client.tag_resource(ResourceARN=arn(organization_id), Tags=tags)
 
 
+@pytest.mark.parametrize("names", [("TEAM", "team"), ("team", "TEAM")])
+def test_of_tags_that_differ_by_case_alone_none_counts(gate: Gate, organization_id: str, names: tuple[str, str]) -> None:
+    tags = [{"Key": names[0], "Value": "web"}, {"Key": names[1], "Value": "mail"}]
+    for key in ("aws:RequestTag/team", "aws:ResourceTag/team"):
+        for value in ("web", "mail"):
+            client = gate.client(gate.issue(document({"Condition": {"StringEquals": {key: value}}})))
+            with pytest.raises(ClientError, match="AccessDeniedException"):
+                client.tag_resource(ResourceARN=arn(organization_id), Tags=tags)
+        gate.workmail.tag_resource(ResourceARN=arn(organization_id), Tags=tags)
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [

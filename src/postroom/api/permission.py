@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from postroom.policy.iam import Decision
 
 VENDOR = "workmail"
 RESOURCE_TAG = "aws:resourcetag/"
+REQUEST_TAG = "aws:requesttag/"
 
 
 def circumstances(
@@ -34,9 +36,8 @@ def circumstances(
         "aws:viaawsservice": ("false",),
         "aws:useragent": (request.headers.get(b"user-agent", b"").decode("latin-1"),),
     }
-    context |= {f"{RESOURCE_TAG}{name.lower()}": (value,) for name, value in tags.items()}
     given = {tag["Key"]: tag["Value"] for tag in params.get("Tags", ())}
-    context |= {f"aws:requesttag/{name.lower()}": (value,) for name, value in given.items()}
+    context |= _tagged(RESOURCE_TAG, tags) | _tagged(REQUEST_TAG, given)
     names: tuple[str, ...] = (*given, *params.get("TagKeys", ()))
     if names:
         context["aws:tagkeys"] = names
@@ -44,6 +45,12 @@ def circumstances(
     if role is not None:
         context["workmail:impersonationroleid"] = (role,)
     return context
+
+
+def _tagged(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Give tags as condition keys, which have no case: of two names that differ by case alone neither counts, as with AWS."""
+    times = Counter(name.lower() for name in tags)
+    return {f"{prefix}{name.lower()}": (value,) for name, value in tags.items() if times[name.lower()] == 1}
 
 
 def refusal(caller: Caller, operation: str, resource: str, decision: Decision) -> Refusal:

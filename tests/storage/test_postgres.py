@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,39 @@ async def test_what_was_acknowledged_outlives_the_connections(administrator: Any
         assert await store.transact(number, counters.next, "a") == 1
     finally:
         store.close()
+
+
+async def test_processes_tell_each_other_what_has_changed(administrator: Any, database: str, tmp_path: Path) -> None:
+    """Each hears of its own changes once, of others' too, and again after the server has ended the connections."""
+    one, other = opened(database, tmp_path), opened(database, tmp_path)
+    here: list[int] = []
+    there: list[int] = []
+
+    def change(tx: Tx, folders: range) -> None:
+        for folder in folders:
+            tx.changes.add(7, folder)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def insist(folder: int) -> None:
+        while folder not in there:
+            with suppress(Exception):
+                await one.transact(number, change, range(folder, folder + 1))
+            await asyncio.sleep(0.05)
+
+    try:
+        number = make_organization(one).number
+        one.notifier.subscribe(number, 7, here.append)
+        other.notifier.subscribe(number, 7, there.append)
+        await asyncio.wait_for(insist(1), 10)  # it may not listen yet
+        await one.transact(number, change, range(100, 500))
+        await until(lambda: set(range(100, 500)) <= set(there))
+        assert sorted(folder for folder in here if folder >= 100) == list(range(100, 500))
+        end_all(administrator, database)
+        await asyncio.wait_for(insist(2), 20)
+    finally:
+        one.close()
+        other.close()

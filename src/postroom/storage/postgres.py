@@ -3,24 +3,36 @@
 A write transaction takes an advisory lock of its organization, so writers of one organization follow each
 other exactly as on SQLite, over any number of processes, and the same code is right on both. Reads are
 REPEATABLE READ, READ ONLY snapshots. Sessions borrow a connection from `BEGIN` to `COMMIT`.
+
+Processes on one database tell each other by NOTIFY which folders have changed: after COMMIT, since a NOTIFY inside a transaction makes
+the commits of all organizations wait for each other.
 """
 
+import json
 import queue
+import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import psycopg.sql
+import structlog
 
 from postroom.storage import dialect, migrations
 from postroom.storage.engine import Store
 from postroom.storage.keys import KeyProvider
+from postroom.storage.notifier import Changes
 from postroom.storage.store import EngineStore, Row
 
 Failure = psycopg.Error
 """What the engine raises when it cannot do its work."""
+CHANNEL = "postroom_changes"
+TOLD_AT_ONCE = 150
+"""Folders named in one NOTIFY, which may have 8,000 octets."""
+LISTENING_SECONDS = 1.0
 KEPT = 8
 """Idle connections kept open."""
 LOCK_CLASS = 0x706F7374
@@ -30,6 +42,8 @@ DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_se
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Each statement sees what was committed before the lock was had, as a snapshot taken while waiting for it would not."""
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+log = structlog.get_logger("postroom.storage")
 
 
 class PostgresEngine:
@@ -41,20 +55,22 @@ class PostgresEngine:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._idle: queue.LifoQueue[psycopg.Connection[Row]] = queue.LifoQueue(KEPT)
+        self._name = secrets.token_hex(8)
+        self._closed = threading.Event()
         with psycopg.connect(dsn) as connection:
             _migrate(connection)
 
-    def begin(self, word: str) -> psycopg.Connection[Row]:
-        """Begin a transaction on an idle connection that still lives, or on a new one."""
+    def begin(self, statement: str, *values: str) -> psycopg.Connection[Row]:
+        """Run a first statement on an idle connection that still lives, or on a new one."""
         while True:
             try:
                 connection = self._idle.get_nowait()
             except queue.Empty:
                 connection = self._connect()
-                connection.execute(word.encode())
+                connection.execute(statement.encode(), values or None)
                 return connection
             try:
-                connection.execute(word.encode())
+                connection.execute(statement.encode(), values or None)
             except psycopg.OperationalError:
                 connection.close()  # the server has ended it meanwhile; nothing had begun
             else:
@@ -81,8 +97,37 @@ class PostgresEngine:
                 name = psycopg.sql.Identifier(table)
                 connection.execute(psycopg.sql.SQL("DELETE FROM {} WHERE organization = %s").format(name), (scope,))
 
+    def tell(self, scope: int, changes: Sequence[Changes]) -> None:
+        """Name the folders that have changed to the other processes; whom it does not reach sees them at the next change."""
+        pairs = sorted({pair for change in changes for pair in change.folders})
+        try:
+            for at in range(0, len(pairs), TOLD_AT_ONCE):
+                message = json.dumps([self._name, scope, pairs[at : at + TOLD_AT_ONCE]])
+                self.give_back(self.begin("SELECT pg_notify(%s, %s)", CHANNEL, message))
+        except psycopg.Error as error:
+            log.warning("changes_not_told", scope=scope, reason=str(error))
+
+    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+        """Publish what other processes tell, on a thread of its own that connects again where it must."""
+        threading.Thread(target=self._listen, args=(publish,), name="storage-changes", daemon=True).start()
+
+    def _listen(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+        while not self._closed.is_set():
+            try:
+                with self._connect() as connection:
+                    connection.execute(f"LISTEN {CHANNEL}".encode())
+                    while not self._closed.is_set():
+                        for notice in connection.notifies(timeout=LISTENING_SECONDS):
+                            sender, scope, pairs = json.loads(notice.payload)
+                            if sender != self._name:
+                                publish(scope, [_changes(pairs)])
+            except Exception as error:  # a listener that ends would leave clients waiting for ever
+                if not self._closed.wait(LISTENING_SECONDS):
+                    log.warning("changes_not_heard", reason=str(error))
+
     def close(self) -> None:
         """Close the idle connections."""
+        self._closed.set()
         while not self._idle.empty():
             self._idle.get_nowait().close()
 
@@ -168,6 +213,13 @@ def open_store(dsn: str, folder: Path, keys: KeyProvider, clock: Callable[[], fl
     """Open the store of a database; large blobs are files in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return EngineStore(PostgresEngine(dsn), folder, keys, clock)
+
+
+def _changes(pairs: Iterable[tuple[int, int]]) -> Changes:
+    changes = Changes()
+    for mailbox, folder in pairs:
+        changes.add(mailbox, folder)
+    return changes
 
 
 def _migrate(connection: psycopg.Connection[Row]) -> None:

@@ -15,6 +15,7 @@ import apsw
 from postroom.storage import migrations
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider, derive, fsync_folder
+from postroom.storage.notifier import Changes
 from postroom.storage.store import EngineStore, Row
 
 Failure = apsw.Error
@@ -106,6 +107,12 @@ class SqliteEngine:
         """Remove the scope's files."""
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self.path(scope)}{suffix}").unlink(missing_ok=True)
+
+    def tell(self, scope: int, changes: Sequence[Changes]) -> None:
+        """Nobody: one process serves an embedded store."""
+
+    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+        """Nothing, likewise."""
 
     def close(self) -> None:
         """Nothing is shared between scopes."""

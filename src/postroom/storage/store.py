@@ -87,6 +87,12 @@ class Engine(Protocol):
     def destroy(self, scope: int) -> None:
         """Remove everything of a scope."""
 
+    def tell(self, scope: int, changes: Sequence[Changes]) -> None:
+        """Tell other processes of the same store which folders have changed; called after COMMIT, and never fails."""
+
+    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+        """Publish from now on what other processes tell."""
+
     def close(self) -> None:
         """Close what scopes share."""
 
@@ -176,6 +182,7 @@ class EngineStore:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
         self.keys = keys
         self.notifier = Notifier()
+        engine.hear(self.notifier.publish)
 
     @property
     def engine(self) -> str:
@@ -203,6 +210,7 @@ class EngineStore:
                         session.rollback()
                         raise
                 self.notifier.publish(scope, [tx.changes])
+                self._engine.tell(scope, [tx.changes])
             else:
                 with self._reading(opened) as session:
                     yield Transaction(session, opened, self._clock())
@@ -406,6 +414,7 @@ class EngineStore:
                 changes = []
             self.notifier.publish(opened.number, changes)  # first, so that who hears of success knows others have been told
             _settle_all(batch)
+            self._engine.tell(opened.number, changes)
 
     def _commit(self, opened: _Scope, batch: Sequence[_Waiting]) -> list[Changes]:
         session = self._writer(opened)

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from postroom.api.operation import OPERATIONS
+from postroom.directory import organizations
+from postroom.storage.engine import REGISTRY
 from tests.api.conftest import ACCOUNT, REGION, Gate
 
 
@@ -71,6 +74,15 @@ def test_one_organization_only(gate: Gate) -> None:
             call()
 
 
+def test_no_operation_reaches_another_organization(gate: Gate) -> None:
+    mine, other = gate.organization_of("mine"), gate.organization_of("other")
+    key = gate.issue(document({"Resource": arn(mine)}))
+    for name in OPERATIONS:
+        for identifier in (other, f"m-{'0' * 32}", f"{mine}/", f"{mine}0"):
+            reply = gate.call(name, {"OrganizationId": identifier, "ResourceARN": arn(identifier)}, key)
+            assert (name, reply.code) == (name, "AccessDeniedException")
+
+
 def test_listing_organizations_is_about_everything(gate: Gate) -> None:
     client = gate.client(gate.issue(document({"Action": "workmail:CreateOrganization"}), name="maker"))
     with pytest.raises(ClientError, match=r"perform: workmail:ListOrganizations on resource: \* because"):
@@ -87,6 +99,15 @@ def test_by_the_tags_of_the_organization(gate: Gate, organization_id: str) -> No
     gate.workmail.untag_resource(ResourceARN=arn(organization_id), TagKeys=["team"])
     assert not allowed(client, organization_id)
     assert not allowed(client, f"m-{'0' * 32}")
+
+
+def test_one_that_another_process_deleted_has_no_tags(gate: Gate, organization_id: str) -> None:
+    client = gate.client(gate.issue(document({"Condition": {"StringEquals": {"aws:ResourceTag/team": "mail"}}})))
+    gate.workmail.list_users(OrganizationId=organization_id)
+    with gate.store.transaction(REGISTRY, write=False) as tx:
+        known = organizations.get(tx, organization_id)
+    organizations.delete(gate.store, known, force=True)
+    assert not allowed(client, organization_id)
 
 
 def test_no_organization_has_a_nul_in_its_id(gate: Gate) -> None:
@@ -129,6 +150,7 @@ def test_of_tags_that_differ_by_case_alone_none_counts(gate: Gate, organization_
         ({"StringEquals": {"aws:username": "someone"}}, True),
         ({"StringEquals": {"aws:username": "someone else"}}, False),
         ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/some*"}}, True),
+        ({"Bool": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}}, True),
         ({"Null": {"workmail:ImpersonationRoleId": "true"}}, True),
         ({"StringLike": {"aws:UserAgent": "*oto3*"}}, True),
     ],

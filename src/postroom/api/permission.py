@@ -34,6 +34,7 @@ def circumstances(
         "aws:resourceaccount": (caller.account,),
         "aws:requestedregion": (caller.region,),
         "aws:viaawsservice": ("false",),
+        "aws:principalisawsservice": ("false",),
         "aws:useragent": (request.headers.get(b"user-agent", b"").decode("latin-1"),),
     }
     given = {tag["Key"]: tag["Value"] for tag in params.get("Tags", ())}

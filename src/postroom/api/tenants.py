@@ -70,16 +70,16 @@ class Tenants:
         """Read the tags of an organization, if there is one that has any."""
         try:
             found = await self._find(organization_id)
+            if found.state != OrganizationStatus.ACTIVE:
+                return {}
+            known = self._tags.find(found.number)
+            if known is None:
+                generation = self._tags.generation
+                known = await self._store.look(found.number, tags.page)
+                self._tags.put(found.number, known, generation)
+            return known
         except OrganizationNotFound:
             return {}
-        if found.state != OrganizationStatus.ACTIVE:
-            return {}
-        known = self._tags.find(found.number)
-        if known is None:
-            generation = self._tags.generation
-            known = await self._store.look(found.number, tags.page)
-            self._tags.put(found.number, known, generation)
-        return known
 
     def changed_by(self, operation: Operation) -> None:
         """Forget what an operation may have changed."""

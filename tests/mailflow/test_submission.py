@@ -39,6 +39,8 @@ def test_the_envelope_bears_ones_own_address(store: Store, people: People, sende
         "From: alice@example.test, bob@example.test\r\n",
         "From: A Group: bob@example.test, alice@example.test;\r\n",
         'From: "alice@example.test" <bob@example.test>\r\n',
+        "From: <bob@example.test> <alice@example.test>\r\n",
+        "From: B <bob@example.test><alice@example.test>\r\n",
         "From: alice@example.test\r\nSender: bob@example.test\r\n",
         "From: alice@example.test\r\nResent-From: bob@example.test\r\n",
         "From: alice+tag@example.test\r\n",
@@ -56,6 +58,8 @@ def test_the_header_bears_ones_own_addresses(store: Store, people: People, heade
         "",
         "From: alice@example.test\r\nFrom: alice@example.test\r\n",
         "From: nobody:;\r\n",
+        f"From: {'alice@example.test, ' * 5_000}bob@example.test\r\n",
+        f"From: {'x, ' * 4_999}alice@example.test, bob@example.test\r\n",
         "From: alice@example.test\r\nSender: a\r\nSender: b\r\n",
     ],
 )
@@ -98,6 +102,13 @@ def test_what_is_there_stays_to_the_octet(store: Store, people: People) -> None:
 
 def test_a_header_without_a_body_is_completed_too() -> None:
     assert submission.complete(b"From: a@b.test\r\n", domain="b.test", now=0.0).count(b"\r\n") == 3
+    unfinished = submission.complete(b"From: a@b.test", domain="b.test", now=0.0)
+    assert unfinished.startswith(b"From: a@b.test\r\nMessage-ID: <")
+
+
+def test_of_return_paths_only_our_own_stays() -> None:
+    raw = b"Return-Path: <a@b.test>\r\nFrom: a@b.test\r\nReturn-Path: <x@far.test>\r\nMessage-ID: <1@b>\r\nDate: x\r\n\r\n"
+    assert submission.complete(raw, domain="b.test", now=0.0) == raw.replace(b"Return-Path: <x@far.test>\r\n", b"")
 
 
 def test_the_day_has_so_many_recipients(store: Store, people: People, clock: Clock) -> None:

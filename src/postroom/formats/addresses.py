@@ -126,7 +126,9 @@ class _Reader:
         if special == b"@":
             address.add(_AT)
         elif special == b"<":
-            address.angle, address.inside = [], True
+            if address.angle:  # two in a row, where readers differ on which one counts: both do
+                self._finish()
+            self.address.angle, self.address.inside = [], True
         elif special == b">":
             address.inside = False
         elif special == b",":

@@ -21,24 +21,28 @@ from postroom.storage.engine import Store, Tx
 def prepare(store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits) -> Prepared:
     """Check and parse a message; raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`."""
     raw = source.read()
-    check(raw, envelope, limits)
+    check(raw, limits)
+    check_delivered(raw, envelope)
     prepared = contents.prepare(store, scope, raw)
     check_attachments(prepared, limits)
     return prepared
 
 
-def check(raw: bytes, envelope: Envelope, limits: Limits) -> None:
+def check(raw: bytes, limits: Limits) -> None:
     """Refuse what goes round in circles (RFC 5321 §6.3) and what has two authors lists (RFC 5322 §3.6)."""
     if headers.received_count(raw) > limits.hops:
         raise errors.MailLoop("Too many hops")
+    if len(headers.find_all(raw, "From")) > 1:
+        raise errors.MalformedMessage("More than one From line")
+
+
+def check_delivered(raw: bytes, envelope: Envelope) -> None:
+    """Refuse what has been delivered to its one recipient before; the first Delivered-To is our own."""
     if len(envelope.recipients) == 1:
-        # the first Delivered-To is our own
         only = envelope.recipients[0].casefold()
         before = headers.find_all(raw, "Delivered-To")[1:]
         if any(value.strip().decode("utf-8", "replace").casefold() == only for value in before):
             raise errors.MailLoop("This message has been delivered to this address before")
-    if len(headers.find_all(raw, "From")) > 1:
-        raise errors.MalformedMessage("More than one From line")
 
 
 def check_attachments(prepared: Prepared, limits: Limits) -> None:

@@ -13,11 +13,13 @@ from email.utils import formatdate
 import msgspec
 
 from postroom.directory import addresses, domains
+from postroom.formats import addresses as address_lists
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import inbound, queue, recipients
 from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.model.actors import Actor
 from postroom.model.addresses import domain_key, parse
@@ -65,7 +67,7 @@ def prepare(store: Store, actor: Actor, envelope: Envelope, source: Source, limi
     Raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`, and `SenderNotAllowed` when no one stands in From.
     """
     raw = source.read()
-    inbound.check(raw, envelope, limits)
+    inbound.check(raw, limits)
     names = bearers(raw)
     raw = complete(raw, domain=actor.email.rpartition("@")[2], now=store.now())
     prepared = contents.prepare(store, actor.scope, raw)
@@ -74,10 +76,15 @@ def prepare(store: Store, actor: Actor, envelope: Envelope, source: Source, limi
 
 
 def bearers(raw: bytes) -> tuple[str, ...]:
-    """List the addresses under whose names a message goes out; raises `MalformedMessage` (RFC 5322 §3.6.2)."""
+    """List the addresses under whose names a message goes out; raises `MalformedMessage` (RFC 5322 §3.6.2).
+
+    A line so long that not all of its names were read may hide some.
+    """
     lines = [headers.find_all(raw, name) for name in ("From", "Sender", "Resent-From", "Resent-Sender")]
     if len(lines[0]) != 1 or len(lines[1]) > 1:
         raise errors.MalformedMessage("A message has one From line and at most one Sender line")
+    if any(len(address_lists.parse(value)) >= address_lists.MAX_ADDRESSES for values in lines for value in values):
+        raise errors.MalformedMessage("Too many names in a line")
     authors = headers.addresses(lines[0][0])
     if not authors:
         raise errors.MalformedMessage("The From line names nobody")
@@ -86,10 +93,16 @@ def bearers(raw: bytes) -> tuple[str, ...]:
 
 
 def complete(raw: bytes, *, domain: str, now: float) -> bytes:
-    """Remove Bcc and add what must not be missing (RFC 6409 §8, RFC 5322 §3.6.3)."""
-    for name in ("Bcc", "Resent-Bcc"):
-        if headers.find_all(raw, name):
-            raw = headers.remove(raw, name)
+    """Remove Bcc and add what must not be missing (RFC 6409 §8, RFC 5322 §3.6.3).
+
+    Of Return-Path lines only our own stays, which comes first (RFC 5321 §4.4).
+    """
+    letter = without_return_path(raw)
+    own = raw[: len(raw) - len(letter)]
+    for name in ("Bcc", "Resent-Bcc", "Return-Path"):
+        if headers.find_all(letter, name):
+            letter = headers.remove(letter, name)
+    raw = own + letter
     added = []
     if not headers.find_all(raw, "Message-ID"):
         added.append(f"Message-ID: <{secrets.token_hex(16)}@{domain_key(domain)}>".encode())
@@ -134,4 +147,6 @@ def _append_lines(raw: bytes, lines: Sequence[bytes]) -> bytes:
     """Put lines at the end of the header."""
     header = headers.header_block(raw)
     end = len(header) - 2 if header.endswith(b"\r\n\r\n") else len(header)
+    if not header.endswith(b"\r\n"):
+        lines = (b"", *lines)
     return raw[:end] + b"".join(line + b"\r\n" for line in lines) + raw[end:]

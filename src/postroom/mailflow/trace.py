@@ -2,6 +2,7 @@
 
 One stored content serves every recipient, so Delivered-To and the `for` of Received are written only when the
 envelope has a single recipient: otherwise they would tell one of the other, of whom a Bcc may have kept him ignorant.
+Delivered-To is for letters that come in: the next server would take it on one that goes out for the sign of a loop.
 The stored content begins with Return-Path; `without_return_path` takes it off when the letter goes on to another server.
 """
 
@@ -34,13 +35,14 @@ def lines(
     cipher: str = "",
     id: str,
     now: float,
+    delivered: bool = True,
 ) -> bytes:
-    """Write the lines; `now` in epoch seconds."""
+    """Write the lines, `now` in epoch seconds; `delivered` when the letter ends its journey here."""
     only = recipients[0] if len(recipients) == 1 else ""
     return "".join(
         (
             f"Return-Path: <{sender}>\r\n",
-            f"Delivered-To: {only}\r\n" if only else "",
+            f"Delivered-To: {only}\r\n" if only and delivered else "",
             f"Received: from {origin}\r\n\tby {host} with {protocol} id {id}",
             f"\r\n\t({cipher})" if cipher else "",
             f"\r\n\tfor <{only}>" if only else "",

@@ -29,6 +29,7 @@ def head(session: Session, transaction: Transaction) -> bytes:
         cipher=session.cipher,
         id=transaction.id,
         now=session.now(),
+        delivered=not session.submitting,
     )
 
 

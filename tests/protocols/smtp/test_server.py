@@ -7,11 +7,13 @@ import random
 import shutil
 import smtplib
 import ssl
+import tracemalloc
 import warnings
 from email.message import EmailMessage
 
 import pytest
 
+from postroom.mailbox import contents
 from postroom.mailflow.submission import Allowance
 from postroom.protocols.smtp.session import Routes
 from postroom.protocols.smtp.settings import Settings
@@ -114,6 +116,17 @@ async def test_the_spool_gives_everything_back(listen: Listen) -> None:
     async with asyncio.timeout(5):
         while room.memory or room.disk:
             await asyncio.sleep(0.01)
+
+
+def test_octets_that_come_by_twos_weigh_no_more_than_others() -> None:
+    spool = Spool(Room(Settings()), b"")
+    tracemalloc.start()
+    for _ in range(50_000):
+        spool.write(b"".join([b"x", b"y"]))
+    weight, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert spool.size == 100_000
+    assert weight < 3 * spool.size
 
 
 def test_a_spool_says_when_there_is_no_room() -> None:
@@ -260,6 +273,25 @@ async def test_errors_are_forgotten_after_a_letter(listen: Listen) -> None:
         assert (await client.deliver(b"Subject: x\r\n\r\n")).startswith("250")
 
 
+async def test_who_names_too_many_recipients_still_reaches_the_others(listen: Listen, store: Store, people: People) -> None:
+    client = await greeted(await listen(maximum_recipients=5, maximum_errors=2))
+    await client.begin()
+    for _ in range(4):
+        assert (await client.say(b"RCPT TO:<ally@example.test>\r\n")).startswith("250")
+    for _ in range(5):
+        assert (await client.say(b"RCPT TO:<bob@example.test>\r\n")).startswith("452 4.5.3")
+    assert (await client.say(b"DATA\r\n")).startswith("354")
+    assert (await client.say(b"Subject: x\r\n\r\n.\r\n")).startswith("250")
+    assert len(inbox(store, 1, people.ids["alice"])) == 1
+
+
+async def test_nobody_names_too_many_recipients_for_ever(listen: Listen) -> None:
+    client = await greeted(await listen(maximum_recipients=1, maximum_errors=2))
+    await client.begin()
+    replies = [await client.say(b"RCPT TO:<bob@example.test>\r\n") for _ in range(4)]
+    assert [reply[:3] for reply in [*replies, await client.reply()]] == ["452"] * 4 + ["421"]
+
+
 async def test_single_octets_do_not_extend_a_deadline(listen: Listen) -> None:
     listening = await listen(command_timeout=0.5, message_timeout=0.7)
     idle, line, message = [await greeted(listening) for _ in range(3)]
@@ -353,6 +385,7 @@ async def test_a_users_letter_by_smtplib(listen: Listen, store: Store, people: P
         with smtplib.SMTP_SSL(wrapped.host, wrapped.port, context=client_tls) as client:
             client.login("ally@example.test", PASSWORD)
             client.send_message(message)
+            client.sendmail("alice@example.test", ["only@far.test"], message.as_bytes(policy=email.policy.SMTP))
         client_tls.check_hostname = True
 
     await asyncio.to_thread(send)
@@ -362,7 +395,11 @@ async def test_a_users_letter_by_smtplib(listen: Listen, store: Store, people: P
     assert b"with ESMTPSA id" in second
     assert b"127.0.0.1" not in second
     with store.transaction(1, write=False) as tx:
-        assert [row[2] for row in rows.page(tx, after=0, limit=9)] == ["c@far.test", "c@far.test"]
+        assert [row[2] for row in rows.page(tx, after=0, limit=9)] == ["c@far.test", "c@far.test", "only@far.test"]
+    with store.transaction(1) as tx:
+        alone = contents.read(tx, rows.lease(tx, holder="x", until=tx.now + 9, limit=9)[2][7])
+    assert b"for <only@far.test>" in alone
+    assert b"Delivered-To" not in alone  # the next server would take it for a loop
 
 
 async def test_the_days_recipients_are_limited(listen: Listen, people: People, client_tls: ssl.SSLContext) -> None:

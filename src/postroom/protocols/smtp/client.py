@@ -20,7 +20,7 @@ from postroom.model.actors import Protocol as ClientProtocol
 from postroom.protocols.smtp import commands, errors
 from postroom.protocols.smtp.commands import starttls
 from postroom.protocols.smtp.connection import BadLine, Connection, Content, End, Event, Line, Smuggling
-from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Helo, Noop, Reply, Rset, StartTls, Vrfy, parse
+from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Helo, Help, Noop, Reply, Rset, StartTls, Vrfy, parse
 from postroom.protocols.smtp.intake import Intake
 from postroom.protocols.smtp.session import Ask, Challenge, Collect, Conversation, Session
 from postroom.protocols.smtp.settings import Settings
@@ -77,6 +77,7 @@ class Speaker(asyncio.Protocol):
         self._waiting: Conversation | None = None  # for a line
         self._errors = 0
         self._idle_commands = 0
+        self._surplus = 0  # recipients beyond what one message may have
         self._since = 0.0
         self._task: asyncio.Task[None] | None = None
         self._delivered = 0
@@ -214,7 +215,7 @@ class Speaker(asyncio.Protocol):
             self._run(answer if isinstance(answer, Reply) else (answer, None))
 
     def _too_idle(self, command: Command) -> bool:
-        if isinstance(command, Helo | Noop | Rset | Vrfy):
+        if isinstance(command, Helo | Help | Noop | Rset | Vrfy):
             self._idle_commands += 1
         return self._idle_commands > self._settings.maximum_idle_commands
 
@@ -273,10 +274,10 @@ class Speaker(asyncio.Protocol):
             return
         self._out.append(reply.render())
         if self._delivered != self._session.delivered:
-            self._delivered, self._errors, self._idle_commands = self._session.delivered, 0, 0
+            self._delivered, self._errors, self._idle_commands, self._surplus = self._session.delivered, 0, 0, 0
         if not reply.ok:
             REFUSALS.labels(self._session.role, reply.code).inc()
-            self._errors += 1
+            self._errors += self._counts(reply)
             if self._errors > self._settings.maximum_errors and not reply.closing:
                 reply = Reply(421, "4.7.0", "Too many errors")
                 self._out.append(reply.render())
@@ -284,6 +285,16 @@ class Speaker(asyncio.Protocol):
             self._hang_up(linger=reply.code != 221)
         elif self._server.closing:
             self.shut()
+
+    def _counts(self, reply: Reply) -> bool:
+        """Say whether a refusal is held against the client; one recipient too many is not until as many again have come.
+
+        Who is told so for each is to send the message to the others (RFC 5321 §4.5.3.1.10).
+        """
+        if reply.status != "4.5.3":
+            return True
+        self._surplus += 1
+        return self._surplus > self._settings.maximum_recipients
 
     # Messages
 

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NoReturn
 
+from postroom.model.addresses import domain_key
+from postroom.model.errors import InvalidParameter
+
 LINE_LIMIT: Final = 4096
 """Octets of a command line, its CRLF included; 512 by RFC 5321 §4.5.3.1.4, more for its extensions."""
-LOCAL_LIMIT: Final = 64
-DOMAIN_LIMIT: Final = 255
+PATH_LIMIT: Final = 254
+"""Octets of an address (RFC 5321 §4.5.3.1.3). There are senders with local parts beyond the 64 of §4.5.3.1.1: those of
+mailing lists, which carry the recipient's address."""
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff"
 _LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
@@ -238,8 +242,13 @@ def _path(rest: str, start: int, status: str) -> tuple[str, str, str]:
     if not found:
         _refuse(501, status, "Not an address in angle brackets")
     local, domain = found["local"], found["domain"]
-    if len(local.encode()) > LOCAL_LIMIT or len(domain.encode()) > DOMAIN_LIMIT:
+    if len(f"{local}@{domain}".encode()) > PATH_LIMIT:
         _refuse(501, status, "Address too long")
+    if not domain.startswith("["):
+        try:
+            domain_key(domain)
+        except InvalidParameter:
+            _refuse(501, status, "Not a domain name")
     plain = _PLAIN_QUOTED.match(local)
     return (plain[1] if plain else local), domain, found["rest"]
 

@@ -28,11 +28,11 @@ class Room:
 class Spool:
     """The octets of one message, after `head`, the lines this server adds before them."""
 
-    __slots__ = ("_file", "_held", "_on_disk", "_pieces", "_room", "head", "size")
+    __slots__ = ("_file", "_held", "_memory", "_on_disk", "_room", "head", "size")
 
     def __init__(self, room: Room, head: bytes) -> None:
         self._room = room
-        self._pieces: list[bytes] = [head]
+        self._memory = bytearray(head)  # not a list of pieces, each of which weighs more than a few octets
         self._held = 0
         self._on_disk = 0
         self._file: IO[bytes] | None = None
@@ -44,7 +44,7 @@ class Spool:
         room, settings = self._room, self._room.settings
         few = self.size + len(octets) <= settings.spool_threshold
         if self._file is None and few and room.memory + len(octets) <= settings.memory_for_bodies:
-            self._pieces.append(octets)
+            self._memory += octets
             self._held += len(octets)
             room.memory += len(octets)
         else:
@@ -54,7 +54,7 @@ class Spool:
     def read(self) -> bytes:
         """Give the whole message, the lines added before it included."""
         if self._file is None:
-            return b"".join(self._pieces)
+            return bytes(self._memory)
         self._file.seek(0)
         return self._file.read()
 
@@ -63,7 +63,7 @@ class Spool:
         self._room.memory -= self._held
         self._room.disk -= self._on_disk
         self._held = self._on_disk = 0
-        self._pieces = []
+        self._memory = bytearray()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -78,10 +78,10 @@ class Spool:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=room.settings.spool_folder or None)  # noqa: SIM115
-                self._file.writelines(self._pieces)
+                self._file.write(self._memory)
                 room.memory -= self._held
                 self._held = 0
-                self._pieces = []
+                self._memory = bytearray()
             self._file.write(octets)
         except OSError as trouble:
             raise NoRoom from trouble

@@ -106,6 +106,7 @@ async def test_domains_that_take_no_mail_bounce_at_once(
     await make_carrier().sweep()
     (bounce,) = bounces(store, people)
     assert [fields["Status"] for fields in recipient_fields(bounce)] == [status]
+    assert recipient_fields(bounce)[0]["Diagnostic-Code"].startswith("x-postroom; ")
     assert waiting(store) == []
 
 
@@ -486,3 +487,12 @@ async def test_the_resolver_reads_what_a_name_server_says(dns: tuple[NameServer,
     assert await resolver.addresses("far.test") == []
     with pytest.raises(Exception, match="no name server"):
         await resolver.exchanges("quiet.test")
+
+
+async def test_close_while_it_looks_for_work(people: People, make_carrier: MakeCarrier) -> None:
+    carrier = make_carrier()
+    running = asyncio.create_task(carrier.run())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await carrier.close()
+        await running

@@ -125,12 +125,17 @@ def _recipient(outcome: Outcome, *, wide: bool) -> bytes:
             ("Action", outcome.action),
             ("Status", outcome.status),
             ("Remote-MTA", outcome.remote_mta and f"dns; {outcome.remote_mta}"),
-            ("Diagnostic-Code", outcome.diagnostic and f"smtp; {outcome.diagnostic}"),
+            ("Diagnostic-Code", outcome.diagnostic and f"{_diagnosed_by(outcome)}; {outcome.diagnostic}"),
             ("Last-Attempt-Date", "" if outcome.last_attempt_at is None else formatdate(outcome.last_attempt_at)),
             ("Will-Retry-Until", "" if outcome.retry_until is None else formatdate(outcome.retry_until)),
         ],
         wide=wide,
     )
+
+
+def _diagnosed_by(outcome: Outcome) -> str:
+    """Name the kind of a diagnostic: another server's reply, or words of our own (RFC 3464 §2.3.6)."""
+    return "smtp" if outcome.diagnostic[:3].isdigit() else "x-postroom"
 
 
 def _fields(pairs: Iterable[tuple[str, str]], *, wide: bool = True) -> bytes:

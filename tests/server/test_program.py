@@ -210,6 +210,17 @@ def test_serve_prints_the_administrators_key_once_and_it_works(tmp_path):
         assert program.log.read_text().count("AWS_SECRET_ACCESS_KEY") == 1
 
 
+def test_nothing_is_for_others_to_read_whichever_verb_makes_it(tmp_path):
+    config = tmp_path / "postroom.toml"
+    config.write_text(laboratory("data"))
+    (tmp_path / "data").mkdir(mode=0o755)  # as systemd makes a StateDirectory
+    command = [*COMMAND, "keys", "--config", str(config), "create", "first", "--full"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    with running(serve(config, tmp_path)):
+        found = {path for path in (tmp_path / "data").rglob("*") if stat.S_IMODE(path.stat().st_mode) & 0o077}
+        assert not found
+
+
 def test_serve_without_a_key_denies(tmp_path):
     config = tmp_path / "postroom.toml"
     config.write_text(laboratory("data"))

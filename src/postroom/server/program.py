@@ -47,7 +47,6 @@ class Outside:
 def prepare(settings: Settings) -> None:
     """Set up what must stand before anything is opened."""
     memory.economize()
-    os.umask(0o077)
     logs.configure(format=settings.log.format, level=settings.log.level)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.describe(verb)
             verb.set_defaults(run=module.run)
     parsed = parser.parse_args(options)
+    os.umask(0o077)  # what any verb makes is for the user that runs it
     try:
         return int(parsed.run(parsed))
     except (ConfigurationError, PortTaken, PostroomError) as error:

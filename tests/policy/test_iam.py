@@ -273,6 +273,11 @@ class TestMalformed:
         with pytest.raises(errors.InvalidParameter, match="The policy document is malformed"):
             iam.parse(document)
 
+    def test_white_space_does_not_count(self) -> None:
+        document = json.dumps({"Statement": [ALLOW | {"Sid": f"s{number}"} for number in range(80)]}, indent=8)
+        assert len(document) > iam.LONGEST_DOCUMENT
+        assert allowed(iam.parse(document))
+
     @given(
         st.recursive(
             st.none() | st.booleans() | st.text(max_size=5) | st.integers(),

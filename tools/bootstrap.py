@@ -71,8 +71,11 @@ def trust() -> ssl.SSLContext:
 
 def get(address: str) -> bytes:
     """Fetch one address, giving up after a minute."""
-    with urllib.request.urlopen(address, timeout=60, context=trust() if address.startswith("https:") else None) as answer:
-        return bytes(answer.read())
+    try:
+        with urllib.request.urlopen(address, timeout=60, context=trust() if address.startswith("https:") else None) as answer:
+            return bytes(answer.read())
+    except OSError as error:
+        raise SystemExit(f"{address} cannot be fetched: {error}. PIP_INDEX_URL, PIP_CERT and pip.conf apply.") from None
 
 
 def pip_wheel() -> Path:

@@ -62,6 +62,21 @@ def test_the_log_tells_what_changed_and_what_is_gone(desk: Desk) -> None:
     assert (found.modseq, found.total, found.uidnext) == (new.modseq, 2, 4)
 
 
+def test_who_knows_the_next_uid_reads_only_what_is_new(desk: Desk) -> None:
+    first = desk.put(letter("1"))
+    inbox = desk.folder().id
+    desk.put(letter("2"))
+    assert changes.effort(desk.tx, inbox, first.modseq, 2, 1) == 1
+    assert [row[0] for row in changes.since(desk.tx, inbox, first.modseq, 2).changed] == [2]
+    flagged = items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 1)], "add", Flag.DELETED)
+    assert changes.effort(desk.tx, inbox, first.modseq, 2, 1) == 3
+    assert [row[0] for row in changes.since(desk.tx, inbox, first.modseq, 2).changed] == [1, 2]
+    assert changes.since(desk.tx, inbox, flagged.modseq, 3).changed == []
+    items.expunge(desk.tx, desk.mailbox, inbox)
+    assert changes.effort(desk.tx, inbox, flagged.modseq, 3, 2) == 1
+    assert changes.since(desk.tx, inbox, flagged.modseq, 3).gone == [1]
+
+
 def test_unchanged_since_withholds_a_change(desk: Desk) -> None:
     first = desk.put(letter("1")).modseq
     desk.put(letter("2"))

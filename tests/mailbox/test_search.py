@@ -127,3 +127,19 @@ def test_a_set_may_be_long(desk: Desk) -> None:
     singles = tuple((uid, uid) for uid in range(1, 40_000, 2))
     assert items.search(desk.tx, inbox, Uids(singles)) == [1, 3]
     assert items.search(desk.tx, inbox, Not(Uids(((2, 9), *singles)))) == []
+
+
+def test_a_content_that_cannot_be_read_does_not_stop_the_index(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.put(letter("unreadable"))
+    desk.put(letter("readable"))
+    whole = contents.message.texts
+
+    def texts(raw: bytes) -> object:
+        if b"unreadable" in raw:
+            raise ValueError
+        return whole(raw)
+
+    monkeypatch.setattr(contents.message, "texts", texts)
+    contents.index(desk.tx, contents.unindexed(desk.tx, 10))
+    assert contents.unindexed(desk.tx, 10) == []
+    assert items.search(desk.tx, desk.folder().id, Text("readable")) == [2]

@@ -22,12 +22,37 @@ class Changes:
     total: int
 
 
-def since(tx: Tx, folder_id: int, modseq: int) -> Changes:
-    """Tell what has changed in a folder after a modseq; raises `FolderNotFound` when the folder is gone."""
+def since(tx: Tx, folder_id: int, modseq: int, uidnext: int = 1) -> Changes:
+    """Tell what has changed in a folder after a modseq, at which `uidnext` was its next UID, if that is known.
+
+    Raises `FolderNotFound` when the folder is gone.
+    """
+    now = _folder(tx, folder_id)
+    if now.modseq <= modseq:
+        return Changes(now.modseq, [], [], now.uidnext, now.total)
+    changed = items.since(tx, folder_id, modseq, uidnext if now.flagged_modseq <= modseq else 1)
+    return Changes(now.modseq, changed, items.gone_since(tx, folder_id, modseq), now.uidnext, now.total)
+
+
+def effort(tx: Tx, folder_id: int, modseq: int, uidnext: int, total: int) -> int:
+    """Say how many rows `since` would look at, at the most, for who knows of `total` items."""
+    now = _folder(tx, folder_id)
+    new = now.uidnext - uidnext
+    return new + (now.total if now.flagged_modseq > modseq else 0) + max(total + new - now.total, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How far a folder has come."""
+
+    uidnext: int
+    modseq: int
+    total: int
+    flagged_modseq: int
+
+
+def _folder(tx: Tx, folder_id: int) -> _State:
     row = folders.find(tx, folder_id)
     if row is None:
         raise errors.FolderNotFound()
-    uidnext, head, total = row[6], row[7], row[8]
-    if head <= modseq:
-        return Changes(head, [], [], uidnext, total)
-    return Changes(head, items.since(tx, folder_id, modseq), items.gone_since(tx, folder_id, modseq), uidnext, total)
+    return _State(row[6], row[7], row[8], row[13])

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from postroom.formats import message
 from postroom.formats.message import Summary
 from postroom.model import errors
@@ -12,6 +14,8 @@ from postroom.storage.queries import contents as queries
 from postroom.storage.queries import words
 
 _SWEEP_PAGE = 200
+
+log = structlog.get_logger("postroom.mailbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,7 @@ def read(tx: Tx, content: int) -> bytes:
 
 def unindexed(tx: Tx, limit: int) -> list[words.Entry]:
     """Read the words of a page of contents that wait to be indexed; for a read-only transaction."""
-    found = []
-    for content in words.page_waiting(tx, limit):
-        texts = message.texts(read(tx, content))
-        found.append(words.entry(tx.engine, content, texts.header.casefold(), texts.body.casefold()))
-    return found
+    return [words.entry(tx.engine, content, *_texts(tx, content)) for content in words.page_waiting(tx, limit)]
 
 
 def index(tx: Tx, entries: Sequence[words.Entry]) -> None:
@@ -117,6 +117,16 @@ def sweep_files(tx: Tx, *, older_than: float) -> int:
             tx.blobs.remove(file)
             removed += 1
     return removed
+
+
+def _texts(tx: Tx, content: int) -> tuple[str, str]:
+    """Give the text of the header and of the body to be indexed; none of a content that cannot be read, which must not stop the others."""
+    try:
+        texts = message.texts(read(tx, content))
+    except Exception:
+        log.exception("content_not_indexed", scope=tx.organization, content=content)
+        return "", ""
+    return texts.header.casefold(), texts.body.casefold()
 
 
 def _stored(text: str) -> str:

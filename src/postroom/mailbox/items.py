@@ -136,7 +136,7 @@ def set_flags(
             unseen += queries.count_unseen(tx, folder_id, low, high)
     if changed:
         mailboxes.advance(tx, mailbox.id)
-        folders.recount(tx, folder_id, unseen=unseen, modseq=before + 1)
+        folders.note_flags(tx, folder_id, unseen=unseen, modseq=before + 1)
         tx.changes.add(mailbox.id, folder_id)
     found = [row for low, high in uidset for row in queries.flag_rows(tx, folder_id, low, high)] if tell else []
     return StoreResult(found, failed, before + 1 if changed else before)
@@ -240,5 +240,5 @@ def _remove(tx: Tx, mailbox: Mailbox, folder_id: int, gone: Sequence[tuple[int, 
     unseen = sum(1 for row in gone if not row[1] & _SEEN)
     modseq = mailboxes.advance(tx, mailbox.id, bytes=-size)
     queries.remove(tx, folder_id, [(row[0], row[3]) for row in gone], modseq)
-    folders.recount(tx, folder_id, total=-len(gone), unseen=-unseen, size=-size, modseq=modseq)
+    folders.uncount(tx, folder_id, total=len(gone), unseen=unseen, size=size, modseq=modseq)
     tx.changes.add(mailbox.id, folder_id)

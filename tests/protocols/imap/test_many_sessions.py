@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from postroom.protocols.imap import updates
 from tests.protocols.imap.conftest import ALICE, Client, Running
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
@@ -52,8 +53,10 @@ async def work(client: Client, mirror: Mirror, seed: int, turns: int) -> None:
             mirror.hear(line)
 
 
+@pytest.mark.parametrize("little", [updates.LITTLE, 0])
 @pytest.mark.parametrize("seed", range(3))
-async def test_all_sessions_agree_in_the_end(server: Running, seed: int) -> None:
+async def test_all_sessions_agree_in_the_end(server: Running, seed: int, little: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(updates, "LITTLE", little)
     clients = [await server.connect(ALICE, "INBOX") for _ in range(3)]
     watcher, seen = await server.connect(ALICE, "INBOX"), Mirror()
     await watcher.send(b"w IDLE\r\n")

@@ -71,6 +71,14 @@ async def test_too_many_bad_commands_end_the_connection(start: Start) -> None:
     assert await client.ended()
 
 
+async def test_bad_commands_are_counted_from_the_last_good_one(start: Start) -> None:
+    client = await (await start(maximum_errors=3)).connect()
+    for _ in range(4):
+        await client.send(b"a1 NONSENSE\r\na2 NONSENSE\r\n")
+        await client.until(b"a2 BAD")
+        await client.ok(b"NOOP")
+
+
 async def test_too_many_failed_sign_ins_end_the_connection(start: Start) -> None:
     client = await (await start(maximum_sign_ins=2)).connect()
     for _ in range(2):
@@ -189,6 +197,24 @@ async def test_who_is_silent_for_too_long_has_to_go_even_in_idle(start: Start) -
     assert await client.line() == b"+ idling"
     assert (await client.line()).startswith(b"* BYE ")
     assert await client.ended()
+
+
+async def test_who_announces_a_literal_and_does_not_send_it_has_to_go(start: Start) -> None:
+    running = await start(stall_timeout=0.3)
+    client = await running.connect(ALICE)
+    await client.send(b"a1 APPEND INBOX {1000000}\r\n")
+    assert (await client.line()).startswith(b"+")
+    await client.send(b"x" * 1000)
+    assert (await client.line()).startswith(b"* BYE ")
+    assert await client.ended()
+    await eventually(lambda: not running.imap.fronts)
+    other = await running.connect(ALICE)
+    await other.send(b"a1 APPEND INBOX {5}\r\n")
+    assert (await other.line()).startswith(b"+")
+    await other.send(b"a: b\n\r\n")
+    assert b"OK" in (await other.line())
+    await asyncio.sleep(0.6)
+    await other.ok(b"NOOP")
 
 
 async def test_who_does_not_read_has_to_go_and_costs_little(start: Start, store: Store, organization: Organization) -> None:

@@ -125,13 +125,14 @@ class Front(asyncio.Protocol):
         """Take bytes in, and do what they ask unless a command is still running."""
         if self.lost:
             return
-        if self.session.actor is not None and not self._paused:
-            self._set_deadline(self._server.settings.idle_timeout)
         self._wire.receive(data)
         if not (self._busy or self._turning):
             self._run()
         elif self._wire.waiting > UNREAD:
             self.transport.pause_reading()
+        if self.session.actor is not None and not (self._paused or self.lost):
+            settings = self._server.settings
+            self._set_deadline(settings.stall_timeout if self._wire.reserves else settings.idle_timeout)
 
     def pause_writing(self) -> None:
         """Carry on no further while the client does not read."""
@@ -289,6 +290,8 @@ class Front(asyncio.Protocol):
         self._wire.release()
         if done.status == b"BAD":
             self._count_error()
+        elif done.status == b"OK":
+            self._errors = 0
         if self.session.leaving and not self.lost:
             self._close()
 

@@ -127,6 +127,11 @@ class Connection:
         """The number of bytes not yet looked at."""
         return len(self._buffer) - self._at
 
+    @property
+    def reserves(self) -> bool:
+        """Say whether room is kept for a literal that is still to come."""
+        return bool(self._literals) and self._literals[-1].missing > 0
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
         self._buffer = self._buffer[self._at :] + data if self.waiting else data
@@ -166,7 +171,7 @@ class Connection:
         while self.waiting:
             if self._drop:
                 self._discard()
-            elif self._literals and self._literals[-1].missing:
+            elif self.reserves:
                 self._fill(self._literals[-1])
             else:
                 line = self._line()

@@ -120,11 +120,13 @@ def split(slices: Sequence[Slice], size: int) -> tuple[list[Slice], list[Slice]]
     return taken, []
 
 
-def measure(tx: Tx, selected: Selected, slices: Sequence[Slice]) -> tuple[int, list[int]]:
+def measure(tx: Tx, selected: Selected, slices: Sequence[Slice], changed_since: int | None) -> tuple[int, list[int]]:
     """Find how many messages make a batch by their sizes, and which of them are not \\Seen."""
     total = 0
     unseen: list[int] = []
-    for uid, size, flags in items.rows(tx, selected.folder.id, selected.view.ranges(slices), ("uid", "size", "flags")):
+    for uid, size, flags, modseq in items.rows(tx, selected.folder.id, selected.view.ranges(slices), ("uid", "size", "flags", "modseq")):
+        if changed_since is not None and modseq <= changed_since:
+            continue
         if total and total + size > BATCH_BYTES:
             return _positions_before(selected, slices, uid), unseen
         total += size

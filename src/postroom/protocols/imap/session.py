@@ -39,7 +39,7 @@ class Caught:
 
 def catch_up(tx: Tx, mailbox: Mailbox, selected: "Selected") -> Caught:
     """Read what has changed in the selected folder since the session last looked."""
-    found = changes.since(tx, selected.folder.id, selected.modseq)
+    found = changes.since(tx, selected.folder.id, selected.modseq, selected.uidnext)
     seen = 0
     for _, flags, _ in found.changed:
         seen |= flags

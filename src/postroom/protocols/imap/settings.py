@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idle_timeout: float = 1800.0
     """How long a client that has signed in may say nothing (RFC 3501 §5.4: at least 30 minutes)."""
     stall_timeout: float = 180.0
-    """How long a client may leave answers unread."""
+    """How long a client may leave answers unread, or a literal that it announced unsent."""
     memory_for_literals: int = 33_554_432
     """Octets of unfinished literals held in memory, over all connections; beyond it they go to files at once."""
     spool_threshold: int = 262_144

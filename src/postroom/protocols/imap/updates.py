@@ -8,10 +8,12 @@ from postroom.mailbox.access import Mailbox
 from postroom.mailbox.folders import Folder
 from postroom.model.errors import FolderNotFound
 from postroom.protocols.imap.session import Caught, Selected, Session, catch_up
-from postroom.protocols.imap.steps import Look, Step, Write
+from postroom.protocols.imap.steps import Look, Read, Step, Write
 from postroom.storage.engine import Tx
 
 T = TypeVar("T")
+LITTLE = 2000
+"""Rows that are looked at and told of at once; more wait for a storage thread, so that other clients need not."""
 _END = (1 << 62) - 1
 
 
@@ -22,8 +24,12 @@ def announce(session: Session, *, expunges: bool) -> Generator[Step, Any, bytes]
         return b""
     session.stale = False
     try:
-        caught: Caught = yield Look(catch_up, session.own, selected)
-        return (yield from tell(session, selected, caught, expunges=expunges))
+        caught: Caught | None = yield Look(_catch_up_on_little, session.own, selected)
+        if caught is not None:
+            return (yield from tell(session, selected, caught, expunges=expunges))
+        before = selected.uidnext
+        out: bytes = yield Read(_read_news, session.own, selected, expunges)
+        return out + (yield from _claim(selected, before))
     except FolderNotFound:
         session.leaving = True
         return b"* BYE The mailbox has been deleted.\r\n"
@@ -33,10 +39,27 @@ def tell(session: Session, selected: Selected, caught: Caught, *, expunges: bool
     """Give the untagged answers for what has been read, and claim new messages as \\Recent."""
     before = selected.uidnext
     out = selected.news(caught, expunges=expunges)
-    if selected.uidnext > before and not selected.read_only:
-        first, until = yield Write(claim, selected.folder)
-        out += selected.claim(first, until)
-    return out
+    return out + (yield from _claim(selected, before))
+
+
+def _catch_up_on_little(tx: Tx, mailbox: Mailbox, selected: Selected) -> Caught | None:
+    """Read what has changed, unless it may be much."""
+    known = len(selected.view) - len(selected.held)
+    much = changes.effort(tx, selected.folder.id, selected.modseq, selected.uidnext, known) > LITTLE
+    return None if much else catch_up(tx, mailbox, selected)
+
+
+def _read_news(tx: Tx, mailbox: Mailbox, selected: Selected, expunges: bool) -> bytes:
+    """Read what has changed and bring the session up to it; its command waits meanwhile, so nobody else touches it."""
+    return selected.news(catch_up(tx, mailbox, selected), expunges=expunges)
+
+
+def _claim(selected: Selected, before: int) -> Generator[Step, Any, bytes]:
+    """Claim what has come since a UID as \\Recent."""
+    if selected.uidnext <= before or selected.read_only:
+        return b""
+    first, until = yield Write(claim, selected.folder)
+    return selected.claim(first, until)
 
 
 def claim(tx: Tx, folder: Folder) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from typing import Any
 from postroom.storage.engine import Tx
 from postroom.storage.queries import counters
 
-COLUMNS = "id, parent, name, role, holds, uidvalidity, uidnext, modseq, total, unseen, size, subscribed, recent_from"
+COLUMNS = "id, parent, name, role, holds, uidvalidity, uidnext, modseq, total, unseen, size, subscribed, recent_from, flagged_modseq"
 Row = tuple[Any, ...]
 
 
@@ -136,15 +136,26 @@ def take_uids(tx: Tx, folder: int, n: int, *, unseen: int, size: int, modseq: in
     return None if row is None else (row[0] - n, row[1])
 
 
-def recount(tx: Tx, folder: int, *, total: int = 0, unseen: int = 0, size: int = 0, modseq: int) -> None:
-    """Add to the counts of a folder."""
+def uncount(tx: Tx, folder: int, *, total: int, unseen: int, size: int, modseq: int) -> None:
+    """Take items that are gone from the counts of a folder."""
     tx.run(
-        "UPDATE folders SET total = total + :total, unseen = unseen + :unseen, size = size + :size, modseq = :modseq"
+        "UPDATE folders SET total = total - :total, unseen = unseen - :unseen, size = size - :size, modseq = :modseq"
         " WHERE organization = :organization AND id = :id",
         id=folder,
         total=total,
         unseen=unseen,
         size=size,
+        modseq=modseq,
+    )
+
+
+def note_flags(tx: Tx, folder: int, *, unseen: int, modseq: int) -> None:
+    """Note a change of flags, by which `unseen` more items than before are not seen."""
+    tx.run(
+        "UPDATE folders SET unseen = unseen + :unseen, modseq = :modseq, flagged_modseq = :modseq"
+        " WHERE organization = :organization AND id = :id",
+        id=folder,
+        unseen=unseen,
         modseq=modseq,
     )
 

@@ -157,12 +157,14 @@ def count_unseen(tx: Tx, folder: int, low: int, high: int) -> int:
     return number
 
 
-def since(tx: Tx, folder: int, modseq: int) -> list[tuple[int, int, int]]:
-    """List (uid, flags, modseq) of items changed after a modseq."""
+def since(tx: Tx, folder: int, modseq: int, low: int = 1) -> list[tuple[int, int, int]]:
+    """List (uid, flags, modseq) of items changed after a modseq, from a UID on."""
     return tx.all(
-        "SELECT uid, flags, modseq FROM items WHERE organization = :organization AND folder = :folder AND modseq > :modseq ORDER BY uid",
+        "SELECT uid, flags, modseq FROM items WHERE organization = :organization AND folder = :folder AND uid >= :low"
+        " AND modseq > :modseq ORDER BY uid",
         folder=folder,
         modseq=modseq,
+        low=low,
     )
 
 

@@ -43,7 +43,7 @@ def fetch(session: Session, command: Fetch) -> Steps:
         now = rendering.split(rest, plan.rows)[0]
         using = plan
         if plan.marks_seen and not selected.read_only:
-            fitting, unseen = yield read(rendering.measure, selected, now)
+            fitting, unseen = yield read(rendering.measure, selected, now, command.changed_since)
             now = rendering.split(now, fitting)[0]
             if unseen:
                 yield from written

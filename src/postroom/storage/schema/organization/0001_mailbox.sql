@@ -20,7 +20,8 @@ CREATE TABLE mailboxes (
 ) {clustered};
 CREATE UNIQUE INDEX mailboxes_owner ON mailboxes (organization, owner);
 
--- `role` is the folder's special use; `holds` the kind of item it is for; `recent_from` the first UID no IMAP session has claimed as \Recent.
+-- `role` is the folder's special use; `holds` the kind of item it is for; `recent_from` the first UID no IMAP session has claimed as \Recent;
+-- `flagged_modseq` that of the last change of flags: who knows it need not look for changes among the items that were there.
 CREATE TABLE folders (
     organization BIGINT NOT NULL,
     id BIGINT NOT NULL,
@@ -33,6 +34,7 @@ CREATE TABLE folders (
     uidnext BIGINT NOT NULL DEFAULT 1,
     recent_from BIGINT NOT NULL DEFAULT 1,
     modseq BIGINT NOT NULL,
+    flagged_modseq BIGINT NOT NULL DEFAULT 0,
     total BIGINT NOT NULL DEFAULT 0,
     unseen BIGINT NOT NULL DEFAULT 0,
     size BIGINT NOT NULL DEFAULT 0,

@@ -56,3 +56,11 @@ def test_folding_goes_beyond_ascii(tx: Tx) -> None:
     assert entities.get(tx, "GRÖSSE").id == group.id
     with pytest.raises(errors.NameTaken):
         groups.create(tx, name="GRÖSSE")
+
+
+def test_a_name_of_another_kind_does_not_hide_an_address(tx: Tx) -> None:
+    user = users.create(tx, name="info@example.test", display_name="")
+    group = groups.create(tx, name="info")
+    registration.register(tx, group.id, "info@example.test")
+    assert entities.get(tx, "info@example.test", groups.KINDS).id == group.id
+    assert entities.get(tx, "info@example.test").id == user.id

@@ -23,8 +23,11 @@ RESERVED = frozenset({"administrator", "amazonjournaling", "anonymous", "everyon
 
 def find(tx: Tx, reference: str, kinds: Collection[Kind] = ANY) -> Entity | None:
     """Find what an id, a name or an address refers to, if it is of one of these kinds."""
-    found = entities.find(tx, reference) or entities.find_by_name(tx, reference.casefold()) or _find_by_address(tx, reference)
-    return found if found and found.kind in kinds else None
+    for way in (entities.find, _find_by_name, _find_by_address):
+        found = way(tx, reference)
+        if found is not None and found.kind in kinds:
+            return found
+    return None
 
 
 def get(tx: Tx, reference: str, kinds: Collection[Kind] = ANY) -> Entity:
@@ -76,6 +79,10 @@ def delete(tx: Tx, reference: str, kind: Kind) -> None:
         part.delete(tx, found.id)
     addresses.delete_all(tx, found.id)
     entities.delete(tx, found.id)
+
+
+def _find_by_name(tx: Tx, text: str) -> Entity | None:
+    return entities.find_by_name(tx, text.casefold())
 
 
 def _find_by_address(tx: Tx, text: str) -> Entity | None:

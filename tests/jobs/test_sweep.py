@@ -65,6 +65,20 @@ def test_what_an_item_refers_to_stays(store, organization, user, clock):
     assert kept(store, organization.number, content)
 
 
+def test_the_sweep_looks_at_a_page_at_a_time_and_at_all(store, organization, user, clock, monkeypatch):
+    scope = organization.number
+    monkeypatch.setattr(contents, "_SWEEP_PAGE", 2)
+    used = [deliver(store, scope, user, letter(100, str(number)))[2] for number in range(3)]
+    with store.transaction(scope) as tx:
+        unused = [contents.keep(tx, contents.prepare(store, scope, letter(100, mark))) for mark in "abc"]
+    clock.advance(2 * HOUR)
+    with store.transaction(scope) as tx:
+        assert contents.sweep(tx, unused_for=HOUR) == (used[1], 0)
+        assert contents.sweep(tx, unused_for=HOUR, after=used[1]) == (unused[0], 1)
+    assert sweep.sweep_contents(store, scope) == 2
+    assert [kept(store, scope, content) for content in used + unused] == [True] * 3 + [False] * 3
+
+
 def test_files_without_a_row_go_and_others_stay(store, organization, user, monkeypatch):
     scope = organization.number
     _, _, content = deliver(store, scope, user, letter(400_000))

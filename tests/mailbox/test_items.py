@@ -149,8 +149,9 @@ def test_the_sweep_takes_what_nothing_refers_to(desk: Desk) -> None:
     inbox = desk.folder().id
     items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 1)], "add", Flag.DELETED)
     items.expunge(desk.tx, desk.mailbox, inbox)
-    assert contents.sweep(desk.tx, unused_for=3600) == (0, 0)
-    assert contents.sweep(desk.tx, unused_for=-1) == (0, 1)
+    assert contents.sweep(desk.tx, unused_for=3600) == (2, 0)
+    assert contents.sweep(desk.tx, unused_for=-1) == (2, 1)
+    assert contents.sweep(desk.tx, unused_for=-1, after=2) == (0, 0)
     assert contents.sweep_files(desk.tx, older_than=3600) == 0
     assert contents.sweep_files(desk.tx, older_than=-1) == 1
     [(content,)] = items.rows(desk.tx, inbox, ALL, ("content",))

@@ -13,7 +13,8 @@ from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import contents as queries
 from postroom.storage.queries import words
 
-_SWEEP_PAGE = 200
+_SWEEP_PAGE = 1000
+"""Contents looked at in one transaction: some milliseconds, for which writers wait."""
 
 log = structlog.get_logger("postroom.mailbox")
 
@@ -101,12 +102,15 @@ def index(tx: Tx, entries: Sequence[words.Entry]) -> None:
 
 
 def sweep(tx: Tx, *, unused_for: float, after: int = 0) -> tuple[int, int]:
-    """Delete a page of contents that nothing has referred to since; gives (last id seen or 0 at the end, deleted)."""
-    page = queries.page_unused(tx, after=after, before=tx.now - unused_for, limit=_SWEEP_PAGE)
-    for content in page:
+    """Delete what nothing refers to in a page of the contents; gives (last id looked at or 0 at the end, deleted)."""
+    last = queries.last_of_page(tx, after=after, limit=_SWEEP_PAGE)
+    if last is None:
+        return 0, 0
+    gone = queries.unused(tx, after=after, last=last, before=tx.now - unused_for)
+    for content in gone:
         words.delete(tx, content)
         queries.delete(tx, content)
-    return (page[-1] if len(page) == _SWEEP_PAGE else 0), len(page)
+    return last, len(gone)
 
 
 def sweep_files(tx: Tx, *, older_than: float) -> int:

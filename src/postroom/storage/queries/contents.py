@@ -38,16 +38,25 @@ def read(tx: Tx, content: int) -> tuple[bytes | None, str | None, int] | None:
     return None if row is None or row[0] is None else (None, row[0], row[1])
 
 
-def page_unused(tx: Tx, *, after: int, before: float, limit: int) -> list[int]:
-    """List contents made before a time (epoch seconds) that no item and no queued message refers to."""
-    rows = tx.all(
-        "SELECT c.id FROM contents c WHERE c.organization = :organization AND c.id > :after AND c.created_at < :before"
-        " AND NOT EXISTS (SELECT 1 FROM items i WHERE i.organization = :organization AND i.content = c.id)"
-        " AND NOT EXISTS (SELECT 1 FROM queue_messages q WHERE q.organization = :organization AND q.content = c.id)"
-        " ORDER BY c.id LIMIT :limit",
+def last_of_page(tx: Tx, *, after: int, limit: int) -> int | None:
+    """Find the last of the next `limit` contents; None at the end."""
+    row = tx.one(
+        "SELECT max(p.id) FROM (SELECT id FROM contents WHERE organization = :organization AND id > :after ORDER BY id LIMIT :limit) p",
         after=after,
-        before=before,
         limit=limit,
+    )
+    return None if row is None else row[0]
+
+
+def unused(tx: Tx, *, after: int, last: int, before: float) -> list[int]:
+    """List contents, of those behind `after` up to `last`, made before a time (epoch seconds) that nothing refers to any more."""
+    rows = tx.all(
+        "SELECT c.id FROM contents c WHERE c.organization = :organization AND c.id > :after AND c.id <= :last AND c.created_at < :before"
+        " AND NOT EXISTS (SELECT 1 FROM items i WHERE i.organization = :organization AND i.content = c.id)"
+        " AND NOT EXISTS (SELECT 1 FROM queue_messages q WHERE q.organization = :organization AND q.content = c.id)",
+        after=after,
+        last=last,
+        before=before,
     )
     return [content for (content,) in rows]
 

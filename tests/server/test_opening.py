@@ -8,6 +8,7 @@ import pytest
 
 from postroom.server import opening
 from postroom.server.configuration import ConfigurationError, Settings, Storage, complete
+from postroom.storage.engine import REGISTRY
 from postroom.storage.keys import LocalKeyring
 
 HOLD = (
@@ -53,4 +54,14 @@ def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(refused.value)
     ring.write_text("{")
     with pytest.raises(ConfigurationError, match="is not a keyring"):
+        opening.open_store(settings)
+
+
+def test_data_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    settings = complete(Settings(data="data"), tmp_path)
+    store = opening.open_store(settings)
+    with store.transaction(REGISTRY) as tx:
+        tx.run("INSERT INTO migrations VALUES ('registry/9999_future.sql')")
+    store.close()
+    with pytest.raises(ConfigurationError, match=r"newer version of Postroom .*9999_future\.sql"):
         opening.open_store(settings)

@@ -7,6 +7,7 @@ from pathlib import Path
 from postroom.server.configuration import ConfigurationError, Settings
 from postroom.storage import keys
 from postroom.storage.engine import Store
+from postroom.storage.migrations import NewerSchema
 
 
 def keyring(settings: Settings) -> keys.LocalKeyring:
@@ -24,7 +25,10 @@ def open_store(settings: Settings) -> Store:
     """Open the store, making it at the first start; raises ConfigurationError when it cannot be used."""
     folder = _folder(settings)
     ring = keyring(settings)
-    return _embedded(folder, ring) if settings.storage.engine == "sqlite" else _postgres(settings.storage.dsn, folder, ring)
+    try:
+        return _embedded(folder, ring) if settings.storage.engine == "sqlite" else _postgres(settings.storage.dsn, folder, ring)
+    except NewerSchema as error:
+        raise ConfigurationError(f"The data cannot be served. {error}") from None
 
 
 def _embedded(folder: Path, ring: keys.KeyProvider) -> Store:

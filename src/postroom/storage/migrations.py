@@ -3,12 +3,26 @@
 `NNNN_name.sql` is for both engines, `NNNN_name.sqlite.sql` and `NNNN_name.postgres.sql` for one.
 """
 
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
 from postroom.storage import dialect
 
 _OTHER = {"sqlite": ".postgres.sql", "postgresql": ".sqlite.sql"}
+
+
+class NewerSchema(Exception):
+    """The data was last served by a newer version, whose tables this one does not know."""
+
+
+def missing(engine: str, kind: str, done: Collection[str]) -> list[tuple[str, str]]:
+    """List (name, SQL) of the files still to be run; raises `NewerSchema` where others have been."""
+    known = scripts(engine, kind)
+    strangers = {name for name in done if name.startswith(f"{kind}/")} - {name for name, _ in known}
+    if strangers:
+        raise NewerSchema(f"It was last served by a newer version of Postroom (which made {min(strangers)}).")
+    return [(name, script) for name, script in known if name not in done]
 
 
 @cache

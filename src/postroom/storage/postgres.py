@@ -227,7 +227,6 @@ def _migrate(connection: psycopg.Connection[Row]) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
     done = {name for (name,) in connection.execute("SELECT name FROM migrations").fetchall()}
     for kind in ("registry", "organization"):
-        for name, script in migrations.scripts("postgresql", kind):
-            if name not in done:
-                connection.execute(script.encode())
-                connection.execute("INSERT INTO migrations VALUES (%s)", (name,))
+        for name, script in migrations.missing("postgresql", kind, done):
+            connection.execute(script.encode())
+            connection.execute("INSERT INTO migrations VALUES (%s)", (name,))

@@ -145,7 +145,7 @@ def _migrate(connection: apsw.Connection, kind: str) -> None:
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) WITHOUT ROWID")
         done = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-        missing = [(name, script) for name, script in migrations.scripts("sqlite", kind) if name not in done]
+        missing = migrations.missing("sqlite", kind, done)
         for name, script in missing:
             connection.execute(script)
             connection.execute("INSERT INTO migrations VALUES (?)", (name,))

@@ -20,7 +20,7 @@ from postroom.directory import principals
 from postroom.directory.principals import KeyStatus
 from postroom.model import errors
 from postroom.storage.engine import REGISTRY
-from postroom.storage.queries import organizations
+from postroom.storage.queries import leases, organizations
 from tests.api.conftest import Gate, Reply
 
 UNKNOWN = f"m-{'0' * 32}"
@@ -277,6 +277,26 @@ class TestConcurrency:
             shown = gate.call("ListMailDomains", {"OrganizationId": organization_id}).json["MailDomains"]
             assert [entry for entry in shown if entry["DefaultDomain"]]
             gate.call("UpdateDefaultMailDomain", test_domain)
+
+    def test_another_process_has_its_turn(self, gate: Gate, organization_id: str) -> None:
+        domain = {"OrganizationId": organization_id, "DomainName": "new.test"}
+        with gate.store.transaction(REGISTRY) as tx:
+            assert leases.take(tx, f"organization/{organization_id}", "another", 30)
+        reply = gate.call("RegisterMailDomain", domain)
+        assert (reply.status, reply.code) == (503, "ServiceUnavailableException")
+        assert gate.call("ListMailDomains", {"OrganizationId": organization_id}).status == 200
+        with gate.store.transaction(REGISTRY) as tx:
+            leases.release(tx, f"organization/{organization_id}", "another")
+        for _ in range(2):
+            assert gate.call("RegisterMailDomain", domain).status == 200
+
+    def test_a_default_domain_chosen_by_another_process_stays(self, gate: Gate, organization_id: str) -> None:
+        domain = {"OrganizationId": organization_id, "DomainName": "new.test"}
+        gate.call("RegisterMailDomain", domain)
+        gate.call("GetMailDomain", domain)
+        with gate.store.transaction(REGISTRY) as tx:
+            organizations.set_default_domain(tx, organizations.get(tx, organization_id).number, "new.test")
+        assert gate.call("DeregisterMailDomain", domain).code == "InvalidParameterException"
 
     def test_a_deletion_that_comes_twice_succeeds_twice(self, gate: Gate) -> None:
         for turn in range(6):

@@ -11,8 +11,8 @@ Slow work that needs no rows, such as hashing a password, is a `prepare` step: `
 any transaction and outside the event loop.
 
 `call.prior` is what the step before returned (in `after`: the handler's answer).  A step must be safe to repeat: the program may die
-between two of them, and the client will try again.  Of one organization only one such operation is under way at a time, in this process
-(`Tenants.turn`).
+between two of them, and the client will try again.  Of one organization only one such operation is under
+way at a time (`Tenants.turn`).
 
 An operation about the organizations themselves runs as a whole in the registry (`scope=Scope.REGISTRY`) or conducts several
 transactions by itself on a storage thread (`@crossing`), handed the store instead of a transaction.

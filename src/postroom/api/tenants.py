@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,12 +13,16 @@ from postroom.api.caching import Recent
 from postroom.api.model import OperationModel
 from postroom.api.operation import NO_ORGANIZATION, Caller, Operation, Scope
 from postroom.directory import organizations, tags
-from postroom.model.errors import OrganizationNotFound, OrganizationState, ResourceNotFound
+from postroom.model.errors import OrganizationNotFound, OrganizationState, ResourceNotFound, TryLater
 from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.queries import leases
+from postroom.storage.store import holder_name
 
 NAMING = frozenset({"OrganizationId", "ResourceARN"})
 """The members of a request that name an organization."""
+TURN_SECONDS = 30.0
+"""How long other processes wait for one that died in its turn."""
 
 
 def named(params: Mapping[str, Any]) -> str:
@@ -39,12 +43,23 @@ class Tenants:
     def turn(self, operation: Operation, params: Mapping[str, Any]) -> AbstractAsyncContextManager[None]:
         """Wait, before an operation that changes what the registry knows of an organization, until no other one does.
 
-        Between its steps, which are transactions of their own, the registry and the organization do not agree.
+        Between its steps, which are transactions of their own, the registry and the organization do not agree.  Raises TryLater while
+        another process has its turn.
         """
         organization_id = named(params)
-        if not operation.touches_registry or not organization_id:
-            return nullcontext()
-        return self._turns.setdefault(organization_id, asyncio.Lock())
+        return self._alone(organization_id) if operation.touches_registry and organization_id else nullcontext()
+
+    @asynccontextmanager
+    async def _alone(self, organization_id: str) -> AsyncIterator[None]:
+        lease, holder = f"organization/{organization_id}", holder_name()
+        async with self._turns.setdefault(organization_id, asyncio.Lock()):
+            if not await self._store.transact(REGISTRY, leases.take, lease, holder, TURN_SECONDS):
+                raise TryLater("The organization is being changed elsewhere; try again.")
+            self._recent.forget()
+            try:
+                yield
+            finally:
+                await self._store.transact(REGISTRY, leases.release, lease, holder)
 
     async def serving(self, operation: Operation, model: OperationModel, caller: Caller, params: Mapping[str, Any]) -> Organization:
         """Find the organization an operation is about, in a state in which it may be.

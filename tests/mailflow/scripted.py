@@ -17,7 +17,7 @@ class Scripted:
 
     def __init__(self, **answers: Answer) -> None:
         self.answers = answers
-        self.greet_after = 0.0
+        self.greet_after = self.read_after = 0.0
         self.messages = self.welcome = 1000
         self.connections = 0
         self.bodies: list[bytes] = []
@@ -47,6 +47,9 @@ class Scripted:
             under_way = verb not in {"RSET", "EHLO"} and (under_way or (verb == "MAIL" and answer.startswith(b"250")))
             writer.write(answer)
             if answer.startswith(b"354"):
+                writer.transport.pause_reading()
+                await asyncio.sleep(self.read_after)
+                writer.transport.resume_reading()
                 self.bodies.append(await reader.readuntil(b"\r\n.\r\n"))
                 under_way, taken = False, taken + 1
                 end = self.answers.get("END", b"250 2.0.0 Taken\r\n")

@@ -172,12 +172,10 @@ class Carrier:
                     self._due[scope] = asyncio.get_running_loop().time() + wait
                 return
             parcels = await self._store.transact(scope, queue.lease, self._holder, free)
-            held = self._held.setdefault(scope, set())
+            held = self._held.setdefault(scope, set())  # what gets into no lane is not held: its lease runs out
             for parcel in parcels:
                 # a clock that jumped lets leases run out of what is being carried here already
                 copies = tuple(copy for copy in parcel.copies if copy.number not in held)
-                held.update(copy.number for copy in copies)
-                CARRIED.inc(len(copies))
                 if copies:
                     await self._queue_up(replace(parcel, copies=copies))
 
@@ -187,6 +185,8 @@ class Carrier:
         What takes several transactions is several parcels, so that each is settled as soon as it has arrived.
         """
         scope = await self._store.read(REGISTRY, domains.route, parcel.domain)
+        self._held[parcel.scope].update(copy.number for copy in parcel.copies)
+        CARRIED.inc(len(parcel.copies))
         settings = self._settings
         if scope is not None:
             name, most = f"organization {scope}", 1
@@ -201,7 +201,7 @@ class Carrier:
         step = settings.recipients_per_message if scope is None else len(parcel.copies)
         for at in range(0, len(parcel.copies), step):
             lane.parcels.append(replace(parcel, copies=parcel.copies[at : at + step]))
-            if len(lane.workers) < most:
+            if len(lane.workers) < (1 if lane.down else most):
                 task = asyncio.get_running_loop().create_task(self._walk(lane))
                 lane.workers.add(task)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from postroom.model import errors
 from postroom.storage import keys
-from postroom.storage.engine import Store, Tx
-from postroom.storage.queries import counters
+from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.queries import counters, organizations
 from tests.conftest import ENGINES, POSTGRES_DSN, make_organization
 
 pytestmark = pytest.mark.skipif("postgresql" not in ENGINES, reason="no PostgreSQL")
@@ -165,3 +166,20 @@ async def test_processes_tell_each_other_what_has_changed(administrator: Any, da
     finally:
         one.close()
         other.close()
+
+
+async def test_what_another_process_deleted_is_not_written_to(database: str, tmp_path: Path) -> None:
+    here, there = opened(database, tmp_path), opened(database, tmp_path)
+    try:
+        number = make_organization(here).number
+        await there.transact(number, counters.next, "a")
+        with here.transaction(REGISTRY) as tx:
+            organizations.shred_key(tx, number)
+        here.destroy(number)
+        with pytest.raises(errors.PostroomError):
+            await there.transact(number, counters.next, "a")
+        with here.transaction(REGISTRY) as tx:
+            assert tx.one("SELECT count(*) FROM counters WHERE organization = :number", number=number) == (0,)
+    finally:
+        here.close()
+        there.close()

@@ -21,8 +21,9 @@ import psycopg
 import psycopg.sql
 import structlog
 
+from postroom.model import errors
 from postroom.storage import dialect, migrations
-from postroom.storage.engine import Store
+from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider
 from postroom.storage.notifier import Changes
 from postroom.storage.store import EngineStore, Row
@@ -42,6 +43,9 @@ DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_se
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Each statement sees what was committed before the lock was had, as a snapshot taken while waiting for it would not."""
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
+LIVES = "SELECT 1 FROM organizations WHERE number = %s AND wrapped_key IS NOT NULL"
+"""Another process may have deleted an organization that is open here; nothing is written into it any more."""
 
 log = structlog.get_logger("postroom.storage")
 
@@ -89,13 +93,16 @@ class PostgresEngine:
 
     def destroy(self, scope: int) -> None:
         """Delete the organization's rows from every table of organizations."""
-        with psycopg.connect(self._dsn) as connection:
+        with self._connect() as connection:
+            connection.execute(WRITE.encode())
+            connection.execute(LOCK, (LOCK_CLASS, scope))  # who wrote before has ended, who comes later finds it gone
             tables = connection.execute(
                 "SELECT table_name FROM information_schema.columns WHERE table_schema = current_schema() AND column_name = 'organization'"
             ).fetchall()
             for (table,) in tables:
                 name = psycopg.sql.Identifier(table)
                 connection.execute(psycopg.sql.SQL("DELETE FROM {} WHERE organization = %s").format(name), (scope,))
+            connection.execute("COMMIT")
 
     def tell(self, scope: int, changes: Sequence[Changes]) -> None:
         """Name the folders that have changed to the other processes; whom it does not reach sees them at the next change."""
@@ -171,7 +178,9 @@ class PostgresSession:
         self._cursor = self._connection.cursor()
         try:
             if write:
-                self._cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, self._scope))
+                self._cursor.execute(LOCK, (LOCK_CLASS, self._scope))
+                if self._scope != REGISTRY and self._cursor.execute(LIVES, (self._scope,)).fetchone() is None:
+                    raise errors.OrganizationNotFound()
         except BaseException:
             self._connection.close()
             self._connection = self._cursor = None

@@ -8,6 +8,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     hostname: str = "localhost"
     """The name the server gives itself in its greeting and in Received lines; should be its name in DNS."""
+    postmaster: str = ""
+    """The address here that gets mail for `postmaster` and `abuse` of the server and of domains in which nobody has them."""
     maximum_message: int = 41_943_040
     """The largest message taken, in MIME form (WorkMail: 40 MB)."""
     maximum_recipients: int = 500

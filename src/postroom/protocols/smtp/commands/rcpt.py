@@ -1,7 +1,8 @@
 """RCPT: whom the message is for; who is not known is refused here, never bounced later (RFC 5321 §4.1.1.3).
 
 A stranger may write to the addresses of the organizations hosted here and to nobody else. A user may write to
-anybody, but an unknown address of a hosted domain is refused at once, too.
+anybody, but an unknown address of a hosted domain is refused at once, too. Postmaster is always somebody, if the
+operator has said who.
 """
 
 from collections.abc import Generator
@@ -14,6 +15,8 @@ from postroom.protocols.smtp.grammar import Rcpt, Reply
 from postroom.protocols.smtp.session import Ask, Conversation, Read, Session, Transaction
 from postroom.storage.engine import REGISTRY
 
+_ROLES = frozenset({"postmaster", "abuse"})
+
 
 def rcpt(session: Session, command: Rcpt) -> Conversation:
     """Take a recipient into the transaction."""
@@ -21,7 +24,14 @@ def rcpt(session: Session, command: Rcpt) -> Conversation:
     refusal = _untimely(session, transaction, command)
     if refusal or transaction is None:
         return refusal or Reply(503, "5.5.1", "MAIL first")
-    scope = yield from _admit(session, transaction, command)
+    try:
+        scope = yield from _admit(session, transaction, command)
+    except errors.EntityNotFound:
+        stand_in = _stand_in(session, command)
+        if stand_in is None:
+            raise
+        command = stand_in
+        scope = yield from _admit(session, transaction, command)
     if scope is None and not session.submitting:
         return Reply(550, "5.7.1", "Relaying denied")
     transaction.recipients.append((command.address, session.actor.scope if session.actor else scope or 0))
@@ -33,11 +43,15 @@ def _untimely(session: Session, transaction: Transaction | None, command: Rcpt) 
         return Reply(503, "5.5.1", "MAIL first")
     if len(transaction.recipients) >= session.settings.maximum_recipients:
         return Reply(452, "4.5.3", f"A message may have {session.settings.maximum_recipients} recipients")
-    if not command.domain:
-        return Reply(550, "5.1.1", "Say postmaster of which domain")
     if not transaction.international and not command.address.isascii():
         return Reply(553, "5.6.7", "This address needs SMTPUTF8")
     return None
+
+
+def _stand_in(session: Session, command: Rcpt) -> Rcpt | None:
+    """Find who gets the mail of a role that nobody has here (RFC 5321 §4.5.1, RFC 2142 §2)."""
+    local, _, domain = session.settings.postmaster.rpartition("@")
+    return Rcpt(local, domain) if local and command.local.lower() in _ROLES else None
 
 
 def _admit(session: Session, transaction: Transaction, command: Rcpt) -> Generator[Ask, Any, int | None]:
@@ -45,6 +59,8 @@ def _admit(session: Session, transaction: Transaction, command: Rcpt) -> Generat
 
     A remembered route that leads nowhere is asked for again. Raises `EntityNotFound`, `OverQuota`.
     """
+    if not command.domain:
+        raise errors.EntityNotFound("Say postmaster of which domain")
     domain, now = command.domain.lower(), session.now()
     known = session.routes.find(domain, now)
     if known is not None:

@@ -328,6 +328,18 @@ async def test_smtputf8_is_needed_or_not(
     assert "5.6.7" in bounce.as_string()
 
 
+async def test_one_who_cannot_be_written_to_keeps_nobody_else_from_his_letter(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
+) -> None:
+    old = await open_elsewhere(smtp={"enable_SMTPUTF8": False})
+    dns[0].host("old.test")
+    send(store, people.actor("alice"), "jürgen@old.test", "plain@old.test", international=True)
+    await make_carrier(port=old.port).sweep()
+    assert [recipients for _, recipients, _ in old.got] == [["plain@old.test"]]
+    (bounce,) = bounces(store, people)
+    assert "utf-8; jürgen@old.test" in bounce.get_payload()[1].as_bytes().decode()
+
+
 async def test_eight_bits_go_as_they_are(
     store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
 ) -> None:

@@ -87,19 +87,30 @@ class Link:
 
         Raises `Stale` when a connection that has been used before takes no more mail; nothing has been sent then.
         """
+        foreign = self._foreign(parcel, raw)
+        copies = [copy for copy in parcel.copies if copy not in foreign]
+        results = [(copy, verdicts.failed("5.6.7", "The next server does not take internationalized mail", self.host)) for copy in foreign]
+        if not copies:
+            return results
         used, self.sent = self.sent > 0, self.sent + 1
         try:
-            refusal = await self._mail(parcel, parcel.copies, raw)
+            refusal = await self._mail(parcel, copies, raw)
         except _TROUBLE as error:
             self._client.close()
             if used:
                 raise Stale from error
-            return [(copy, _trouble(error, self.host)) for copy in parcel.copies]
+            return results + [(copy, _trouble(error, self.host)) for copy in copies]
         if refusal is None:
-            return await self._send(parcel.copies, raw)
+            return results + await self._send(copies, raw)
         with contextlib.suppress(*_TROUBLE):
             await self._client.rset(timeout=self._settings.greeting_timeout)
-        return [(copy, refusal) for copy in parcel.copies]
+        return results + [(copy, refusal) for copy in copies]
+
+    def _foreign(self, parcel: Parcel, raw: bytes) -> list[Copy]:
+        """List the copies that need SMTPUTF8 where the server does not have it (RFC 6531 §3.5)."""
+        if not parcel.international or self._client.supports_extension("smtputf8"):
+            return []
+        return [copy for copy in parcel.copies if _needs_smtputf8(parcel, (copy,), raw)]
 
     async def _send(self, copies: Sequence[Copy], raw: bytes) -> Results:
         """Name the recipients and send the message to those who are taken."""
@@ -135,11 +146,8 @@ class Link:
         self._client.close()
 
     async def _mail(self, parcel: Parcel, copies: Sequence[Copy], raw: bytes) -> Verdict | None:
-        international = parcel.international and _needs_smtputf8(parcel, copies, raw)
         words = [b"FROM:<" + _path(parcel.sender) + b">"]
-        if international:
-            if not self._client.supports_extension("smtputf8"):
-                return verdicts.failed("5.6.7", "The next server does not take internationalized mail", self.host)
+        if parcel.international and _needs_smtputf8(parcel, copies, raw):
             words.append(b"SMTPUTF8")
         if self._client.supports_extension("size"):
             words.append(b"SIZE=%d" % len(raw))

@@ -8,6 +8,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+WHOLE = 0
+"""In place of a folder: the mailbox itself has been closed to those who use it, or they must ask again."""
+
 MailboxCallback = Callable[[int], None]
 TopicCallback = Callable[[int], None]
 
@@ -39,7 +42,7 @@ class Notifier:
         self._next = 0
 
     def subscribe(self, scope: int, mailbox: int, callback: MailboxCallback) -> Callable[[], None]:
-        """Call back with the folder's id whenever one of the mailbox changes; gives the way to stop."""
+        """Call back with the folder's id whenever one of the mailbox changes, or with `WHOLE`; gives the way to stop."""
         key = (scope, mailbox)
         self._next += 1
         number = self._next

@@ -17,7 +17,7 @@ from postroom.protocols.imap import commands, rendering
 from postroom.protocols.imap.grammar.commands import Noop
 from postroom.protocols.imap.steps import Steps
 from postroom.storage.engine import Store
-from tests.protocols.imap.conftest import ALICE, PASSWORD, Client, Running, Start
+from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running, Start
 
 LETTER = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 100
 
@@ -173,11 +173,23 @@ async def test_a_hard_list_lets_others_go_first(server: Running, store: Store, o
     assert b" BAD " in (await client.command(b'LIST "" (' + b"* " * 10 + b"*)"))[-1]
 
 
-async def test_who_is_no_longer_in_mail_selects_nothing(server: Running, store: Store, organization: Organization) -> None:
-    client = await server.connect(ALICE, "INBOX")
+async def test_who_is_put_out_of_mail_is_put_out_of_the_mailbox(server: Running, store: Store, organization: Organization) -> None:
+    idle, waiting = await server.connect(ALICE, "INBOX"), await server.connect(ALICE)
+    busy, nowhere = await server.connect(ALICE, "INBOX"), await server.connect(ALICE)
+    for client in (idle, waiting):
+        await client.send(b"a1 IDLE\r\n")
+        assert await client.line() == b"+ idling"
+    bob = await server.connect(BOB, "INBOX")
     with store.transaction(organization.number) as tx:
         registration.deregister(tx, ALICE)
-    assert b"NO [NOPERM]" in (await client.command(b"SELECT INBOX"))[-1]
+    for client in (idle, waiting):
+        assert (await client.line()).startswith(b"* BYE ")
+    for client, command in ((busy, b"FETCH 1:* FLAGS"), (nowhere, b"SELECT INBOX")):
+        await client.send(b"a1 " + command + b"\r\n")
+        assert (await client.line()).startswith(b"* BYE ")
+    for client in (idle, waiting, busy, nowhere):
+        assert await client.ended()
+    await bob.ok(b"NOOP")
 
 
 # Time

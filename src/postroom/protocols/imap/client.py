@@ -261,7 +261,7 @@ class Front(asyncio.Protocol):
                     return None
                 elif isinstance(step, Watch):
                     self._watch()
-                elif isinstance(step, Listen) and not self.session.stale:
+                elif isinstance(step, Listen) and not self.session.has_news:
                     self._listening = True
                     self._wire.ask()
                     return None
@@ -313,7 +313,7 @@ class Front(asyncio.Protocol):
             self._clear()
             return
         self.transport.resume_reading()
-        if self._listening and self.session.stale:
+        if self._listening and self.session.has_news:
             self._notice()
         else:
             self._run()

@@ -19,6 +19,7 @@ from postroom.protocols.imap.grammar.answers import RECENT, FlagTexts
 from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.view import Remembered, View
 from postroom.storage.engine import Tx
+from postroom.storage.notifier import WHOLE
 
 
 class State(IntFlag):
@@ -124,7 +125,21 @@ class Selected:
 class Session:
     """One client."""
 
-    __slots__ = ("actor", "client", "condstore", "failures", "leaving", "mailbox", "selected", "settings", "stale", "tag", "tls", "views")
+    __slots__ = (
+        "actor",
+        "client",
+        "condstore",
+        "doubtful",
+        "failures",
+        "leaving",
+        "mailbox",
+        "selected",
+        "settings",
+        "stale",
+        "tag",
+        "tls",
+        "views",
+    )
 
     def __init__(self, settings: Settings, client: Client, views: Remembered, *, tls: bool) -> None:
         self.settings = settings
@@ -135,6 +150,7 @@ class Session:
         self.mailbox: Mailbox | None = None
         self.selected: Selected | None = None
         self.stale = False
+        self.doubtful = False  # whether the mailbox must be opened again before anything else
         self.leaving = False
         self.condstore = False
         self.failures = 0
@@ -171,8 +187,16 @@ class Session:
             raise errors.FolderNotFound("No mailbox is selected.")
         return self.selected
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the client should hear something, or go."""
+        return self.stale or self.doubtful
+
     def changed(self, folder: int) -> bool:
-        """Hear that a folder of the mailbox has changed; says whether it is the selected one."""
+        """Hear that a folder of the mailbox has changed, or the mailbox itself; says whether it is a matter for the client."""
+        if folder == WHOLE:
+            self.doubtful = True
+            return True
         if self.selected is None or self.selected.folder.id != folder:
             return False
         self.stale = True

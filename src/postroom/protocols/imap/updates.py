@@ -3,10 +3,10 @@
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from postroom.mailbox import changes, folders
+from postroom.mailbox import access, changes, folders
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.folders import Folder
-from postroom.model.errors import FolderNotFound
+from postroom.model.errors import FolderNotFound, NotPermitted
 from postroom.protocols.imap.session import Caught, Selected, Session, catch_up
 from postroom.protocols.imap.steps import Look, Read, Step, Write
 from postroom.storage.engine import Tx
@@ -15,6 +15,20 @@ T = TypeVar("T")
 LITTLE = 2000
 """Rows that are looked at and told of at once; more wait for a storage thread, so that other clients need not."""
 _END = (1 << 62) - 1
+
+
+def readmit(session: Session) -> Generator[Step, Any, bytes]:
+    """Open the mailbox again where it may have been closed to the client; gives the goodbye if it has."""
+    if not session.doubtful:
+        return b""
+    session.doubtful = False
+    own = session.own
+    try:
+        yield Look(access.open_mailbox, session.actor, own.owner, own.right)
+    except NotPermitted:
+        session.leaving = True
+        return b"* BYE The mailbox is closed.\r\n"
+    return b""
 
 
 def announce(session: Session, *, expunges: bool) -> Generator[Step, Any, bytes]:

@@ -2,6 +2,7 @@
 
 from postroom.model.folders import SYSTEM_FOLDERS
 from postroom.storage.engine import Tx
+from postroom.storage.notifier import WHOLE
 from postroom.storage.queries import counters, folders
 
 MB = 1024 * 1024
@@ -23,12 +24,14 @@ def create(tx: Tx, owner: str, quota_mb: int) -> int:
 
 
 def park(tx: Tx, owner: str) -> None:
-    """Mark the owner's mailbox as waiting to be given back or purged."""
-    tx.run(
-        "UPDATE mailboxes SET parked_at = :now WHERE organization = :organization AND owner = :owner",
+    """Mark the owner's mailbox as waiting to be given back or purged; who has it open is told."""
+    found = tx.one(
+        "UPDATE mailboxes SET parked_at = :now WHERE organization = :organization AND owner = :owner RETURNING id",
         owner=owner,
         now=tx.now,
     )
+    if found is not None:
+        tx.changes.add(found[0], WHOLE)
 
 
 def revive(tx: Tx, owner: str) -> bool:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postroom.directory import domains, registration
+from postroom.directory import domains, organizations, registration
 from postroom.mailbox import contents
 from postroom.mailflow import queue, routes
 from postroom.mailflow.envelopes import Envelope
@@ -272,6 +272,14 @@ async def test_one_organizations_flood_does_not_hold_up_another(
         while len(arrived) < 6:
             await asyncio.sleep(0.02)
     assert any(b"near.test" in line for line in arrived[:3])
+
+
+async def test_a_deleted_organizations_queue_is_not_asked_for_any_more(store: Store, people: People, make_carrier: MakeCarrier) -> None:
+    other = make_organization(store, number=2, alias="other")
+    carrier = make_carrier()
+    organizations.delete(store, other, force=True)
+    await carrier._guarded_serve(2)
+    assert 2 not in carrier._due
 
 
 async def test_a_clock_that_jumps_sends_nothing_twice(

@@ -152,6 +152,8 @@ class Carrier:
         """Serve a scope; trouble there must not stop the others."""
         try:
             await self._serve(scope)
+        except errors.OrganizationNotFound:
+            log.info("queue_gone", scope=scope)  # deleted, and its queue with it
         except Exception:
             log.warning("queue_not_served", scope=scope, exc_info=True)
             self._due[scope] = asyncio.get_running_loop().time() + _RESCAN

@@ -81,6 +81,13 @@ async def test_a_letter_is_stored_as_it_came(listen: Listen, store: Store, peopl
     assert "by mx.example.test with ESMTP id" in trace[3]
 
 
+async def test_a_letter_does_not_go_on_with_our_own_lines(listen: Listen, store: Store, people: People) -> None:
+    client = await greeted(await listen())
+    assert (await client.deliver(b"\tand by bank.test, which vouches for it\r\nSubject: x\r\n\r\n")).startswith("250")
+    (stored,) = inbox(store, 1, people.ids["alice"])
+    assert b"vouches" not in stored.partition(b"\r\n\r\n")[0]
+
+
 @pytest.mark.parametrize("size", [1_000, 300_000, 3_000_000])
 async def test_large_letters_by_data_and_by_chunks_are_the_same(listen: Listen, store: Store, people: People, size: int) -> None:
     client = await greeted(await listen(spool_threshold=200_000))

@@ -41,6 +41,8 @@ class Spool:
 
     def write(self, octets: bytes) -> None:
         """Add octets; raises `NoRoom`."""
+        if not self.size and octets.startswith((b" ", b"\t")):
+            octets = b"\r\n" + octets  # a letter that begins with a blank has no header; it must not go on with ours
         room, settings = self._room, self._room.settings
         few = self.size + len(octets) <= settings.spool_threshold
         if self._file is None and few and room.memory + len(octets) <= settings.memory_for_bodies:

@@ -145,7 +145,7 @@ def test_check_says_what_is_wrong_and_what_to_do(tmp_path):
         port = taken.getsockname()[1]
         config = tmp_path / "postroom.toml"
         config.write_text(
-            f'data = "data"\n[smtp]\nlisten = ["127.0.0.1:{port}"]\n[submission]\nlisten = []\nlisten_tls = []\n'
+            f'data = "data"\n[smtp]\npostmaster = "p@lab.test"\nlisten = ["127.0.0.1:{port}"]\n[submission]\nlisten = []\nlisten_tls = []\n'
             '[imap]\nlisten = []\nlisten_tls = ["127.0.0.1:0"]\n[api]\nlisten = ["127.0.0.1:0"]\n'
         )
         (tmp_path / "data").mkdir()
@@ -159,6 +159,7 @@ def test_check_says_what_is_wrong_and_what_to_do(tmp_path):
     assert f"bad      keyring: others may read {keyring}\n         -> chmod 600 {keyring}\n" in done.stdout
     assert f"bad      [smtp]: cannot listen on 127.0.0.1 port {port}: Address already in use\n         -> " in done.stdout
     assert "ok       [imap]: 127.0.0.1:0 is free\n" in done.stdout
+    assert "ok       postmaster: mail for postmaster and abuse goes to p@lab.test\n" in done.stdout
     assert re.search(r"^(ok|warning) +disk: an fsync takes \d+\.\d ms$", done.stdout, re.MULTILINE)
     assert done.stdout.endswith("Something must be done first.\n")
 
@@ -177,4 +178,5 @@ def test_check_looks_at_this_servers_name(tmp_path):
         done = subprocess.run([*COMMAND, "check", "--config", str(config)], capture_output=True, text=True, timeout=60, check=False)
     assert "ok       hostname: mail.lab.test is 192.0.2.25 and back\n" in done.stdout
     assert "warning  hostname: the PTR of 192.0.2.26 says nothing\n" in done.stdout
+    assert "warning  postmaster: mail for postmaster is refused in domains where nobody has that address\n" in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr

@@ -29,10 +29,12 @@ listen = ["127.0.0.1:8080"]
 
 [smtp]
 listen = ["127.0.0.1:2525"]
+postmaster = "alice@demo.postroom.test"
 
 [submission]
 listen = ["127.0.0.1:2587"]
 listen_tls = ["127.0.0.1:2465"]
+postmaster = "alice@demo.postroom.test"
 
 [imap]
 listen = ["127.0.0.1:2143"]

@@ -116,6 +116,15 @@ def of_ports(settings: Settings) -> Iterator[Finding]:
             yield Finding(Level.GOOD, f"[{name}]", f"{text} is free")
 
 
+def of_postmaster(settings: Settings) -> Iterator[Finding]:
+    """Look whether somebody gets the mail that every mail server must take (RFC 5321 §4.5.1)."""
+    if settings.smtp.postmaster:
+        yield Finding(Level.GOOD, "postmaster", f"mail for postmaster and abuse goes to {settings.smtp.postmaster}")
+    else:
+        advice = "Set [smtp] postmaster to an address of yours, or give every domain a user, group or alias postmaster."
+        yield Finding(Level.WARNING, "postmaster", "mail for postmaster is refused in domains where nobody has that address", advice)
+
+
 def addresses(settings: Settings) -> list[tuple[str, str]]:
     """List (table, address) of everything to listen on."""
     tables = ("api", "smtp", "submission", "imap", "metrics")

@@ -37,6 +37,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_keyring(settings)
     yield from findings.of_certificate(settings)
     yield from findings.of_ports(settings)
+    yield from findings.of_postmaster(settings)
     lookups = Lookups(settings.dns.nameservers)
     if dns:
         try:

@@ -150,7 +150,10 @@ def _first(side: Side, client: imap_wire.Client) -> None:
 
 
 def _await_index(plan: Plan, side: Side, client: imap_wire.Client) -> None:
-    """Search at once, while the words of the load may still wait to be indexed, then until it no longer gets faster."""
+    """Search at once, while the words of the load may still wait to be indexed, then until it no longer gets faster.
+
+    What is measured after that has the machine to itself.
+    """
     command = b"SEARCH TEXT " + corpus.MARKER.encode()
     start = time.perf_counter()
     first = last = _time(functools.partial(client.command, command))
@@ -159,6 +162,11 @@ def _await_index(plan: Plan, side: Side, client: imap_wire.Client) -> None:
         time.sleep(1.0)
         last = _time(functools.partial(client.command, command))
     side.add("until such a search is eight times as fast", time.perf_counter() - start)
+    before = float("inf")
+    while last < before * 0.7:
+        before = last
+        time.sleep(1.0)
+        last = _time(functools.partial(client.command, command))
 
 
 def _selects(plan: Plan, side: Side, account: imap_wire.Account, client: imap_wire.Client) -> None:

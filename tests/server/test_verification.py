@@ -2,10 +2,12 @@ import pytest
 
 from postroom.directory import domains
 from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
+from postroom.model import errors
 from postroom.server import dns_findings, verification
 from postroom.server.findings import Level
 from postroom.server.lookups import Lookups, NoAnswer
 from postroom.storage.engine import REGISTRY
+from tests.conftest import make_organization
 from tests.interop.nameserver import Nameserver
 
 NAME = "letters.test"
@@ -70,6 +72,16 @@ def test_after_72_hours_a_domain_has_failed(store, organization, domain, clock):
     clock.advance(2)
     assert verify(store, organization, {}) == 1
     assert state(store, organization) == (FAILED, PENDING, False)
+
+
+def test_a_domain_that_failed_may_be_claimed_by_others(store, organization, domain, clock):
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(REGISTRY) as tx, pytest.raises(errors.DomainInUse):
+        domains.claim(tx, NAME, other.number)
+    clock.advance(72 * 3600 + 1)
+    verify(store, organization, {})
+    with store.transaction(REGISTRY) as tx:
+        assert domains.claim(tx, NAME, other.number)
 
 
 def test_silence_is_no_answer(store, organization, domain, clock):

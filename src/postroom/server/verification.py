@@ -1,8 +1,8 @@
 """Verification of mail domains: DNS is asked until it shows that a domain belongs to who registered it.
 
 The TXT record at `_amazonses.DOMAIN` proves the owner, the DKIM CNAMEs are noted beside it. A domain that proves nothing within 72
-hours has failed; who deregisters and registers it again starts over (WorkMail administration: verifying domains). Look-ups come first,
-transactions after.
+hours has failed, and others may claim it; who registers it again starts over (WorkMail administration: verifying domains). Look-ups
+come first, transactions after.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def _waiting(tx: Tx) -> list[MailDomain]:
 
 
 def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
-    """Note what DNS says of one domain; the route opens first, since only a domain still pending is looked at again after a crash."""
+    """Note what DNS says of one domain; in the registry first, since only a domain still pending is looked at again after a crash."""
     try:
         ownership, dkim = state(domain, lookups, targets)
     except NoAnswer as error:
@@ -49,9 +49,11 @@ def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targ
         ownership = FAILED
     if (ownership, dkim) == (domain.ownership, domain.dkim):
         return False
-    if ownership == VERIFIED:
-        with store.transaction(REGISTRY) as tx:
+    with store.transaction(REGISTRY) as tx:
+        if ownership == VERIFIED:
             domains.set_routed(tx, domain.domain, scope)
+        elif ownership == FAILED:
+            domains.release(tx, domain.domain, scope)
     with store.transaction(scope) as tx:
         if rows.find(tx, domain.domain) is None:
             return False

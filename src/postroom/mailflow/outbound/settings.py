@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Queued recipients that are leased at once."""
     connect_timeout: float = 30.0
     """How long connecting may take, for one address."""
-    greeting_timeout: float = 120.0
+    greeting_timeout: float = 300.0
     """How long the greeting and every reply to a command may take (RFC 5321 §4.5.3.2)."""
     data_timeout: float = 600.0
     """How long the reply to the message itself may take (RFC 5321 §4.5.3.2.6)."""

@@ -6,6 +6,7 @@ interpreter while it works; `HASHING` has two threads for it, so that a crowd si
 waits in line. Whoever hashes or verifies for a waiting client does so there.
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -23,6 +24,13 @@ KINDS_NEEDED: Final = 3
 
 NOBODYS: Final = "$argon2id$v=19$m=7168,t=5,p=1$bm9ib2R5J3Mgc2FsdCE$qVv2UjsQ1NDxo3ODR2QS0yc3xGcJx2Dk9y1mYbI1xQo"
 """A hash of the same cost as any, to check for users who are not there."""
+
+
+def start() -> None:
+    """Start the hashing threads now, rather than when the first is needed."""
+    together = threading.Barrier(LANES)
+    for started in [HASHING.submit(together.wait) for _ in range(LANES)]:
+        started.result()
 
 
 def hash(password: str) -> str:

@@ -80,6 +80,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     rooms = wiring.wire(settings, store, context)
     opened = await listeners.open_all(rooms.doors, yielding=outside.yielding)
     working = rooms.start()
+    trimming = asyncio.create_task(memory.keep_small(), name="memory")
     working.add_done_callback(lambda _: end.set())
     _on_hangup(context, files)
     facts = {**_facts(settings, opened, files), **outside.facts}
@@ -94,6 +95,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     if broken:
         log.error("carrier_failed", exc_info=broken)
     log.info("draining")
+    trimming.cancel()
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
     return int(broken is not None), await _drain(rooms, opened, store)

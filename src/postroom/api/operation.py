@@ -144,7 +144,6 @@ class Operation:
     undo: Step | None = None
     after: Step | None = None
     prepare: Preparation | None = None
-    doc: str = field(default="", compare=False)
 
     @property
     def touches_registry(self) -> bool:
@@ -171,7 +170,7 @@ def operation(
 
     def enter(handler: Handler) -> Handler:
         writes = not name.startswith(_READING)
-        _enter(Operation(name, scope, writes, any_state, handler, before, undo, after, prepare, handler.__doc__ or ""))
+        _enter(Operation(name, scope, writes, any_state, handler, before, undo, after, prepare))
         return handler
 
     return enter
@@ -181,7 +180,7 @@ def crossing(name: str) -> Callable[[Callable[[Crossing], Answer]], Callable[[Cr
     """Enter a handler that conducts its own transactions, for organizations in any state."""
 
     def enter(handler: Callable[[Crossing], Answer]) -> Callable[[Crossing], Answer]:
-        _enter(Operation(name, Scope.CROSSING, True, True, handler, doc=handler.__doc__ or ""))
+        _enter(Operation(name, Scope.CROSSING, True, True, handler))
         return handler
 
     return enter

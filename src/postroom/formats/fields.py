@@ -39,10 +39,9 @@ def _field_end(raw: bytes, start: int, stop: int) -> int:
     return end.end() if end else stop
 
 
-def every(raw: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-    """Give start and end of every line of a header with its folds, the empty line left out."""
-    if stop is None:
-        stop = header_end(raw, start, len(raw))
+def every(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Give start and end of every line of a message's header with its folds, the empty line left out."""
+    start, stop = 0, header_end(raw, 0, len(raw))
     while start < stop:
         end = _field_end(raw, start, stop)
         if raw[start:end] not in (b"\r\n", b"\n"):

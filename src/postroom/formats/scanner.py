@@ -52,11 +52,6 @@ class Entity:
         self.encoding = b"7bit"
         self.children: list[Entity] = []
 
-    @property
-    def is_message(self) -> bool:
-        """Say whether it wraps a message of its own, which is its only child."""
-        return self.type == b"message" and bool(self.children)
-
     def field(self, name: bytes) -> bytes | None:
         """Find the first field of that (lower case) name, unfolded."""
         values = self.fields.get(name)

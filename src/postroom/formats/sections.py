@@ -4,11 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postroom.formats import charsets, fields, parts, structure, text, words
+from postroom.formats import charsets, fields, parts, structure, text
 from postroom.formats.parts import Part
 from postroom.model import errors
-
-decode_header = words.decode_header
 
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s()"]+)')
 _SPEC = re.compile(r"((?:\d{1,9}\.)*\d{1,9})?\.?([A-Za-z.]*)\s*(?:\((.*)\))?\s*", re.DOTALL)

@@ -65,11 +65,10 @@ def append(
     *,
     flags: int = 0,
     received_at: float | None = None,
-    charge: bool = True,
 ) -> Appended:
-    """Put a content into a folder; raises `OverQuota` unless `charge` is off, `FolderNotFound`."""
+    """Put a content into a folder; raises `OverQuota`, `FolderNotFound`."""
     size = prepared.size
-    modseq = _charge(tx, mailbox, size) if charge else mailboxes.advance(tx, mailbox.id, bytes=size)
+    modseq = _charge(tx, mailbox, size)
     content = contents.keep(tx, prepared)
     uid, uidvalidity = _take_uids(tx, folder_id, 1, unseen=int(not flags & _SEEN), size=size, modseq=modseq)
     item = queries.insert(
@@ -164,10 +163,8 @@ def move(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges, target: Mailb
 def expunge(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges | None = None) -> list[int]:
     """Remove the items with \\Deleted, of a set or of the whole folder; gives their UIDs (RFC 4315 §2.1)."""
     mailbox.require(Right.WRITE)
-    everything = [(1, (1 << 62) - 1)]
-    gone = [row for low, high in uidset or everything for row in queries.deleted(tx, folder_id, low, high)]
-    if uidset is not None and not uidset:
-        return []
+    ranges = [(1, (1 << 62) - 1)] if uidset is None else uidset
+    gone = [row for low, high in ranges for row in queries.deleted(tx, folder_id, low, high)]
     if gone:
         _remove(tx, mailbox, folder_id, gone)
     return [row[0] for row in gone]

@@ -13,9 +13,3 @@ def usage(tx: Tx, mailbox: Mailbox) -> tuple[int, int]:
         raise errors.NotPermitted()
     _, quota_mb, used = found
     return used, quota_mb * mailboxes.MB
-
-
-def has_room(tx: Tx, mailbox: Mailbox, size: int) -> bool:
-    """Tell whether that many bytes more would fit."""
-    used, allowed = usage(tx, mailbox)
-    return used + size <= allowed

@@ -19,4 +19,3 @@ class Flag(IntFlag):
 
 SYSTEM_MASK = 0x1F
 KEYWORD_BITS = range(6, 62)
-ALL_MASK = (1 << 62) - 1

@@ -26,7 +26,6 @@ class Job:
     name: str
     run: Callable[[Store, int], int]
     seconds: float
-    registry: bool = False
 
 
 class Schedule:
@@ -60,7 +59,7 @@ class Schedule:
 async def run_once(store: Store, job: Job) -> int:
     """Run a job in every organization whose lease is free; give how many things it did."""
     done = 0
-    for scope in [0] if job.registry else await store.run(store.scopes):
+    for scope in await store.run(store.scopes):
         try:
             if await store.transact(scope, leases.take, f"job/{job.name}", holder_name(), job.seconds * 2):
                 done += await store.run(partial(job.run, store, scope))

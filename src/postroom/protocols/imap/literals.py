@@ -58,11 +58,6 @@ class Literal:
         self._file = file
         self._parts: list[bytes] = []
 
-    @property
-    def spooled(self) -> bool:
-        """Whether the bytes are in a file."""
-        return self._file is not None
-
     def feed(self, data: bytes) -> None:
         """Add bytes."""
         self.missing -= len(data)

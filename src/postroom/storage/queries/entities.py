@@ -1,6 +1,5 @@
 """Users, groups and resources as rows; one table, since they share one name space."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postroom.model import errors
@@ -148,14 +147,6 @@ def delete(tx: Tx, identifier: str) -> None:
     tx.run("DELETE FROM entities WHERE organization = :organization AND id = :id", id=identifier)
 
 
-def count(tx: Tx, *, state: State | None = None) -> int:
-    """Count the entities, or those in one state."""
-    condition = "" if state is None else " AND kind IN ('USER', 'GROUP', 'RESOURCE') AND state = :state"
-    values = {} if state is None else {"state": state.value}
-    row = tx.one(f"SELECT COUNT(*) FROM entities WHERE organization = :organization{condition}", **values)
-    return int(row[0]) if row else 0
-
-
 def page(tx: Tx, kind: Kind, *, where: Prefix | None, after: tuple[object, ...] | None, limit: int) -> list[Row]:
     """List one kind: (sort key, id, email, name, display_name, state, role, enabled_at, disabled_at, identity_user).
 
@@ -209,9 +200,3 @@ def reachable(tx: Tx, group: str) -> list[Entity]:
         group=group,
     )
     return [entity(row) for row in rows]
-
-
-def insert_many(tx: Tx, new: Iterable[Entity]) -> None:
-    """Add many disabled entities."""
-    for one in new:
-        insert(tx, one)

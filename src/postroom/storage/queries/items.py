@@ -67,15 +67,9 @@ def insert_many(tx: Tx, rows: Iterable[dict[str, Any]]) -> None:
     )
 
 
-def uids(tx: Tx, folder: int, *, low: int = 1, high: int | None = None) -> list[int]:
+def uids(tx: Tx, folder: int) -> list[int]:
     """List UIDs in order."""
-    until = "" if high is None else " AND uid <= :high"
-    rows = tx.all(
-        f"SELECT uid FROM items WHERE organization = :organization AND folder = :folder AND uid >= :low{until} ORDER BY uid",
-        folder=folder,
-        low=low,
-        **({} if high is None else {"high": high}),
-    )
+    rows = tx.all("SELECT uid FROM items WHERE organization = :organization AND folder = :folder ORDER BY uid", folder=folder)
     return [row[0] for row in rows]
 
 

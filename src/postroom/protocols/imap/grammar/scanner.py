@@ -17,7 +17,6 @@ QUOTED = re.compile(rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*)*)"')
 LITERAL = re.compile(rb"\{[0-9]{1,10}\+?\}\r\n")
 NUMBER = re.compile(rb"[0-9]{1,20}(?![0-9])")
 FLAG = re.compile(rb'\\?[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
-BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]+={0,2}|=)")
 ESCAPE = re.compile(rb'\\(["\\])')
 MAXIMUM_63 = (1 << 63) - 1
 MAXIMUM_32 = (1 << 32) - 1

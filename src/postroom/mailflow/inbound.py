@@ -14,6 +14,7 @@ from postroom.mailbox import access, contents, folders, items
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import queue, recipients
 from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.recipients import Division
 from postroom.model import errors
 from postroom.storage.engine import Store, Tx
 
@@ -60,10 +61,18 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared) -> None:
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
-    full = append_all(tx, division.owners, prepared)
+    distribute(tx, envelope, division, prepared)
+
+
+def distribute(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "") -> None:
+    """Put a letter into the mailboxes of a division, and queue it for who is elsewhere or has no room just now.
+
+    Raises `OverQuota` when nobody could take it.
+    """
+    full = _append_all(tx, division.owners, prepared)
     if full and len(full) == len(division.owners) and not division.elsewhere:
         raise errors.OverQuota("The mailbox is full")
-    _wait(tx, envelope, prepared, [*division.elsewhere, *recipients.addresses_of(tx, full)])
+    _wait(tx, envelope, prepared, [*division.elsewhere, *recipients.addresses_of(tx, full)], author)
 
 
 def hand_over(tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, prepared: Prepared) -> list[errors.PostroomError | None]:
@@ -83,7 +92,7 @@ def hand_over(tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, p
     return outcomes
 
 
-def append_all(tx: Tx, owners: Iterable[str], prepared: Prepared) -> list[str]:
+def _append_all(tx: Tx, owners: Iterable[str], prepared: Prepared) -> list[str]:
     """Put a letter into the inbox of each; give those whose mailboxes are full."""
     full = []
     for owner in owners:
@@ -101,7 +110,7 @@ def _hand_over(tx: Tx, address: str, envelope: Envelope, prepared: Prepared, ser
     if target is None:
         return errors.EntityNotFound("No such address here")
     owners = [owner for owner in target.owners if owner not in served]
-    full = append_all(tx, owners, prepared)
+    full = _append_all(tx, owners, prepared)
     if full and not target.group:
         return errors.OverQuota("The mailbox is full")
     served.update(owners)
@@ -110,7 +119,7 @@ def _hand_over(tx: Tx, address: str, envelope: Envelope, prepared: Prepared, ser
     return None
 
 
-def _wait(tx: Tx, envelope: Envelope, prepared: Prepared, addresses: Iterable[str]) -> None:
+def _wait(tx: Tx, envelope: Envelope, prepared: Prepared, addresses: Iterable[str], author: str = "") -> None:
     later = replace(envelope, recipients=tuple(addresses))
     if later.recipients:
-        queue.enqueue(tx, later, contents.keep(tx, prepared), size=prepared.size)
+        queue.enqueue(tx, later, contents.keep(tx, prepared), size=prepared.size, author=author)

@@ -11,6 +11,10 @@ import dns.exception
 import dns.nameserver
 import dns.resolver
 
+from postroom.mailflow.routes import host_and_port
+
+DNS_PORT = 53
+
 
 class NoSuchName(Exception):
     """The name does not exist (NXDOMAIN)."""
@@ -24,7 +28,7 @@ class Resolver:
     """Asks `nameservers`, each `host`, `host:port` or `[host]:port`; those of the machine when there are none."""
 
     def __init__(self, nameservers: Iterable[str] = (), *, lifetime: float = 10.0) -> None:
-        servers = [dns.nameserver.Do53Nameserver(*_host_and_port(text)) for text in nameservers]
+        servers = [dns.nameserver.Do53Nameserver(*host_and_port(text, DNS_PORT)) for text in nameservers]
         self._resolver = dns.asyncresolver.Resolver(configure=not servers)
         if servers:
             self._resolver.nameservers = servers
@@ -67,13 +71,3 @@ class Resolver:
 
 def _name(name: object) -> str:
     return str(name).rstrip(".").lower()
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        return host, int(port.lstrip(":") or 53)
-    host, colon, port = text.rpartition(":")
-    if not colon or ":" in host:
-        return text, 53
-    return host, int(port)

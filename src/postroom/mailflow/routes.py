@@ -29,7 +29,7 @@ def choose(domain: str, exchanges: Sequence[tuple[int, str]], own_names: frozens
     return hosts[:LONGEST]
 
 
-def host_and_port(text: str) -> tuple[str, int]:
+def host_and_port(text: str, default: int = SMTP_PORT) -> tuple[str, int]:
     """Read `host`, `host:port`, `address` or `[address]:port`; raises `ValueError`."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
@@ -40,4 +40,4 @@ def host_and_port(text: str) -> tuple[str, int]:
         host, port = text, ""
     if host.lower() == "localhost":
         host = "127.0.0.1"  # DNS does not know it
-    return host, int(port or SMTP_PORT)
+    return host, int(port or default)

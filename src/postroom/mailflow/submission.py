@@ -7,7 +7,7 @@ recipients in the organization get their copies, all others become rows of the q
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import formatdate
 
 import msgspec
@@ -17,7 +17,7 @@ from postroom.formats import addresses as address_lists
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import inbound, queue, recipients
+from postroom.mailflow import inbound, recipients
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
@@ -100,8 +100,7 @@ def complete(raw: bytes, *, domain: str, now: float) -> bytes:
     letter = without_return_path(raw)
     own = raw[: len(raw) - len(letter)]
     for name in ("Bcc", "Resent-Bcc", "Return-Path"):
-        if headers.find_all(letter, name):
-            letter = headers.remove(letter, name)
+        letter = headers.remove(letter, name)
     raw = own + letter
     added = []
     if not headers.find_all(raw, "Message-ID"):
@@ -124,13 +123,7 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: 
     if division.unknown:
         raise errors.EntityNotFound(f"{division.unknown[0]} does not exist")
     _count(tx, actor, envelope.sender or letter.names[0], division, allowance or Allowance())
-    full = inbound.append_all(tx, division.owners, letter.prepared)
-    if full and len(full) == len(division.owners) and not division.elsewhere:
-        raise errors.OverQuota("The mailbox is full")
-    waiting = [*division.elsewhere, *recipients.addresses_of(tx, full)]
-    if waiting:
-        later = replace(envelope, recipients=tuple(waiting))
-        queue.enqueue(tx, later, contents.keep(tx, letter.prepared), size=letter.prepared.size, author=actor.user_id)
+    inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id)
 
 
 def _count(tx: Tx, actor: Actor, sender: str, division: recipients.Division, allowance: Allowance) -> None:

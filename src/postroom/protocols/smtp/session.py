@@ -94,6 +94,11 @@ class Transaction:
         if self.spool is not None:
             self.spool.close()
 
+    def find_fault(self, fault: str) -> None:
+        """Refuse a message that holds a fault, '' being none, unless it is refused already."""
+        if fault and self.refusal is None:
+            self.refusal = Reply(550, "5.5.2", f"Message holds a {fault}")
+
     def close(self) -> None:
         """Give the spool back."""
         if self.spool is not None:

@@ -33,8 +33,7 @@ def bdat(session: Session, command: Bdat, fault: str) -> Conversation:
     if transaction is None or transaction.spool is None:
         return refuse(session) or Reply(503, "5.5.1", "MAIL first")
     if not command.last:
-        if fault and transaction.refusal is None:
-            transaction.refusal = Reply(550, "5.5.2", f"Message holds a {fault}")
+        transaction.find_fault(fault)
         return transaction.refusal or Reply(250, "2.0.0", f"{command.size} octets received")
     try:
         return (yield from deliver(session, transaction, fault))

@@ -44,8 +44,7 @@ def with_protocol(session: Session, *, international: bool) -> str:
 def deliver(session: Session, transaction: Transaction, fault: str) -> Conversation:
     """Hand the finished message over; the reply is 250 only once it is safe."""
     spool = transaction.spool
-    if fault and transaction.refusal is None:
-        transaction.refusal = Reply(550, "5.5.2", f"Message holds a {fault}")
+    transaction.find_fault(fault)
     if transaction.refusal is not None or spool is None:
         return transaction.refusal or Reply(503, "5.5.1", "MAIL first")
     scope = transaction.recipients[0][1]

@@ -17,7 +17,6 @@ from postroom.model.errors import OrganizationNotFound, OrganizationState, Resou
 from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import leases
-from postroom.storage.store import holder_name
 
 NAMING = frozenset({"OrganizationId", "ResourceARN"})
 """The members of a request that name an organization."""
@@ -51,7 +50,7 @@ class Tenants:
 
     @asynccontextmanager
     async def _alone(self, organization_id: str) -> AsyncIterator[None]:
-        lease, holder = f"organization/{organization_id}", holder_name()
+        lease, holder = f"organization/{organization_id}", leases.holder()
         async with self._turns.setdefault(organization_id, asyncio.Lock()):
             if not await self._store.transact(REGISTRY, leases.take, lease, holder, TURN_SECONDS):
                 raise TryLater("The organization is being changed elsewhere; try again.")

@@ -81,5 +81,4 @@ def _spf(name: str, lookups: Lookups, targets: Targets) -> Finding:
 
 
 def _is_key(name: str, token: str, lookups: Lookups, targets: Targets) -> bool:
-    there = lookups.records(f"{token}._domainkey.{name}", "CNAME")
-    return [one.lower() for one in there] == [f"{token}.{targets.dkim_domain}".lower()]
+    return lookups.leads(f"{token}._domainkey.{name}", f"{token}.{targets.dkim_domain}")

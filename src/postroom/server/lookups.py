@@ -38,6 +38,10 @@ class Lookups:
             return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
         return [record.to_text().rstrip(".") for record in answer]
 
+    def leads(self, name: str, target: str) -> bool:
+        """Say whether a name is a CNAME of the target and of nothing else, in any case. Raises NoAnswer."""
+        return [found.lower() for found in self.records(name, "CNAME")] == [target.lower()]
+
     def pointer(self, address: str) -> list[str]:
         """List the names of an address (RFC 1035 §3.5)."""
         return self.records(dns.reversename.from_address(address).to_text(), "PTR")

@@ -14,7 +14,6 @@ import structlog
 
 from postroom.storage.engine import Store
 from postroom.storage.queries import leases
-from postroom.storage.store import holder_name
 
 log = structlog.get_logger("postroom.jobs")
 
@@ -61,7 +60,7 @@ async def run_once(store: Store, job: Job) -> int:
     done = 0
     for scope in await store.run(store.scopes):
         try:
-            if await store.transact(scope, leases.take, f"job/{job.name}", holder_name(), job.seconds * 2):
+            if await store.transact(scope, leases.take, f"job/{job.name}", leases.holder(), job.seconds * 2):
                 done += await store.run(partial(job.run, store, scope))
         except Exception:  # one organization that cannot be opened, or is just deleted, is no reason to leave the others
             log.exception("job_failed", job=job.name, scope=scope)

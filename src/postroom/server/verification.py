@@ -73,7 +73,4 @@ def state(domain: MailDomain, lookups: Lookups, targets: Targets) -> tuple[str, 
 
 
 def _points(name: str, tokens: Sequence[str], lookups: Lookups, target: str) -> bool:
-    return bool(tokens) and all(
-        [one.lower() for one in lookups.records(f"{token}._domainkey.{name}", "CNAME")] == [f"{token}.{target}".lower()]
-        for token in tokens
-    )
+    return bool(tokens) and all(lookups.leads(f"{token}._domainkey.{name}", f"{token}.{target}") for token in tokens)

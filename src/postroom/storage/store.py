@@ -7,7 +7,6 @@ function that fails is rolled back alone. Results and notes go to the event loop
 """
 
 import asyncio
-import os
 import shutil
 import threading
 from collections import OrderedDict, deque
@@ -474,8 +473,3 @@ def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args:
     except RuntimeError:
         if not loop.is_closed():
             raise
-
-
-def holder_name() -> str:
-    """Name this process in leases."""
-    return f"{os.uname().nodename}:{os.getpid()}"

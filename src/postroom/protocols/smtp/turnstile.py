@@ -3,6 +3,7 @@
 import ipaddress
 from collections import Counter
 
+from postroom.policy.throttle import network
 from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.settings import Settings
 
@@ -40,14 +41,11 @@ class Turnstile:
 
     def place(self, address: str) -> str:
         """Give the name under which an address is counted: itself, an IPv6 /64, '' for a trusted one."""
+        bare = address.partition("%")[0]
         try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.ip_address(bare)
         except ValueError:
             return ""
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
             parsed = parsed.ipv4_mapped
-        if any(parsed.version == network.version and parsed in network for network in self._trusted):
-            return ""
-        if isinstance(parsed, ipaddress.IPv6Address):
-            return str(ipaddress.ip_network((parsed, 64), strict=False))
-        return str(parsed)
+        return "" if any(parsed in trusted for trusted in self._trusted) else network(bare)

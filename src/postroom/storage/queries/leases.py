@@ -1,6 +1,13 @@
 """Leases: which process does a piece of background work, until when."""
 
+import os
+
 from postroom.storage.engine import Tx
+
+
+def holder() -> str:
+    """Name this process."""
+    return f"{os.uname().nodename}:{os.getpid()}"
 
 
 def take(tx: Tx, name: str, holder: str, seconds: float) -> bool:

@@ -3,7 +3,8 @@
 import pytest
 
 from postroom.mailbox import contents, items
-from postroom.mailbox.search import (
+from postroom.model.flags import Flag
+from postroom.model.search import (
     All,
     And,
     Body,
@@ -22,7 +23,6 @@ from postroom.mailbox.search import (
     Text,
     Uids,
 )
-from postroom.model.flags import Flag
 from tests.mailbox.conftest import Desk, letter
 
 

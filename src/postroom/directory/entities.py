@@ -7,11 +7,9 @@ from collections.abc import Collection
 
 from postroom.model import addresses as spelling
 from postroom.model import errors
-from postroom.model.entities import Booking, Entity, Kind, MailDomain, Resource, Role, State
+from postroom.model.entities import Entity, Kind
 from postroom.storage.engine import Tx
 from postroom.storage.queries import addresses, credentials, delegates, entities, members, profiles, resources
-
-__all__ = ["ANY", "Booking", "Entity", "Kind", "MailDomain", "Resource", "Role", "State"]
 
 ANY: frozenset[Kind] = frozenset(Kind)
 MEMBERS: frozenset[Kind] = frozenset({Kind.USER, Kind.GROUP})

@@ -10,7 +10,7 @@ from postroom.storage.engine import Tx
 from postroom.storage.queries import credentials, entities, profiles
 
 KINDS = frozenset({Kind.USER})
-ROLES = frozenset({Role.USER, Role.REMOTE_USER})
+ROLES = frozenset(Role)
 
 
 def create(

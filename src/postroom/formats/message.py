@@ -89,7 +89,7 @@ def _plain(root: Entity, name: bytes) -> str:
 
 
 def _clean(value: str) -> str:
-    """Make text storable: no NUL, no half surrogate pairs."""
+    """Make text storable: no NUL, which PostgreSQL refuses, and no half surrogate pairs."""
     if "\0" in value:
         value = value.replace("\0", " ")
     try:

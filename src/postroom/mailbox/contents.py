@@ -13,6 +13,8 @@ from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import contents as queries
 from postroom.storage.queries import words
 
+TOPIC = "words"
+"""Woken when a content waits to be indexed."""
 _SWEEP_PAGE = 1000
 """Contents looked at in one transaction: some milliseconds, for which writers wait."""
 
@@ -62,20 +64,20 @@ def keep(tx: Tx, prepared: Prepared) -> int:
             "envelope": summary.envelope,
             "structure": summary.structure,
             "parts": summary.parts,
-            "subject": _stored(summary.subject),
-            "sender": _stored(summary.sender),
-            "to": _stored(summary.to),
-            "cc": _stored(summary.cc),
-            "bcc": _stored(summary.bcc),
-            "message_id": _stored(summary.message_id.casefold()),
-            "in_reply_to": _stored(summary.in_reply_to.casefold()),
-            "refs": _stored(summary.references.casefold()),
+            "subject": summary.subject,
+            "sender": summary.sender,
+            "to": summary.to,
+            "cc": summary.cc,
+            "bcc": summary.bcc,
+            "message_id": summary.message_id.casefold(),
+            "in_reply_to": summary.in_reply_to.casefold(),
+            "refs": summary.references.casefold(),
             "attachments": summary.attachments,
         },
         prepared.blob.data,
     )
     words.await_index(tx, content)
-    tx.changes.wake("words")
+    tx.changes.wake(TOPIC)
     return content
 
 
@@ -131,8 +133,3 @@ def _texts(tx: Tx, content: int) -> tuple[str, str]:
         log.exception("content_not_indexed", scope=tx.organization, content=content)
         return "", ""
     return texts.header.casefold(), texts.body.casefold()
-
-
-def _stored(text: str) -> str:
-    """Make any text storable: no NUL, which PostgreSQL refuses, and no lone surrogates."""
-    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")

@@ -1,54 +1,13 @@
-"""Search: the query tree, and the confirmation on contents of what an index can only narrow."""
+"""Search a folder, and confirm on the contents themselves what an index can only narrow."""
 
 from collections.abc import Sequence
 
 from postroom.formats import headers, message
 from postroom.formats.words import decode_header
 from postroom.mailbox import contents
-from postroom.model.search import (
-    All,
-    And,
-    Body,
-    Field,
-    HasFlags,
-    Header,
-    LacksFlags,
-    Larger,
-    Modseq,
-    Not,
-    Or,
-    Query,
-    Received,
-    Sent,
-    Smaller,
-    Text,
-    UidRanges,
-    Uids,
-)
+from postroom.model.search import Body, Header, Query, Text
 from postroom.storage.engine import Tx
 from postroom.storage.queries import search as queries
-
-__all__ = [
-    "All",
-    "And",
-    "Body",
-    "Field",
-    "HasFlags",
-    "Header",
-    "LacksFlags",
-    "Larger",
-    "Modseq",
-    "Not",
-    "Or",
-    "Query",
-    "Received",
-    "Sent",
-    "Smaller",
-    "Text",
-    "UidRanges",
-    "Uids",
-    "uids",
-]
 
 
 def uids(tx: Tx, folder_id: int, query: Query) -> list[int]:
@@ -57,7 +16,7 @@ def uids(tx: Tx, folder_id: int, query: Query) -> list[int]:
     def confirm(candidates: Sequence[int], condition: Query) -> list[int]:
         return [content for content in candidates if matches(contents.read(tx, content), condition)]
 
-    return queries.uids(tx, tx.engine, folder_id, query, confirm)
+    return queries.uids(tx, folder_id, query, confirm)
 
 
 def matches(raw: bytes, condition: Query) -> bool:

@@ -11,6 +11,7 @@ from postroom.api.settings import Settings as ApiSettings
 from postroom.directory import organizations
 from postroom.directory.domains import Targets
 from postroom.jobs import sweep, words
+from postroom.mailbox import contents
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
 from postroom.policy.authenticator import Authenticator
@@ -61,7 +62,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         list(_doors(settings, servers, tls)),
         list(servers.values()),
         Schedule(store, list(jobs(settings))),
-        Backlog(store, "words", words.index),
+        Backlog(store, contents.TOPIC, words.index),
         Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
         gateway,
     )

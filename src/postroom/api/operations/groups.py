@@ -3,7 +3,7 @@
 from postroom.api import listing, paging
 from postroom.api.operation import Answer, Call, operation
 from postroom.directory import entities, groups
-from postroom.directory.entities import Kind
+from postroom.model.entities import Kind
 from postroom.storage.queries import entities as entity_rows
 from postroom.storage.queries import members
 

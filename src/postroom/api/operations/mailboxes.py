@@ -2,8 +2,7 @@
 
 from postroom.api.operation import Answer, Call, operation
 from postroom.directory import mailboxes
-
-MB = 1024 * 1024
+from postroom.storage.queries.mailboxes import MB
 
 
 @operation("GetMailboxDetails")

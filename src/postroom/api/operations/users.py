@@ -6,7 +6,7 @@ from typing import Any
 from postroom.api import listing, paging
 from postroom.api.operation import Answer, Call, operation
 from postroom.directory import entities, users
-from postroom.directory.entities import Kind
+from postroom.model.entities import Kind
 from postroom.policy import passwords
 from postroom.storage.queries import entities as entity_rows
 from postroom.storage.queries import profiles

@@ -16,6 +16,7 @@ from postroom.formats import sections
 from postroom.mailbox import contents, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.model import errors
+from postroom.model.flags import Flag
 from postroom.protocols.imap.grammar import dates
 from postroom.protocols.imap.grammar.answers import RECENT, FlagTexts
 from postroom.protocols.imap.grammar.fetch import Attribute, Section
@@ -130,7 +131,7 @@ def measure(tx: Tx, selected: Selected, slices: Sequence[Slice], changed_since: 
         if total and total + size > BATCH_BYTES:
             return _positions_before(selected, slices, uid), unseen
         total += size
-        if not flags & 1:
+        if not flags & Flag.SEEN:
             unseen.append(uid)
     return sum(stop - start for start, stop in slices), unseen
 

@@ -36,8 +36,8 @@ def all_of(tx: Tx, mailbox: int) -> list[Row]:
 
 
 def find(tx: Tx, folder: int) -> Row | None:
-    """Find one folder, `COLUMNS` and its mailbox."""
-    return tx.one(f"SELECT {COLUMNS}, mailbox FROM folders WHERE organization = :organization AND id = :id", id=folder)
+    """Find one folder, its `COLUMNS`."""
+    return tx.one(f"SELECT {COLUMNS} FROM folders WHERE organization = :organization AND id = :id", id=folder)
 
 
 def find_child(tx: Tx, mailbox: int, parent: int | None, name: str) -> Row | None:

@@ -1,6 +1,7 @@
 """Who is in which group, as rows."""
 
 from postroom.storage.engine import Tx
+from postroom.storage.queries.entities import HIGHEST
 
 
 def insert(tx: Tx, *, group: str, member: str) -> None:
@@ -50,6 +51,6 @@ def page_of_groups(tx: Tx, member: str, *, prefix: str, after: tuple[object, ...
         member=member,
         key=key,
         last=last,
-        high=prefix + "\U0010ffff",
+        high=prefix + HIGHEST,
         limit=limit,
     )

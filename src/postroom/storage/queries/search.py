@@ -18,9 +18,9 @@ _FROM = (
 )
 
 
-def uids(tx: Tx, engine: str, folder: int, query: search.Query, confirm: Confirm) -> list[int]:
+def uids(tx: Tx, folder: int, query: search.Query, confirm: Confirm) -> list[int]:
     """List the UIDs of the items that match, in order."""
-    compiler = _Compiler(tx, engine, folder, confirm)
+    compiler = _Compiler(tx, folder, confirm)
     condition = compiler.condition(query)
     source = _FROM
     if "c." not in condition:
@@ -32,9 +32,8 @@ def uids(tx: Tx, engine: str, folder: int, query: search.Query, confirm: Confirm
 class _Compiler:
     """Collects the values of one search while its conditions are written."""
 
-    def __init__(self, tx: Tx, engine: str, folder: int, confirm: Confirm) -> None:
+    def __init__(self, tx: Tx, folder: int, confirm: Confirm) -> None:
         self._tx = tx
-        self._engine = engine
         self._folder = folder
         self._confirm = confirm
         self.values: dict[str, Any] = {}
@@ -92,7 +91,7 @@ class _Compiler:
         return f"({' AND '.join(tests)})"
 
     def _contains(self, column: str, text: str) -> str:
-        function = "instr({}, {})" if self._engine == "sqlite" else "position({1} in {0})"
+        function = "instr({}, {})" if self._tx.engine == "sqlite" else "position({1} in {0})"
         wanted = self._value(text.casefold().replace("\0", ""))
         return f"({function.format(f'COALESCE({column}, {_EMPTY})', wanted)} > 0)"
 

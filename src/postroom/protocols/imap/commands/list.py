@@ -20,7 +20,7 @@ from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.steps import Read, Steps
 from postroom.storage.engine import Tx
 
-USES = {"sent": b"\\Sent", "drafts": b"\\Drafts", "trash": b"\\Trash", "junk": b"\\Junk", "archive": b"\\Archive"}
+USES = {"sent": b"\\Sent", "drafts": b"\\Drafts", "trash": b"\\Trash", "junk": b"\\Junk"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Making one crosses two scopes, and a transaction never does, so it goes in steps that can each be taken up again: a data key from the key
 provider, a row in state Creating with the claim of the test domain, the organization's own first rows, state Active.  Deleting one
-shreds the wrapped key first, which is what makes its data unreadable; removing the files only tidies up.  `recover` finishes what a
-dead program left halfway.
+gives up its claims, lets others have what it has under way for them, and shreds the wrapped key, which is what makes its data
+unreadable; removing the files only tidies up.  `recover` finishes what a dead program left halfway.
 
 A deleted organization stays in the registry, described and listed as Deleted; its alias is free again.
 """
@@ -26,6 +26,9 @@ TEST_SUFFIX = "postroom.test"
 
 Decided = Callable[[Tx, Organization], None]
 """Told in the registry transaction that decides, so that what it writes there stands or falls with the decision."""
+
+Settled = Callable[[Store, int], None]
+"""Told the storage scope of an organization that is being deleted, while it can still be read; must not fail."""
 
 
 def create(
@@ -53,7 +56,14 @@ def create(
     return _complete(store, planned)
 
 
-def delete(store: Store, organization: Organization, *, force: bool, decided: Decided = lambda tx, organization: None) -> Organization:
+def delete(
+    store: Store,
+    organization: Organization,
+    *,
+    force: bool,
+    decided: Decided = lambda tx, organization: None,
+    settled: Settled = lambda store, scope: None,
+) -> Organization:
     """Delete an organization and all it holds; raises OrganizationState while it is being made or,
     unless forced, while users are enabled.
 
@@ -68,13 +78,12 @@ def delete(store: Store, organization: Organization, *, force: bool, decided: De
             raise errors.OrganizationState(f"The organization {found.id} is still being made.")
         if found.state != OrganizationStatus.DELETED:
             organizations.set_state(tx, found.number, OrganizationStatus.DELETING)
-            organizations.shred_key(tx, found.number)
             organizations.delete_claims(tx, found.number)
         decided(tx, found)
-    return _bury(store, organization) if found.state != OrganizationStatus.DELETED else found
+    return _bury(store, organization, settled) if found.state != OrganizationStatus.DELETED else found
 
 
-def recover(store: Store) -> None:
+def recover(store: Store, settled: Settled = lambda store, scope: None) -> None:
     """Finish what was begun: organizations left in state Creating or Deleting by a program that died."""
     with store.transaction(REGISTRY, write=False) as tx:
         creating = organizations.in_state(tx, OrganizationStatus.CREATING)
@@ -82,7 +91,7 @@ def recover(store: Store) -> None:
     for organization in creating:
         _complete(store, organization)
     for organization in deleting:
-        _bury(store, organization)
+        _bury(store, organization, settled)
 
 
 def get(tx: Tx, organization_id: str) -> Organization:
@@ -143,8 +152,11 @@ def _furnish(tx: Tx, organization: Organization, claims: Sequence[tuple[str, boo
         domains.register(tx, name, verified=verified)
 
 
-def _bury(store: Store, organization: Organization) -> Organization:
-    """Remove the files, then call it Deleted."""
+def _bury(store: Store, organization: Organization, settled: Settled) -> Organization:
+    """Shred the key and remove the files, then call it Deleted."""
+    settled(store, organization.number)
+    with store.transaction(REGISTRY) as tx:
+        organizations.shred_key(tx, organization.number)
     store.destroy(organization.number)
     with store.transaction(REGISTRY) as tx:
         organizations.set_state(tx, organization.number, OrganizationStatus.DELETED, deleted_at=tx.now)

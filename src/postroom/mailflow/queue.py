@@ -77,7 +77,12 @@ def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str 
 def lease(tx: Tx, holder: str, limit: int) -> list[Parcel]:
     """Take what is due, grouped by message and domain."""
     rows = queries.lease(tx, holder=holder, until=tx.now + LEASE, limit=limit)
-    return [_parcel(tx.organization, list(group)) for _, group in groupby(rows, key=lambda row: (row[1], row[3]))]
+    return _parcels(tx.organization, rows)
+
+
+def behind(tx: Tx, after: int, limit: int) -> list[Parcel]:
+    """List what is queued behind a row, whoever has leased it."""
+    return _parcels(tx.organization, queries.behind(tx, after, limit))
 
 
 def renew(tx: Tx, holder: str, numbers: Iterable[int]) -> int:
@@ -136,6 +141,10 @@ def domain_of(address: str) -> str:
     """Give the domain by which recipients are grouped; an address literal stays as it is."""
     domain = address.rpartition("@")[2]
     return domain if domain.startswith("[") else domain_key(domain)
+
+
+def _parcels(scope: int, rows: list[queries.Row]) -> list[Parcel]:
+    return [_parcel(scope, list(group)) for _, group in groupby(rows, key=lambda row: (row[1], row[3]))]
 
 
 def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:

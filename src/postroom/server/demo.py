@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from postroom.directory import organizations, principals, registration, users
+from postroom.mailflow import estate
 from postroom.model import errors
 from postroom.model.organizations import Organization
 from postroom.policy import iam, passwords
@@ -82,7 +83,7 @@ def configuration(folder: Path) -> Path:
 
 def furnish(store: Store, folder: Path, base: str) -> Demo:
     """Make what is missing of the demo, or find it all as it was."""
-    organizations.recover(store)
+    organizations.recover(store, estate.settle)
     with store.transaction(REGISTRY, write=False) as tx:
         found = organization_rows.find_by_alias(tx, ALIAS)
     organization = found or organizations.create(store, alias=ALIAS, test_suffix=base)

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from postroom.directory import organizations
+from postroom.mailflow import estate
 from postroom.server import certificates, listeners, logs, memory, ready, wiring
 from postroom.server.configuration import ConfigurationError, Settings
 from postroom.server.endpoints import parse
@@ -54,7 +55,7 @@ def serve(settings: Settings, store: Store, outside: Outside) -> int:
     """Run until a signal ends it; give the exit status."""
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
-    organizations.recover(store)
+    organizations.recover(store, estate.settle)
     with _runner() as runner:
         status, in_time = runner.run(_main(settings, store, outside))
         sys.stdout.flush()

@@ -11,6 +11,7 @@ from typing import Any
 from postroom.api import paging
 from postroom.api.operation import Answer, Call, Crossing, Scope, crossing, operation
 from postroom.directory import organizations
+from postroom.mailflow import estate
 from postroom.model import errors
 from postroom.model.organizations import Organization, OrganizationStatus
 
@@ -47,6 +48,7 @@ def delete_organization(call: Crossing) -> Answer:
         call.organization,
         force=call.params.get("ForceDelete", False),
         decided=lambda tx, _: call.remember(tx, answer),
+        settled=estate.settle,
     )
     return answer
 

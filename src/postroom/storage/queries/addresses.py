@@ -35,6 +35,11 @@ def delete_all(tx: Tx, entity: str) -> int:
     return tx.run("DELETE FROM addresses WHERE organization = :organization AND entity = :entity", entity=entity)
 
 
+def clear(tx: Tx) -> int:
+    """Remove every address; counts rows."""
+    return tx.run("DELETE FROM addresses WHERE organization = :organization")
+
+
 def page(tx: Tx, entity: str, *, after: str, limit: int) -> list[tuple[str, str]]:
     """List the (key, spelling) of an entity's addresses behind a key, in order of key."""
     return tx.all(

@@ -74,6 +74,17 @@ def lease(tx: Tx, *, holder: str, until: float, limit: int) -> list[Row]:
     return sorted(rows, key=lambda row: (row[1], row[3], row[0]))
 
 
+def behind(tx: Tx, after: int, limit: int) -> list[Row]:
+    """List rows behind an id, leased or not; gives `_DUE` in order of message and domain."""
+    rows = tx.all(
+        f"SELECT {_DUE} FROM queue_recipients r JOIN queue_messages m ON m.organization = r.organization AND m.id = r.message"
+        " WHERE r.organization = :organization AND r.id > :after ORDER BY r.id LIMIT :limit",
+        after=after,
+        limit=limit,
+    )
+    return sorted(rows, key=lambda row: (row[1], row[3], row[0]))
+
+
 def renew(tx: Tx, numbers: Iterable[int], *, holder: str, until: float) -> int:
     """Prolong the lease of rows that the holder still has; counts them."""
     return sum(

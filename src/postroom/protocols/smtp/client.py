@@ -20,8 +20,9 @@ from postroom.model.actors import Protocol as ClientProtocol
 from postroom.protocols.smtp import commands, errors
 from postroom.protocols.smtp.commands import starttls
 from postroom.protocols.smtp.connection import BadLine, Connection, Content, End, Event, Line, Smuggling
-from postroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Helo, Help, Noop, Reply, Rset, StartTls, Vrfy, parse
+from postroom.protocols.smtp.grammar import BadCommand, Bdat, Reply, StartTls, parse
 from postroom.protocols.smtp.intake import Intake
+from postroom.protocols.smtp.patience import Patience
 from postroom.protocols.smtp.session import Ask, Challenge, Collect, Conversation, Session
 from postroom.protocols.smtp.settings import Settings
 
@@ -75,12 +76,9 @@ class Speaker(asyncio.Protocol):
         self._turning = False  # others have their turn
         self._over = False  # no more input is looked at
         self._waiting: Conversation | None = None  # for a line
-        self._errors = 0
-        self._idle_commands = 0
-        self._surplus = 0  # recipients beyond what one message may have
+        self._patience = Patience(server.settings)
         self._since = 0.0
         self._task: asyncio.Task[None] | None = None
-        self._delivered = 0
 
     # What the transport says
 
@@ -155,9 +153,7 @@ class Speaker(asyncio.Protocol):
                 break
             turn -= 1
             self._handle(event)
-        if self._over:
-            return
-        if self._busy:
+        if self._over or self._busy:
             return
         self._flush()
         if not turn:
@@ -204,7 +200,7 @@ class Speaker(asyncio.Protocol):
         except BadCommand as bad:
             self._finish(bad.reply)
             return
-        if self._too_idle(command):
+        if self._patience.idled(command):
             self._finish(Reply(421, "4.7.0", "Too many commands without mail"))
         elif isinstance(command, Bdat):
             self._break_off(self._intake.begin_chunk(command))
@@ -213,11 +209,6 @@ class Speaker(asyncio.Protocol):
         else:
             answer = commands.answer(self._session, command)
             self._run(answer if isinstance(answer, Reply) else (answer, None))
-
-    def _too_idle(self, command: Command) -> bool:
-        if isinstance(command, Helo | Help | Noop | Rset | Vrfy):
-            self._idle_commands += 1
-        return self._idle_commands > self._settings.maximum_idle_commands
 
     def _run(self, answer: Reply | tuple[Conversation, Any]) -> None:
         """Give a reply, or start or resume a command with what it is to be sent."""
@@ -273,28 +264,16 @@ class Speaker(asyncio.Protocol):
         if self._over:
             return
         self._out.append(reply.render())
-        if self._delivered != self._session.delivered:
-            self._delivered, self._errors, self._idle_commands, self._surplus = self._session.delivered, 0, 0, 0
+        self._patience.note_delivered(self._session.delivered)
         if not reply.ok:
             REFUSALS.labels(self._session.role, reply.code).inc()
-            self._errors += self._counts(reply)
-            if self._errors > self._settings.maximum_errors and not reply.closing:
+            if self._patience.erred(reply) and not reply.closing:
                 reply = Reply(421, "4.7.0", "Too many errors")
                 self._out.append(reply.render())
         if reply.closing:
             self._hang_up(linger=reply.code != 221)
         elif self._server.closing:
             self.shut()
-
-    def _counts(self, reply: Reply) -> bool:
-        """Say whether a refusal is held against the client; one recipient too many is not until as many again have come.
-
-        Who is told so for each is to send the message to the others (RFC 5321 §4.5.3.1.10).
-        """
-        if reply.status != "4.5.3":
-            return True
-        self._surplus += 1
-        return self._surplus > self._settings.maximum_recipients
 
     # Messages
 

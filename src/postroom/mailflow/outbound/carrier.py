@@ -8,9 +8,7 @@ the others get their next time.
 
 import asyncio
 import contextlib
-import ipaddress
 import os
-import re
 import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -22,13 +20,14 @@ from prometheus_client import Counter, Gauge
 from postroom.directory import domains
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import bounces, inbound, queue, routes, verdicts
+from postroom.mailflow import bounces, inbound, queue, verdicts
 from postroom.mailflow.envelopes import Envelope
-from postroom.mailflow.outbound.link import Link, Stale
+from postroom.mailflow.outbound import dialling
+from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.queue import Copy, Parcel
-from postroom.mailflow.resolver import NoAnswer, NoSuchName, Resolver
+from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.trace import without_return_path
 from postroom.mailflow.verdicts import Fate, Verdict
 from postroom.model import errors
@@ -42,7 +41,6 @@ log = structlog.get_logger("postroom.mailflow")
 _LONGEST_SLEEP = 300.0
 _RESCAN = 60.0
 _SMARTHOST = "smarthost"
-Results = list[tuple[Copy, Verdict]]
 
 
 @dataclass(slots=True)
@@ -63,7 +61,6 @@ class Carrier:
         self._store = store
         self._resolver = resolver
         self._settings = settings or Settings()
-        self._own_names = frozenset({self._settings.hostname.lower()})
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lanes: dict[str, _Lane] = {}
         self._held: dict[int, set[int]] = {}  # leased row numbers by scope
@@ -299,57 +296,17 @@ class Carrier:
                     return link, await link.send(parcel, raw)
             await link.quit()
         if opened is None:
-            opened = await self._connect(lane.name)
+            opened = await self._connect(lane)
         if isinstance(opened, Verdict):
             lane.down = opened
             return None, [(copy, opened) for copy in parcel.copies]
         lane.down = None
         return opened, await opened.send(parcel, raw)
 
-    async def _connect(self, domain: str) -> Link | Verdict:
-        """Open a connection to the first host that answers, in the order of RFC 5321 §5.1."""
-        if domain == _SMARTHOST:
-            host, port = routes.host_and_port(self._settings.smarthost)
-            hosts: list[str] | Verdict = [host]
-        else:
-            port = self._settings.port
-            hosts = await self._hosts(domain)
-        if isinstance(hosts, Verdict):
-            return hosts
-        last = verdicts.deferred("4.4.1", f"No server for {domain} answers")
-        known, left = False, routes.LONGEST
-        for host in hosts:
-            try:
-                addresses = [host] if _is_address(host) else await self._resolver.addresses(host)
-            except NoSuchName:
-                continue
-            except NoAnswer as error:
-                last, known = verdicts.deferred("4.4.3", str(error), host), True
-                continue
-            for address in addresses[:left]:
-                known, left = True, left - 1
-                opened = await Link.open(self._settings, host, address, port, smarthost=domain == _SMARTHOST)
-                if not isinstance(opened, Verdict):
-                    return opened
-                last = opened
-                if last.fate is Fate.FAILED:
-                    return last
-        if not known and domain != _SMARTHOST:
-            return verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
-        return last
-
-    async def _hosts(self, domain: str) -> list[str] | Verdict:
-        if domain.startswith("["):
-            return [re.sub("^ipv6:", "", domain[1:-1], flags=re.IGNORECASE)]
-        try:
-            exchanges = await self._resolver.exchanges(domain)
-            if not exchanges and not await self._resolver.addresses(domain):
-                return verdicts.failed("5.1.2", f"{domain} takes no mail: it has neither MX nor address")
-        except NoSuchName:
-            return verdicts.failed("5.1.2", f"{domain} does not exist")
-        except NoAnswer as error:
-            return verdicts.deferred("4.4.3", str(error))
-        return routes.choose(domain, exchanges, self._own_names)
+    async def _connect(self, lane: _Lane) -> Link | Verdict:
+        if lane.name == _SMARTHOST:
+            return await dialling.to_smarthost(self._settings, self._resolver)
+        return await dialling.to_domain(self._settings, self._resolver, lane.name)
 
     # Writing down
 
@@ -420,11 +377,3 @@ def _judge(outcome: errors.PostroomError | None) -> Verdict:
 def _envelope(parcel: Parcel) -> Envelope:
     recipients = tuple(copy.recipient for copy in parcel.copies)
     return Envelope(parcel.sender, recipients, parcel.eight_bit, parcel.international)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

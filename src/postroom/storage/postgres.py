@@ -26,7 +26,8 @@ from postroom.storage import dialect, migrations
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider
 from postroom.storage.notifier import Changes
-from postroom.storage.store import EngineStore, Row
+from postroom.storage.sessions import Row
+from postroom.storage.store import EngineStore
 
 Failure = psycopg.Error
 """What the engine raises when it cannot do its work."""

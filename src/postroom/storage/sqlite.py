@@ -16,7 +16,8 @@ from postroom.storage import migrations
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider, derive, fsync_folder
 from postroom.storage.notifier import Changes
-from postroom.storage.store import EngineStore, Row
+from postroom.storage.sessions import Row
+from postroom.storage.store import EngineStore
 
 Failure = apsw.Error
 """What the engine raises when it cannot do its work."""

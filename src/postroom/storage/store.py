@@ -15,19 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
 from postroom.model import errors
+from postroom.storage import results
 from postroom.storage.blobs import BlobStore
 from postroom.storage.engine import REGISTRY, Tx
 from postroom.storage.keys import KeyProvider
 from postroom.storage.notifier import Changes, Notifier
+from postroom.storage.results import Waiting
+from postroom.storage.sessions import Engine, Row, Session
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Row = tuple[Any, ...]
 
 BATCH = 128
 """Writes that share a COMMIT at the most."""
@@ -39,61 +41,6 @@ OPEN_SCOPES = 64
 """Organizations kept open at once; the idle ones beyond are closed."""
 
 log = structlog.get_logger("postroom.storage")
-
-
-class Session(Protocol):
-    """One connection of an engine, used by one thread at a time."""
-
-    def execute(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
-        """Run a statement and give its rows."""
-
-    def execute_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run a statement for each row of values."""
-
-    def changed(self) -> int:
-        """Give the rows changed by the last statement."""
-
-    def begin(self, *, write: bool) -> None:
-        """Begin: a write takes the scope's write lock, a read takes a snapshot."""
-
-    def commit(self) -> None:
-        """Commit; returns once it is durable."""
-
-    def rollback(self) -> None:
-        """Roll back, if there is anything to roll back."""
-
-    def scrub(self) -> None:
-        """Leave nothing behind of what has been overwritten, as far as that is in the engine's hands."""
-
-    def close(self) -> None:
-        """Give up the connection."""
-
-
-class Engine(Protocol):
-    """What differs between SQLite and PostgreSQL."""
-
-    @property
-    def name(self) -> str:
-        """`sqlite` or `postgresql`."""
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it reads in this process, without asking anybody over a network."""
-
-    def open(self, scope: int, key: bytes) -> Callable[[], Session]:
-        """Bring the scope's schema up to date and give the way to open sessions."""
-
-    def destroy(self, scope: int) -> None:
-        """Remove everything of a scope."""
-
-    def tell(self, scope: int, changes: Sequence[Changes]) -> None:
-        """Tell other processes of the same store which folders have changed; called after COMMIT, and never fails."""
-
-    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
-        """Publish from now on what other processes tell."""
-
-    def close(self) -> None:
-        """Close what scopes share."""
 
 
 class Transaction:
@@ -133,17 +80,6 @@ class Transaction:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A write that waits for its batch, and what became of it."""
-
-    call: Callable[[Tx], Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-
-
-@dataclass(slots=True)
 class _Scope:
     """An open scope."""
 
@@ -153,7 +89,7 @@ class _Scope:
     blobs: BlobStore
     writer: Session | None = None
     writing: threading.Lock = field(default_factory=threading.Lock)
-    queue: deque[_Waiting] = field(default_factory=deque)
+    queue: deque[Waiting] = field(default_factory=deque)
     draining: bool = False
     readers: list[Session] = field(default_factory=list)
     busy: int = 0
@@ -219,7 +155,7 @@ class EngineStore:
     async def transact(self, scope: int, function: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function(tx, *args)` in a group-committed write; answer after the fsync."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(lambda tx: function(tx, *args, **kwargs), loop, loop.create_future())
+        waiting = Waiting(lambda tx: function(tx, *args, **kwargs), loop, loop.create_future())
         while not self._enqueue(scope, waiting):
             await self.run(self._enter_and_leave, scope)
         result: T = await waiting.future
@@ -250,9 +186,9 @@ class EngineStore:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                _tell(loop, _settle, future, None, error)
+                results.settle(loop, future, None, error)
             else:
-                _tell(loop, _settle, future, result, None)
+                results.settle(loop, future, result, None)
 
         self._threads.submit(work)
         return await future
@@ -379,7 +315,7 @@ class EngineStore:
 
     # Group commit
 
-    def _enqueue(self, scope: int, waiting: _Waiting) -> bool:
+    def _enqueue(self, scope: int, waiting: Waiting) -> bool:
         """Let a write wait in its scope's queue, with a thread to come for it; False when the scope is not open."""
         with self._lock:
             opened = self._open.get(scope)
@@ -412,10 +348,10 @@ class EngineStore:
                     waiting.error.__cause__ = error
                 changes = []
             self.notifier.publish(opened.number, changes)  # first, so that who hears of success knows others have been told
-            _settle_all(batch)
+            results.settle_all(batch)
             self._engine.tell(opened.number, changes)
 
-    def _commit(self, opened: _Scope, batch: Sequence[_Waiting]) -> list[Changes]:
+    def _commit(self, opened: _Scope, batch: Sequence[Waiting]) -> list[Changes]:
         session = self._writer(opened)
         now = self._clock()
         changes: list[Changes] = []
@@ -442,34 +378,3 @@ class EngineStore:
 
 def _refuse() -> Session:
     raise errors.OrganizationNotFound()
-
-
-def _settle_all(batch: Sequence[_Waiting]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-    for waiting in batch:
-        by_loop.setdefault(waiting.loop, []).append(waiting)
-    for loop, settled in by_loop.items():
-        _tell(loop, _settle_batch, settled)
-
-
-def _settle_batch(batch: Sequence[_Waiting]) -> None:
-    for waiting in batch:
-        _settle(waiting.future, waiting.result, waiting.error)
-
-
-def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:
-    """Call back in the loop; one that has closed has nobody left to tell."""
-    try:
-        loop.call_soon_threadsafe(callback, *args)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise

@@ -238,6 +238,26 @@ async def test_a_crashed_carriers_rows_come_due_again_and_two_carriers_share_not
         assert not queue.done(tx, "who crashed", parcel.copies[0])
 
 
+def test_a_letter_for_one_domain_is_leased_whole(store: Store, people: People) -> None:
+    send(store, people.actor("alice"), "x@far.test", "y@far.test", "z@near.test")
+    with store.transaction(1) as tx:
+        (parcel,) = queue.lease(tx, "one", 1)
+        assert [copy.recipient for copy in parcel.copies] == ["x@far.test", "y@far.test"]
+        (parcel,) = queue.lease(tx, "one", 1)
+        assert [copy.recipient for copy in parcel.copies] == ["z@near.test"]
+
+
+async def test_a_group_and_its_member_get_one_copy_however_little_room_there_is(
+    store: Store, people: People, make_carrier: MakeCarrier
+) -> None:
+    make_organization(store, number=2, alias="other")
+    with store.transaction(2) as tx:
+        add_user(tx, "dave", "other.test")
+    receive(store, "dave@other.test", "staff@example.test", "bob@example.test", scope=2)
+    await make_carrier(in_flight=1).sweep()
+    assert [len(inbox(store, 1, people.ids[name])) for name in ("alice", "bob")] == [1, 1]
+
+
 async def test_a_lease_lasts_while_it_is_renewed(store: Store, people: People, clock: Clock) -> None:
     send(store, people.actor("alice"), "x@far.test")
     with store.transaction(1) as tx:

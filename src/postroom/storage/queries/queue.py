@@ -52,11 +52,15 @@ def insert(
 
 
 def lease(tx: Tx, *, holder: str, until: float, limit: int) -> list[Row]:
-    """Take the rows longest due for a holder until a time (epoch seconds); gives `_DUE` in order of message and domain."""
+    """Take the rows longest due for a holder until a time (epoch seconds); gives `_DUE` in order of message and domain.
+
+    What is due of one message for one domain is taken together, even beyond the limit: it goes in one transaction.
+    """
     taken = tx.all(
         "UPDATE queue_recipients SET holder = :holder, due_at = :until WHERE organization = :organization AND due_at <= :now"
-        " AND id IN (SELECT id FROM queue_recipients WHERE organization = :organization AND due_at <= :now"
-        " ORDER BY due_at, id LIMIT :limit) RETURNING id",
+        " AND id IN (SELECT r.id FROM (SELECT message, domain FROM queue_recipients WHERE organization = :organization"
+        " AND due_at <= :now ORDER BY due_at, id LIMIT :limit) first JOIN queue_recipients r ON r.organization = :organization"
+        " AND r.message = first.message AND r.domain = first.domain) RETURNING id",
         holder=holder,
         until=until,
         now=tx.now,

@@ -74,6 +74,7 @@ def report(
 
 
 def _head(*, reporting_mta: str, sender: str, recipient: str, action: str, now: float, content_type: str) -> bytes:
+    """Write the header; Auto-Submitted keeps machines from answering (RFC 3834 §5)."""
     return _fields(
         [
             ("Date", formatdate(now)),

@@ -30,7 +30,7 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A server at one address; `context` is set where TLS starts with the first byte."""
+    """A server at one address; `context` is set where TLS starts with the first byte (RFC 8314 §3)."""
 
     name: str
     server: Server

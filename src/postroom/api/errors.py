@@ -1,8 +1,8 @@
 """One table from the errors of the domain to the codes of the AWS API.
 
 `Refusal` is an answer that never reached the domain: a bad signature, a denied or malformed request; it carries its AWS code.  Every
-`PostroomError` has its row in `CODES`.  All are client errors with status 400, as WorkMail answers them, but for the two that say
-"not now" (503) and "our fault" (500).  The body is `{"__type": code, "Message": text}`.
+`PostroomError` has its row in `CODES`.  All are client errors with status 400, as WorkMail answers them, but for those that say
+"too large" (413), "not now" (503) and "our fault" (500).  The body is `{"__type": code, "Message": text}`.
 
 WorkMail API: "Common Errors"
 """

@@ -11,7 +11,7 @@ MAX_QUOTA_MB = 51200
 
 
 def describe(tx: Tx, reference: str) -> tuple[int, int]:
-    """Get (quota in MB, used bytes); `EntityNotFound` also for who has no mailbox (WorkMail API: GetMailboxDetails)."""
+    """Get (quota in MB, used bytes); `EntityNotFound` also for an owner without a mailbox (WorkMail API: GetMailboxDetails)."""
     owner = get(tx, reference, OWNERS)
     found = mailboxes.find_by_owner(tx, owner.id)
     if found is None:
@@ -20,7 +20,7 @@ def describe(tx: Tx, reference: str) -> tuple[int, int]:
 
 
 def set_quota(tx: Tx, reference: str, quota_mb: int) -> None:
-    """Set the quota, 1 to 51200 MB; `EntityState` for who has no mailbox (WorkMail API: UpdateMailboxQuota)."""
+    """Set the quota, 1 to 51200 MB; `EntityState` for an owner without a mailbox (WorkMail API: UpdateMailboxQuota)."""
     if not 1 <= quota_mb <= MAX_QUOTA_MB:
         raise errors.InvalidParameter(f"A mailbox quota is between 1 and {MAX_QUOTA_MB} MB.")
     owner = get(tx, reference, OWNERS)

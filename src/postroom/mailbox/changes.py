@@ -35,7 +35,7 @@ def since(tx: Tx, folder_id: int, modseq: int, uidnext: int = 1) -> Changes:
 
 
 def effort(tx: Tx, folder_id: int, modseq: int, uidnext: int, total: int) -> int:
-    """Say how many rows `since` would look at, at the most, for who knows of `total` items."""
+    """Say how many rows `since` would look at, at the most, for a client that knows of `total` items."""
     now = _folder(tx, folder_id)
     new = now.uidnext - uidnext
     return new + (now.total if now.flagged_modseq > modseq else 0) + max(total + new - now.total, 0)

@@ -2,7 +2,7 @@
 
 A notification has the null reverse-path and is never answered by another one; what failed without a reverse-path
 is dropped. It goes to the reverse-path by the same doors as any letter, so into the author's mailbox in the same
-transaction that takes his letter out of the queue.
+transaction that takes the letter out of the queue.
 """
 
 from collections.abc import Sequence

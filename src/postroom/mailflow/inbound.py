@@ -30,7 +30,7 @@ def prepare(store: Store, scope: int, envelope: Envelope, source: Source, limits
 
 
 def check(raw: bytes, limits: Limits) -> None:
-    """Refuse what goes round in circles (RFC 5321 §6.3) and what has two authors lists (RFC 5322 §3.6)."""
+    """Refuse what goes round in circles (RFC 5321 §6.3) and what has two From lines (RFC 5322 §3.6)."""
     if headers.received_count(raw) > limits.hops:
         raise errors.MailLoop("Too many hops")
     if len(headers.find_all(raw, "From")) > 1:
@@ -55,8 +55,8 @@ def check_attachments(prepared: Prepared, limits: Limits) -> None:
 def deliver(tx: Tx, envelope: Envelope, prepared: Prepared) -> None:
     """Put a letter into every mailbox it is for, and queue what is for others.
 
-    Raises `OverQuota` when nobody could take it, `TryLater` when a recipient has gone since he was accepted: the
-    sender tries again and hears at RCPT which one it was.
+    Raises `OverQuota` when nobody could take it, `TryLater` when a recipient has gone since being accepted:
+    the sender tries again and hears at RCPT which one it was.
     """
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
@@ -65,7 +65,7 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared) -> None:
 
 
 def distribute(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "") -> None:
-    """Put a letter into the mailboxes of a division, and queue it for who is elsewhere or has no room just now.
+    """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
     Raises `OverQuota` when nobody could take it.
     """

@@ -47,7 +47,7 @@ class Letter:
 
 
 def own_addresses(tx: Tx, actor: Actor) -> tuple[str, ...]:
-    """List, as keys, the addresses a user may write under: his own, and no plus-addresses."""
+    """List, as keys, the addresses a user may write under: those registered for the user, no plus-addresses."""
     return tuple(parse(address).key for address in addresses.owned(tx, actor.user_id))
 
 

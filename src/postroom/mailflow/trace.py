@@ -1,7 +1,7 @@
 """The lines a server puts before a message that passes through: Return-Path, Delivered-To, Received (RFC 5321 §4.4).
 
 One stored content serves every recipient, so Delivered-To and the `for` of Received are written only when the
-envelope has a single recipient: otherwise they would tell one of the other, of whom a Bcc may have kept him ignorant.
+envelope has a single recipient: otherwise they would tell one recipient of another, whom a Bcc may have hidden.
 Delivered-To is for letters that come in: the next server would take it on one that goes out for the sign of a loop.
 The stored content begins with Return-Path; `without_return_path` takes it off when the letter goes on to another server.
 """

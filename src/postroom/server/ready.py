@@ -9,7 +9,7 @@ import msgspec
 
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write one JSON object; who reads the file sees all of it or none. It may hold a key, so only its owner reads it."""
+    """Write one JSON object; a reader sees all of it or none. It may hold a key, so only its owner reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

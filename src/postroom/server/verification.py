@@ -1,7 +1,7 @@
-"""Verification of mail domains: DNS is asked until it shows that a domain belongs to who registered it.
+"""Verification of mail domains: DNS is asked until it shows that a domain belongs to the one who registered it.
 
 The TXT record at `_amazonses.DOMAIN` proves the owner, the DKIM CNAMEs are noted beside it. A domain that proves nothing within 72
-hours has failed, and others may claim it; who registers it again starts over (WorkMail administration: verifying domains). Look-ups
+hours has failed, and others may claim it; registering it again starts over (WorkMail administration: verifying domains). Look-ups
 come first, transactions after.
 """
 

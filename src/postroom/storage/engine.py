@@ -1,7 +1,7 @@
 """The whole contract between the house and its engines.
 
 A *scope* is the registry or one organization; a transaction never spans two. Everything below this door is
-plain, synchronous Python that gets a `Tx`; `Store.transact` and `Store.read` are the only bridges from
+plain, synchronous Python that gets a `Tx`; `transact`, `read`, `look` and `run` are the only bridges from
 async code. Writers of one organization that wait together share one COMMIT, each in its own savepoint, and
 hear their result after the fsync. A function handed to `transact` must have no effect outside its `Tx`.
 """

@@ -217,7 +217,7 @@ class Carrier:
     # Carrying
 
     async def _walk(self, lane: _Lane) -> None:
-        """Carry a lane's parcels until none is left; who gets no connection leaves them to others who walk there."""
+        """Carry a lane's parcels until none is left; a worker without a connection leaves them to others who walk there."""
         link: Link | None = None
         tried = False
         try:
@@ -346,7 +346,7 @@ class Carrier:
 def _write_down(
     tx: Tx, holder: str, parcel: Parcel, results: Results, age: float, bounce: Prepared | None, warning: Prepared | None
 ) -> None:
-    """Settle a parcel in one transaction; copies that another holder has taken over are his to settle."""
+    """Settle a parcel in one transaction; copies that another holder has taken over are left to that one."""
     ours = [(copy, verdict) for copy, verdict in results if verdict.fate is Fate.DEFERRED or queue.done(tx, holder, copy)]
     for copy, verdict in ours:
         if verdict.fate is Fate.DEFERRED:

@@ -250,7 +250,7 @@ async def _open(client: aiosmtplib.SMTP, settings: Settings, port: int, mode: st
 
 
 async def _dial(address: str, port: int, patience: float) -> socket.socket:
-    """Connect to an address; who is there may take longer to greet than to answer the call (RFC 5321 §4.5.3.2.1)."""
+    """Connect to an address; a server may take longer to greet than to answer the call (RFC 5321 §4.5.3.2.1)."""
     dialled = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     dialled.setblocking(False)
     try:

@@ -31,7 +31,7 @@ class Scales:
             raise
 
     def give_back(self, weight: int) -> None:
-        """Return octets and let in who fits."""
+        """Return octets and let in those who fit, in their order."""
         self._free += weight
         while self._queue and (self._queue[0][1].done() or self._queue[0][0] <= self._free):
             first, future = self._queue.popleft()

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The outgoing half of the `[mail]` table. Times are seconds."""
+    """The `[mail]` table. Times are seconds, sizes octets."""
 
     hostname: str = "localhost"
     """The name the server gives itself to others; should be its name in DNS."""

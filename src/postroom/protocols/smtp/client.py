@@ -130,7 +130,7 @@ class Speaker(asyncio.Protocol):
             self._session.reset()
 
     def pause_writing(self) -> None:
-        """Do nothing more for who does not listen."""
+        """Do nothing more for a client that does not read."""
         self._held_back = True
 
     def resume_writing(self) -> None:

@@ -1,4 +1,4 @@
-"""`postroom keys`: access keys of the API, made and taken away where the data is. A running server knows at once."""
+"""`postroom keys`: access keys of the API, made and taken away where the data is. A running server notices within two seconds."""
 
 import argparse
 import datetime

@@ -24,7 +24,7 @@ def create(tx: Tx, owner: str, quota_mb: int) -> int:
 
 
 def park(tx: Tx, owner: str) -> None:
-    """Mark the owner's mailbox as waiting to be given back or purged; who has it open is told."""
+    """Mark the owner's mailbox as waiting to be given back or purged; those who have it open are told."""
     found = tx.one(
         "UPDATE mailboxes SET parked_at = :now WHERE organization = :organization AND owner = :owner RETURNING id",
         owner=owner,

@@ -1,4 +1,4 @@
-"""What a user says of herself beyond her name, as rows."""
+"""What is known of users beyond their names, as rows."""
 
 from postroom.storage.engine import Tx
 

@@ -1,4 +1,4 @@
-"""RCPT: whom the message is for; who is not known is refused here, never bounced later (RFC 5321 §4.1.1.3).
+"""RCPT: whom the message is for; an unknown recipient is refused here, never bounced later (RFC 5321 §4.1.1.3).
 
 A stranger may write to the addresses of the organizations hosted here and to nobody else. A user may write to
 anybody, but an unknown address of a hosted domain is refused at once, too. Postmaster is always somebody, if the

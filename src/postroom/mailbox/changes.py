@@ -27,7 +27,7 @@ def since(tx: Tx, folder_id: int, modseq: int, uidnext: int = 1) -> Changes:
 
     Raises `FolderNotFound` when the folder is gone.
     """
-    now = _folder(tx, folder_id)
+    now = _state(tx, folder_id)
     if now.modseq <= modseq:
         return Changes(now.modseq, [], [], now.uidnext, now.total)
     changed = items.since(tx, folder_id, modseq, uidnext if now.flagged_modseq <= modseq else 1)
@@ -36,23 +36,13 @@ def since(tx: Tx, folder_id: int, modseq: int, uidnext: int = 1) -> Changes:
 
 def effort(tx: Tx, folder_id: int, modseq: int, uidnext: int, total: int) -> int:
     """Say how many rows `since` would look at, at the most, for a client that knows of `total` items."""
-    now = _folder(tx, folder_id)
+    now = _state(tx, folder_id)
     new = now.uidnext - uidnext
     return new + (now.total if now.flagged_modseq > modseq else 0) + max(total + new - now.total, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """How far a folder has come."""
-
-    uidnext: int
-    modseq: int
-    total: int
-    flagged_modseq: int
-
-
-def _folder(tx: Tx, folder_id: int) -> _State:
-    row = folders.find(tx, folder_id)
-    if row is None:
+def _state(tx: Tx, folder_id: int) -> folders.State:
+    found = folders.state(tx, folder_id)
+    if found is None:
         raise errors.FolderNotFound()
-    return _State(row[6], row[7], row[8], row[13])
+    return found

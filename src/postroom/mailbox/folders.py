@@ -165,16 +165,14 @@ def absent_subscriptions(tx: Tx, mailbox: Mailbox) -> list[str]:
     return queries.absent_subscriptions(tx, mailbox.id)
 
 
-def claim_recent(tx: Tx, folder: Folder) -> int:
-    """Give the first UID that is recent to this session, and claim all from there (RFC 3501 §2.3.2)."""
-    row = queries.find(tx, folder.id)
-    if row is None:
+def claim_recent(tx: Tx, folder: Folder) -> tuple[int, int]:
+    """Claim what no session has seen as recent; gives the first UID and the one after the last (RFC 3501 §2.3.2)."""
+    state = queries.state(tx, folder.id)
+    if state is None:
         raise errors.FolderNotFound()
-    uidnext, recent_from = row[6], row[12]
-    if recent_from < uidnext:
+    if state.recent_from < state.uidnext:
         queries.claim_recent(tx, folder.id)
-    first: int = recent_from
-    return first
+    return state.recent_from, state.uidnext
 
 
 def _move_inbox(tx: Tx, mailbox: Mailbox, inbox: Folder, target: Folder) -> None:

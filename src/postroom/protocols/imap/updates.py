@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 from postroom.mailbox import access, changes, folders
 from postroom.mailbox.access import Mailbox
-from postroom.mailbox.folders import Folder
 from postroom.model.errors import FolderNotFound, NotPermitted
 from postroom.protocols.imap.session import Caught, Selected, Session, catch_up
 from postroom.protocols.imap.steps import Look, Read, Step, Write
@@ -14,7 +13,6 @@ from postroom.storage.engine import Tx
 T = TypeVar("T")
 LITTLE = 2000
 """Rows that are looked at and told of at once; more wait for a storage thread, so that other clients need not."""
-_END = (1 << 62) - 1
 
 
 def readmit(session: Session) -> Generator[Step, Any, bytes]:
@@ -72,14 +70,8 @@ def _claim(selected: Selected, before: int) -> Generator[Step, Any, bytes]:
     """Claim what has come since a UID as \\Recent."""
     if selected.uidnext <= before or selected.read_only:
         return b""
-    first, until = yield Write(claim, selected.folder)
+    first, until = yield Write(folders.claim_recent, selected.folder)
     return selected.claim(first, until)
-
-
-def claim(tx: Tx, folder: Folder) -> tuple[int, int]:
-    """Claim what no session has seen as \\Recent; gives the first UID and the one after the last (RFC 3501 §2.3.2)."""
-    first = folders.claim_recent(tx, folder)
-    return first, changes.since(tx, folder.id, _END).uidnext
 
 
 def quietly(tx: Tx, mailbox: Mailbox, selected: Selected, function: Callable[..., T], *args: Any) -> tuple[Caught, T]:

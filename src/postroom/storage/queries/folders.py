@@ -1,12 +1,22 @@
 """Folders of a mailbox."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from postroom.storage.engine import Tx
 from postroom.storage.queries import counters
 
-COLUMNS = "id, parent, name, role, holds, uidvalidity, uidnext, modseq, total, unseen, size, subscribed, recent_from, flagged_modseq"
+COLUMNS = "id, parent, name, role, holds, uidvalidity, uidnext, modseq, total, unseen, size, subscribed, recent_from"
 Row = tuple[Any, ...]
+
+
+class State(NamedTuple):
+    """How far a folder has come; `flagged_modseq` is that of the last change of flags."""
+
+    uidnext: int
+    modseq: int
+    total: int
+    recent_from: int
+    flagged_modseq: int
 
 
 def insert(tx: Tx, mailbox: int, parent: int | None, name: str, *, modseq: int, role: str | None = None, holds: str = "message") -> int:
@@ -35,9 +45,13 @@ def all_of(tx: Tx, mailbox: int) -> list[Row]:
     )
 
 
-def find(tx: Tx, folder: int) -> Row | None:
-    """Find one folder, its `COLUMNS`."""
-    return tx.one(f"SELECT {COLUMNS} FROM folders WHERE organization = :organization AND id = :id", id=folder)
+def state(tx: Tx, folder: int) -> State | None:
+    """Find how far a folder has come."""
+    row = tx.one(
+        "SELECT uidnext, modseq, total, recent_from, flagged_modseq FROM folders WHERE organization = :organization AND id = :id",
+        id=folder,
+    )
+    return None if row is None else State(*row)
 
 
 def find_child(tx: Tx, mailbox: int, parent: int | None, name: str) -> Row | None:

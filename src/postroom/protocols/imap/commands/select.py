@@ -6,7 +6,6 @@ from postroom.mailbox import access, folders, items, keywords
 from postroom.mailbox.access import Mailbox, Right
 from postroom.mailbox.folders import Folder
 from postroom.model.actors import Actor
-from postroom.protocols.imap import updates
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import Close, Select, Unselect
 from postroom.protocols.imap.session import Selected, Session
@@ -29,7 +28,7 @@ def select(session: Session, command: Select) -> Steps:
     session.views.keep(session.mailbox.scope, folder.id, folder.modseq, uids)
     selected = Selected(folder, uids, names, read_only=command.examine, condstore=session.condstore)
     if folder.recent_from < folder.uidnext:
-        first, until = (folder.recent_from, folder.uidnext) if command.examine else (yield Write(updates.claim, folder))
+        first, until = (folder.recent_from, folder.uidnext) if command.examine else (yield Write(folders.claim_recent, folder))
         selected.claim(first, until)
     session.selected = selected
     session.stale = True

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
+from aiosmtplib.protocol import SMTPProtocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,24 @@ async def run(make_carrier: MakeCarrier) -> AsyncIterator[Callable[..., Carrier]
             return carrier
 
         yield start
+
+
+async def test_a_reply_in_the_moment_the_message_ends_is_heard(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = await open_scripted(END=b"")
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    write = SMTPProtocol.write
+
+    def write_and_hear(protocol: SMTPProtocol, data: bytes) -> None:
+        write(protocol, data)
+        if data == b".\r\n":
+            protocol.data_received(b"250 Taken already\r\n")  # an event loop may read before it runs what is ready
+
+    monkeypatch.setattr(SMTPProtocol, "write", write_and_hear)
+    await make_carrier(port=far.port, data_timeout=1.0).sweep()
+    assert waiting(store) == []
 
 
 @pytest.mark.parametrize("code", [b"450 4.1.1", b"550 5.1.1"])

@@ -178,6 +178,7 @@ class Link:
         """
         replied = asyncio.get_running_loop().create_task(self._protocol.read_response())
         try:
+            await asyncio.sleep(0)  # it listens before the first octet leaves: a reply that nobody waits for is thrown away
             with contextlib.suppress(ConnectionError, SMTPException):  # the reply may say why the connection went
                 for block in _blocks(raw):
                     if replied.done():

@@ -38,6 +38,8 @@ def test_with_block_commits_at_its_end_and_rolls_back_on_error(store: Store, org
         fail()
     with store.transaction(organization.number, write=False) as tx:
         assert value(tx, "a") == 1
+    with store.transaction(organization.number) as tx:
+        assert counters.next(tx, "a") == 2
 
 
 async def test_writers_that_wait_together_fail_alone(store: Store, organization: Organization) -> None:
@@ -123,10 +125,14 @@ async def test_changes_are_told_after_the_commit_and_only_then(store: Store, org
     await asyncio.sleep(0.01)
     assert heard == [1]
     assert woken == [organization.number]
+    with store.transaction(organization.number) as tx:
+        tx.changes.add(7, 2)
+    await asyncio.sleep(0.01)
+    assert heard == [1, 2]
     stop()
     await store.transact(organization.number, change, fail=False)
     await asyncio.sleep(0.01)
-    assert heard == [1]
+    assert heard == [1, 2]
 
 
 def test_scopes_do_not_see_each_other(store: Store, organization: Organization) -> None:
@@ -199,6 +205,27 @@ async def test_who_waits_does_not_make_a_destroyed_organization_anew(store: Stor
         await store.transact(organization.number, counters.next, "a")
 
 
+async def test_who_opens_an_organization_while_it_is_destroyed_leaves_nothing(
+    store: EngineStore, organization: Organization, tmp_path: Path
+) -> None:
+    store._open.pop(organization.number).close()
+    opening, go_on, open_scope = threading.Event(), threading.Event(), store._engine.open
+
+    def slowly(scope: int, key: bytes) -> Callable[[], Session]:
+        opening.set()
+        go_on.wait(10)
+        return open_scope(scope, key)
+
+    store._engine.open = slowly  # type: ignore[method-assign]
+    late = asyncio.ensure_future(store.transact(organization.number, counters.next, "a"))
+    await asyncio.to_thread(opening.wait, 10)
+    await asyncio.to_thread(store.destroy, organization.number)
+    go_on.set()
+    with pytest.raises(errors.OrganizationNotFound):
+        await late
+    assert not list((tmp_path / "data").rglob("1.db*"))
+
+
 def test_an_organization_is_destroyed_while_letters_for_it_arrive(store: Store, organization: Organization) -> None:
     blobs, stop = store.blobs(organization.number), threading.Event()
 
@@ -217,6 +244,65 @@ def test_an_organization_is_destroyed_while_letters_for_it_arrive(store: Store, 
         stop.set()
         for writer in writers:
             writer.join()
+
+
+async def test_a_commit_that_fails_is_success_for_nobody(
+    store: EngineStore, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who shared it hear that it failed, and the next commit has nothing of what they wrote."""
+    await store.transact(organization.number, counters.next, "a")
+    session = type(store._writer(store._open[organization.number]))
+
+    def fail(self: Session) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(session, "commit", fail)
+        lost = [store.transact(organization.number, counters.next, "a") for _ in range(3)]
+        outcomes = await asyncio.gather(*lost, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [errors.TryLater] * 3
+    assert await store.transact(organization.number, counters.next, "b") == 1
+    assert await store.read(organization.number, value, "a") == 1
+
+
+async def test_the_idle_are_closed_and_the_busy_are_not(
+    store: EngineStore, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postroom.storage.store.OPEN_SCOPES", 2)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> int:
+        entered.set()
+        go_on.wait(10)
+        return counters.next(tx, "a")
+
+    held = asyncio.ensure_future(store.transact(organization.number, hold))
+    await asyncio.to_thread(entered.wait, 10)
+    others = [make_organization(store, number=number, alias=f"other{number}").number for number in range(2, 6)]
+    assert organization.number in store._open
+    go_on.set()
+    assert await held == 1
+    for number in others * 2:
+        assert await store.transact(number, counters.next, "a")
+    assert not {organization.number, *others[:2]} & set(store._open)
+    assert await store.read(organization.number, value, "a") == 1
+
+
+async def test_closing_waits_for_who_is_writing(store: Store, organization: Organization) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> int:
+        entered.set()
+        go_on.wait(10)
+        return counters.next(tx, "a")
+
+    held = asyncio.ensure_future(store.transact(organization.number, hold))
+    await asyncio.to_thread(entered.wait, 10)
+    closing = asyncio.create_task(asyncio.to_thread(store.close))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    assert await held == 1
+    await closing
 
 
 async def test_opening_one_organization_holds_up_no_other(store: EngineStore, organization: Organization) -> None:
@@ -238,6 +324,40 @@ async def test_opening_one_organization_holds_up_no_other(store: EngineStore, or
     assert not go_on.is_set()
     go_on.set()
     assert await slow == 1
+
+
+def test_a_commit_of_the_embedded_store_is_on_the_disk(tmp_path: Path, clock: Clock) -> None:
+    """SQLite promises so much only of these two together."""
+    store = sqlite.open_store(tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"), clock)
+    organization = make_organization(store)
+    for scope in (REGISTRY, organization.number):
+        with store.transaction(scope) as tx:
+            assert (tx.one("PRAGMA journal_mode"), tx.one("PRAGMA synchronous")) == (("wal",), (2,))
+    store.close()
+
+
+def test_two_programs_on_one_embedded_store_wait_for_each_other(tmp_path: Path, clock: Clock) -> None:
+    ring = keys.LocalKeyring(tmp_path / "keyring.json")
+    one, two = (sqlite.open_store(tmp_path / "data", ring, clock) for _ in range(2))
+    organization = make_organization(one)
+    with two.transaction(organization.number) as tx:
+        counters.next(tx, "a")
+    entered = threading.Event()
+
+    def hold() -> None:
+        with one.transaction(organization.number) as tx:
+            entered.set()
+            time.sleep(0.2)
+            counters.next(tx, "a")
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    entered.wait(10)
+    with two.transaction(organization.number) as tx:
+        assert counters.next(tx, "a") == 3
+    holding.join()
+    one.close()
+    two.close()
 
 
 def test_one_holder_has_a_lease_until_it_expires(store: Store, clock) -> None:  # type: ignore[no-untyped-def]

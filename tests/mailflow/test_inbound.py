@@ -8,7 +8,7 @@ from postroom.mailflow.envelopes import Envelope, Limits
 from postroom.model import errors
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
-from tests.conftest import make_organization
+from tests.conftest import Clock, make_organization
 from tests.mailflow.letters import LIMITS, Raw, letter, receive
 from tests.people import People, inbox
 
@@ -74,6 +74,26 @@ def test_a_full_mailbox_waits_in_the_queue_when_others_take_the_letter(store: St
         assert [row[2] for row in rows.page(tx, after=0, limit=10)] == ["carol@example.test"]
 
 
+def test_a_full_mailbox_waits_in_the_queue_when_another_organization_takes_the_letter(store: Store, people: People) -> None:
+    make_organization(store, number=2, alias="other")
+    receive(store, "carol@example.test", raw=BIG)
+    receive(store, "carol@example.test", "dave@other.test", raw=BIG)
+    with store.transaction(1, write=False) as tx:
+        assert [row[2] for row in rows.page(tx, after=0, limit=10)] == ["dave@other.test", "carol@example.test"]
+
+
+def test_a_mailbox_full_to_the_octet_admits_no_letter_of_unknown_size(store: Store, people: People) -> None:
+    raw = letter()
+    receive(store, "carol@example.test", raw=raw + b"x" * (1024 * 1024 - len(raw)))
+    with store.transaction(1, write=False) as tx, pytest.raises(errors.OverQuota):
+        recipients.admit(tx, "carol@example.test", 0)
+
+
+def test_a_letter_may_have_come_as_far_as_the_limit(store: Store, people: People) -> None:
+    receive(store, "alice@example.test", raw=letter(more="Received: x\r\n" * LIMITS.hops))
+    assert subjects(store, people, "alice") == ["hello"]
+
+
 def test_a_recipient_who_went_between_rcpt_and_data_stops_the_whole_letter(store: Store, people: People) -> None:
     with store.transaction(1) as tx:
         registration.deregister(tx, people.ids["bob"])
@@ -102,6 +122,25 @@ def test_hand_over_delivers_once_however_often_it_is_repeated(store: Store, peop
     assert subjects(store, people, "alice") == subjects(store, people, "bob") == ["hello"]
 
 
+def test_what_was_handed_over_is_remembered_as_long_as_it_may_be_repeated(store: Store, people: People, clock: Clock) -> None:
+    envelope = Envelope("a@far.test", ("alice@example.test",))
+    prepared = inbound.prepare(store, 1, envelope, Raw(letter()), LIMITS)
+
+    def hand_over(number: int) -> None:
+        with store.transaction(1) as tx:
+            assert inbound.hand_over(tx, 2, (number,), envelope, prepared) == [None]
+
+    hand_over(7)
+    clock.advance(queue.LIFETIME)
+    hand_over(8)
+    hand_over(7)
+    assert subjects(store, people, "alice") == ["hello"] * 2
+    clock.advance(2 * queue.LIFETIME + 1)
+    hand_over(9)
+    with store.transaction(1, write=False) as tx:
+        assert tx.one("SELECT COUNT(*) FROM handovers WHERE organization = :organization") == (1,)
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [
@@ -113,6 +152,12 @@ def test_hand_over_delivers_once_however_often_it_is_repeated(store: Store, peop
 def test_what_is_not_taken(store: Store, people: People, more: str, error: type[errors.PostroomError]) -> None:
     with pytest.raises(error):
         receive(store, "alice@example.test", raw=letter(more=more))
+
+
+def test_one_of_several_may_have_had_the_letter_before(store: Store, people: People) -> None:
+    more = "Delivered-To: alice@example.test\r\nDelivered-To: alice@example.test\r\n"
+    receive(store, "alice@example.test", "bob@example.test", raw=letter(more=more))
+    assert subjects(store, people, "bob") == ["hello"]
 
 
 def test_too_many_attachments(store: Store, people: People) -> None:

@@ -5,13 +5,14 @@ import email.policy
 
 import pytest
 
+from postroom.directory import domains, registration, users
 from postroom.mailflow import submission
 from postroom.mailflow.submission import Allowance
 from postroom.model import errors
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
 from tests.conftest import Clock
-from tests.mailflow.letters import letter, send
+from tests.mailflow.letters import LIMITS, letter, send
 from tests.people import People, inbox
 
 
@@ -73,18 +74,51 @@ def test_an_alias_is_ones_own(store: Store, people: People) -> None:
     assert len(inbox(store, 1, people.ids["bob"])) == 1
 
 
-def test_an_unknown_colleague_stops_the_letter(store: Store, people: People) -> None:
+@pytest.mark.parametrize("unknown", ["nobody@example.test", "remote@example.test"])
+def test_an_unknown_colleague_stops_the_letter(store: Store, people: People, unknown: str) -> None:
+    with store.transaction(1) as tx:
+        registration.register(tx, users.create(tx, name="remote", display_name="", role="REMOTE_USER").id, "remote@example.test")
     with pytest.raises(errors.EntityNotFound):
-        send(store, people.actor("alice"), "bob@example.test", "nobody@example.test")
+        send(store, people.actor("alice"), "bob@example.test", unknown)
     assert inbox(store, 1, people.ids["bob"]) == []
 
 
+def test_a_full_colleague_waits_in_the_queue_when_others_get_the_letter(store: Store, people: People) -> None:
+    alice = people.actor("alice")
+    raw = letter(sender=alice.email) + b"x" * 600_000 + b"\r\n"
+    send(store, alice, "carol@example.test", raw=raw)
+    with pytest.raises(errors.OverQuota):
+        send(store, alice, "carol@example.test", raw=raw)
+    assert queued(store) == []
+    send(store, alice, "carol@example.test", "far@far.test", raw=raw)
+    assert queued(store) == ["far@far.test", "carol@example.test"]
+
+
+def test_what_is_not_sent(store: Store, people: People) -> None:
+    alice = people.actor("alice")
+    with pytest.raises(errors.MailLoop):
+        send(store, alice, "bob@example.test", raw=letter(sender=alice.email, more="Received: x\r\n" * (LIMITS.hops + 1)))
+    part = "--b\r\nContent-Type: image/png\r\nContent-Disposition: attachment\r\n\r\nx\r\n"
+    more = 'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n'
+    raw = letter(sender=alice.email, more=more) + (part * (LIMITS.attachments + 1)).encode() + b"--b--\r\n"
+    with pytest.raises(errors.MessageTooLarge):
+        send(store, alice, "bob@example.test", raw=raw)
+
+
+def test_a_domain_that_is_not_verified_is_still_elsewhere(store: Store, people: People) -> None:
+    with store.transaction(1) as tx:
+        domains.register(tx, "new.test")
+    send(store, people.actor("alice"), "x@new.test")
+    assert queued(store) == ["x@new.test"]
+
+
 def test_bcc_goes_and_what_is_missing_comes(store: Store, people: People) -> None:
-    raw = b"Return-Path: <alice@example.test>\r\nFrom: alice@example.test\r\nbcc: secret@far.test,\r\n other@far.test\r\nTo: bob@example.test\r\n\r\nBcc: not a header\r\n"
+    raw = b"Return-Path: <alice@example.test>\r\nFrom: alice@example.test\r\nbcc: secret@far.test,\r\n other@far.test\r\nResent-Bcc: secret@far.test\r\nTo: bob@example.test\r\n\r\nBcc: not a header\r\n"
     send(store, people.actor("alice"), "bob@example.test", raw=raw)
     (stored,) = inbox(store, 1, people.ids["bob"])
     message = email.message_from_bytes(stored, policy=email.policy.default)
     assert message["Bcc"] is None
+    assert message["Resent-Bcc"] is None
     assert message["Message-ID"].endswith("@example.test>")
     assert message["Date"].datetime.timestamp() == store.now()
     assert message.get_payload() == "Bcc: not a header\r\n"

@@ -247,6 +247,38 @@ async def test_who_gets_no_connection_leaves_the_letters_to_who_has_one(
     assert len(far.bodies) >= 6
 
 
+async def test_who_has_lost_a_letter_to_another_holder_tells_its_author_nothing(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    def take_over(line: bytes) -> bytes:
+        with store.transaction(1) as tx:
+            tx.run("UPDATE queue_recipients SET holder = 'another' WHERE organization = :organization")
+        return b"550 5.1.1 No\r\n"
+
+    far = await open_scripted(RCPT=take_over)
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=far.port).sweep()
+    assert (waiting(store), bounces(store, people)) == (["x@far.test"], [])
+
+
+async def test_so_many_connections_are_open_and_no_more(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    heard: list[bytes] = []
+
+    def note(answer: bytes) -> Answer:
+        return lambda line: heard.append(line[:4]) or answer  # type: ignore[func-returns-value]
+
+    far = await open_scripted(MAIL=note(b"250 OK\r\n"), QUIT=note(b"221 bye\r\n"))
+    far.greet_after = 0.05
+    for number in range(3):
+        dns[0].host(f"far{number}.test")
+        send(store, people.actor("alice"), f"x@far{number}.test")
+    await make_carrier(port=far.port, connections=1).sweep()
+    assert heard == [b"MAIL", b"QUIT"] * 3
+
+
 async def test_so_many_addresses_are_called_and_no_more(store: Store, people: People, make_carrier: MakeCarrier, dns: Dns) -> None:
     calls = 0
 

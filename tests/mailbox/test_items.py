@@ -52,7 +52,8 @@ def test_the_log_tells_what_changed_and_what_is_gone(desk: Desk) -> None:
     assert [row[0] for row in stored.changed] == [1, 2]
     again = items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 2)], "add", Flag.FLAGGED)
     assert again.changed == [] or again.modseq == stored.modseq
-    assert again.modseq == stored.modseq
+    assert again.modseq == stored.modseq == desk.folder().modseq
+    assert desk.put(letter("apart"), "Drafts").modseq == stored.modseq + 1
     items.set_flags(desk.tx, desk.mailbox, inbox, [(1, 1)], "add", Flag.DELETED)
     items.expunge(desk.tx, desk.mailbox, inbox)
     new = desk.put(letter("3"))

@@ -148,6 +148,25 @@ def test_too_many_literals() -> None:
     ]
 
 
+def test_small_literals_count_with_their_command() -> None:
+    wire = connection(Limits(line=100, literal=20, command=60, message=1000, memory=50, literals=9))
+    assert events(wire, b"a SEARCH {20+}\r\n" + b"x" * 20 + b" {20+}\r\n" + b"x" * 20 + b" SEEN\r\nb NOOP\r\n") == [
+        Refusal(b"a", b"BAD", b"", "The command is too long."),
+        Order(b"b", commands.Noop()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"a SEARCH {9+}\r\nxxxxxxxxx {21+}\r\n" + b"x" * 21 + b"\r\n", b"a WHAT {9+}\r\nxxxxxxxxx\r\n", b'"a {9+}\r\nxxxxxxxxx\r\n'],
+)
+def test_the_room_of_what_is_refused_is_free_at_once(text: bytes) -> None:
+    memory = Allowance(1000)
+    wire = connection(allowance=memory)
+    assert [type(event) for event in events(wire, text)] == [Refusal]
+    assert memory.left == 1000
+
+
 def test_an_endless_line_is_dropped() -> None:
     wire = connection()
     assert events(wire, b"a SEARCH ", *([b"SEEN " * 50] * 100)) == []

@@ -55,6 +55,13 @@ def test_content_is_what_a_plain_reading_says_however_it_is_cut(octets: bytes, s
     assert bool(fault) == bool(re.search(rb"(?<!\r)\n|\r(?!\n)|\0", framed[: end + 5]))
 
 
+def test_a_fault_is_forgotten_with_its_message() -> None:
+    connection = Connection()
+    for octets, fault in ((b"a\nb\0\r\n.\r\n", "bare CR or LF"), (b"a\r\n.\r\n", "")):
+        connection.expect_content()
+        assert events(connection, octets, random.Random(0), 10_000)[-1] == End(fault)
+
+
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join), st.integers(0, 2**32), st.integers(0, 20))
 @settings(max_examples=200, deadline=None)
 def test_chunks_are_counted_not_read(octets: bytes, seed: int, cut: int) -> None:

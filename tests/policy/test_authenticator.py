@@ -80,6 +80,7 @@ async def test_every_failure_reads_the_same(door: Authenticator, alice: str, ver
     for name, password in (("a" * 400 + "@example.test", PASSWORD), ("alice@example.test", "x" * 5000)):
         with pytest.raises(errors.SignInFailed):
             await enter(door, name, password)
+    assert verified.count == len(tried), "what is too long is not even hashed"
 
 
 async def test_a_verified_password_is_remembered_for_five_minutes(door: Authenticator, alice: str, clock: Clock, verified: Counted) -> None:
@@ -147,6 +148,19 @@ async def test_a_crowd_of_guesses_at_once_is_not_let_through(door: Authenticator
     outcomes = await asyncio.gather(*guesses, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {errors.SignInFailed, errors.TryLater}
     assert verified.count <= throttle.PER_ACCOUNT.burst + passwords.LANES
+
+
+async def test_who_waits_and_what_is_remembered_is_bounded(door: Authenticator, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as crowded:
+        crowded.setattr(authenticator, "MAX_WAITING", 0)
+        with pytest.raises(errors.TryLater):
+            await enter(door)
+    monkeypatch.setattr(authenticator, "MAX_REMEMBERED", 2)
+    for number in range(4):
+        with pytest.raises(errors.SignInFailed):
+            await enter(door, f"guess{number}@example.test")
+    assert len(door._remembered) == 2
+    assert (await enter(door)).user_id == alice
 
 
 async def test_a_phone_that_repeats_an_old_password_is_one_failure(door: Authenticator, alice: str) -> None:

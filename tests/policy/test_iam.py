@@ -220,6 +220,8 @@ class TestVariables:
     def test_the_old_version_knows_none(self) -> None:
         old = policy(ALLOW | {"Condition": {"StringEquals": {"aws:username": "${aws:username}"}}}, version="2008-10-17")
         assert not allowed(old, aws__username=("ann",))
+        unsaid = iam.parse(json.dumps({"Statement": ALLOW | {"Condition": {"StringEquals": {"aws:username": "${aws:username}"}}}}))
+        assert not allowed(unsaid, aws__username=("ann",))
 
 
 class TestMalformed:
@@ -277,6 +279,12 @@ class TestMalformed:
         document = json.dumps({"Statement": [ALLOW | {"Sid": f"s{number}"} for number in range(80)]}, indent=8)
         assert len(document) > iam.LONGEST_DOCUMENT
         assert allowed(iam.parse(document))
+
+    def test_a_document_may_be_as_long_as_the_limit(self) -> None:
+        spare = iam.LONGEST_DOCUMENT - len(json.dumps({"Id": "", "Statement": ALLOW}, separators=(",", ":")))
+        assert allowed(iam.parse(json.dumps({"Id": "x" * spare, "Statement": ALLOW})))
+        with pytest.raises(errors.InvalidParameter, match="longer"):
+            iam.parse(json.dumps({"Id": "x" * (spare + 1), "Statement": ALLOW}))
 
     @given(
         st.recursive(

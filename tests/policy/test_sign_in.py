@@ -96,8 +96,11 @@ def test_an_authorization_identity_is_ones_own(tx: Tx, organization: Organizatio
 
 
 def test_nobody_is_looked_up_with_a_hash_that_fits_no_password(tx: Tx, organization: Organization, alice: str) -> None:
-    candidate = sign_in.look_up(tx, organization, Credentials("bob@example.test", PASSWORD), CLIENT)
-    assert (candidate.actor, candidate.stored) == (None, passwords.NOBODYS)
+    """Nor does who has no password answer sooner than others."""
+    registration.register(tx, users.create(tx, name="nopassword", display_name="").id, "nopassword@example.test")
+    for name in ("bob@example.test", "nopassword@example.test"):
+        candidate = sign_in.look_up(tx, organization, Credentials(name, PASSWORD), CLIENT)
+        assert (candidate.actor, candidate.stored) == (None, passwords.NOBODYS)
 
 
 def test_the_domain_finds_the_organization_while_it_is_active(store: Store, organization: Organization) -> None:

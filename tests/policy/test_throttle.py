@@ -71,3 +71,18 @@ def test_tables_are_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> No
     for key in range(100):
         buckets.fill(key, clock())
     assert len(buckets) == 10
+
+
+def test_the_least_recently_used_go_first(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MAX_ENTRIES", 3)
+    slowed = Throttle(clock)
+    for number in range(throttle.PER_ACCOUNT.burst):
+        slowed.failed(AWAY, "alice")
+        slowed.failed(HOME, f"other{number}")
+    assert blocked(slowed, "203.0.113.1", "alice")
+    for account in ("bob", "carol", "bob", "dave", "erin"):
+        slowed.succeeded(HOME, account)
+    for account in ("bob", "carol"):
+        for _ in range(throttle.PER_ACCOUNT.burst):
+            slowed.failed("203.0.113.1", account)
+    assert (blocked(slowed, HOME, "bob"), blocked(slowed, HOME, "carol")) == (False, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -167,7 +168,7 @@ class TestRefusals:
         problem = refused(altered(sign(b"{}"), "authorization", lambda value: value.replace(f"/{today}/", "/20200101/")))
         assert "Date in Credential scope does not match" in problem.text
 
-    @pytest.mark.parametrize("name", ["host", "x-amz-date", "x-amz-target"])
+    @pytest.mark.parametrize("name", ["host", "x-amz-date", "x-amz-target", "x-amz-security-token"])
     def test_a_header_that_must_be_signed(self, name: str) -> None:
         def change(value: str) -> str:
             start, end = value.split("SignedHeaders=")
@@ -175,13 +176,23 @@ class TestRefusals:
             kept = ";".join(signed for signed in names.split(";") if signed != name)
             return f"{start}SignedHeaders={kept},{rest}"
 
-        problem = refused(altered(sign(b"{}"), "authorization", change))
+        problem = refused(altered(sign(b"{}", token="a-token"), "authorization", change))
         assert problem.code == "InvalidSignatureException"
         assert "must be a 'SignedHeader'" in problem.text
 
     def test_a_header_signed_twice(self) -> None:
         raw = altered(sign(b"{}"), "authorization", lambda value: value.replace("SignedHeaders=host", "SignedHeaders=host;host"))
-        assert refused(raw).code == "InvalidSignatureException"
+        assert "named twice" in refused(raw).text
+
+    def test_a_field_given_twice(self) -> None:
+        raw = altered(sign(b"{}"), "authorization", lambda value: value + ", Credential=AKIAOTHER/20260101/us-east-1/workmail/aws4_request")
+        assert refused(raw).code == "IncompleteSignatureException"
+
+    def test_a_hash_that_the_client_gives_is_not_believed(self) -> None:
+        body = b'{"OrganizationId":"m-1"}'
+        raw = sign(body, {"X-Amz-Content-SHA256": sha256(body).hexdigest()})
+        verify(raw, body)
+        assert refused(raw, b'{"OrganizationId":"m-2"}').code == "InvalidSignatureException"
 
     def test_an_endless_header(self) -> None:
         raw = altered(sign(b"{}"), "authorization", lambda value: value + ",x=" + "y" * 5000)
@@ -199,4 +210,8 @@ def test_a_date_header_will_do() -> None:
     request = AWSRequest("POST", "http://example.test/", data=body, headers={"Host": "example.test", "Date": "x"})
     SigV4Auth(Credentials("AKIAEXAMPLE", SECRET), SERVICE, REGION).add_auth(request)
     assert "X-Amz-Date" not in request.headers
-    verify([(name.lower().encode(), value.encode()) for name, value in request.headers.items()], body)
+    raw = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    verify(raw, body)
+    unsigned = altered(raw, "authorization", lambda value: value.replace("SignedHeaders=date;host", "SignedHeaders=host"))
+    assert unsigned != raw
+    assert "'Date' must be a 'SignedHeader'" in refused(unsigned, body).text

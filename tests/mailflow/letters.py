@@ -44,6 +44,6 @@ def send(
     """Let a user's letter go out."""
     sender = actor.email if sender is None else sender
     envelope = Envelope(sender, recipients, international=international)
-    prepared = submission.prepare(store, actor, envelope, Raw(raw or letter(sender=sender)), LIMITS)
+    prepared = submission.prepare(store, actor, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(actor.scope) as tx:
         submission.submit(tx, actor, envelope, prepared, allowance)

@@ -23,13 +23,12 @@ class Right(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An opened mailbox; `quota_mb` is in MB of 1024 * 1024 bytes."""
+    """An opened mailbox."""
 
     scope: int
     id: int
     owner: str
     right: Right
-    quota_mb: int
 
     def require(self, right: Right) -> None:
         """Raise `NotPermitted` unless the mailbox was opened that far."""
@@ -53,5 +52,4 @@ def _open(tx: Tx, owner: str, right: Right) -> Mailbox:
     found = mailboxes.find_by_owner(tx, owner)
     if found is None:
         raise errors.NotPermitted()
-    mailbox, quota_mb, _ = found
-    return Mailbox(tx.organization, mailbox, owner, right, quota_mb)
+    return Mailbox(tx.organization, found[0], owner, right)

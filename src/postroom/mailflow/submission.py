@@ -61,7 +61,7 @@ def require_own(own: Iterable[str], address: str) -> None:
         raise errors.SenderNotAllowed(f"{address} is not an address of yours")
 
 
-def prepare(store: Store, actor: Actor, envelope: Envelope, source: Source, limits: Limits) -> Letter:
+def prepare(store: Store, actor: Actor, source: Source, limits: Limits) -> Letter:
     """Complete and parse a message.
 
     Raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`, and `SenderNotAllowed` when no one stands in From.

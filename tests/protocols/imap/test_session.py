@@ -28,7 +28,7 @@ def test_what_is_recent_is_kept_as_runs() -> None:
 
 def test_a_folder_may_go_while_its_new_mail_is_told() -> None:
     session = Session(Settings(), Client(Protocol.IMAP, "127.0.0.1", True), Remembered(0), tls=False)
-    session.mailbox = Mailbox(1, 1, "alice", Right.WRITE, 10)
+    session.mailbox = Mailbox(1, 1, "alice", Right.WRITE)
     session.selected = Selected(FOLDER, range(1, 100), {}, read_only=False, condstore=False)
     session.stale = True
     steps = updates.announce(session, expunges=True)

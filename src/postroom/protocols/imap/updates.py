@@ -38,7 +38,7 @@ def announce(session: Session, *, expunges: bool) -> Generator[Step, Any, bytes]
     try:
         caught: Caught | None = yield Look(_catch_up_on_little, session.own, selected)
         if caught is not None:
-            return (yield from tell(session, selected, caught, expunges=expunges))
+            return (yield from tell(selected, caught, expunges=expunges))
         before = selected.uidnext
         out: bytes = yield Read(_read_news, session.own, selected, expunges)
         return out + (yield from _claim(selected, before))
@@ -47,7 +47,7 @@ def announce(session: Session, *, expunges: bool) -> Generator[Step, Any, bytes]
         return b"* BYE The mailbox has been deleted.\r\n"
 
 
-def tell(session: Session, selected: Selected, caught: Caught, *, expunges: bool) -> Generator[Step, Any, bytes]:
+def tell(selected: Selected, caught: Caught, *, expunges: bool) -> Generator[Step, Any, bytes]:
     """Give the untagged answers for what has been read, and claim new messages as \\Recent."""
     before = selected.uidnext
     out = selected.news(caught, expunges=expunges)

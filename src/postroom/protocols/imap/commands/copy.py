@@ -48,7 +48,7 @@ def move(session: Session, command: Move) -> Steps:
         return try_create(error)
     if moved.pairs:
         yield b"* OK [%b] Moved.\r\n" % _code(moved)
-    yield (yield from updates.tell(session, selected, caught, expunges=True))
+    yield (yield from updates.tell(selected, caught, expunges=True))
     code = b"HIGHESTMODSEQ %d" % selected.modseq if selected.condstore else b""
     return answers.ok(b"MOVE completed.", code)
 

@@ -87,7 +87,7 @@ def _mark_seen(session: Session, selected: Selected, unseen: Sequence[int]) -> G
         False,
     )
     caught, result = stored
-    out = yield from updates.tell(session, selected, caught, expunges=False)
+    out = yield from updates.tell(selected, caught, expunges=False)
     selected.modseq = max(selected.modseq, result.modseq)
     return out
 

@@ -28,7 +28,7 @@ def store(session: Session, command: Store) -> Steps:
     ranges = selected.view.ranges(slices)
     stored: Stored = yield Write(_store, session.own, selected, ranges, command)
     caught, result, told, names = stored
-    out = yield from updates.tell(session, selected, caught, expunges=False)
+    out = yield from updates.tell(selected, caught, expunges=False)
     if names is not None:
         out += selected.rename(names)
     selected.modseq = max(selected.modseq, result.modseq)

@@ -57,7 +57,7 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
     limits = Limits(session.settings.maximum_hops, session.settings.maximum_attachments)
     weight = spool.size
     if session.actor is not None:
-        prepared = yield Work(submission.prepare, (session.actor, envelope, spool, limits), weight)
+        prepared = yield Work(submission.prepare, (session.actor, spool, limits), weight)
         yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.allowance))
     else:
         prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)

@@ -163,3 +163,15 @@ def test_deleting_does_not_pile_up_subscriptions(desk: Desk, monkeypatch: pytest
         folders.create(desk.tx, desk.mailbox, f"f{number}")
         folders.delete(desk.tx, desk.mailbox, f"f{number}")
     assert len(folders.absent_subscriptions(desk.tx, desk.mailbox)) == 12
+
+
+def test_folders_and_subscriptions_have_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    born = len(folders.tree(desk.tx, desk.mailbox, holds=None))
+    monkeypatch.setattr(folders, "MAX_FOLDERS", born + 2)
+    with pytest.raises(errors.LimitExceeded):
+        folders.create(desk.tx, desk.mailbox, "A/B/C")
+    folders.create(desk.tx, desk.mailbox, "A/B")
+    for number in range(born + 2):
+        folders.subscribe(desk.tx, desk.mailbox, f"f{number}", True)
+    with pytest.raises(errors.LimitExceeded):
+        folders.subscribe(desk.tx, desk.mailbox, "one more", True)

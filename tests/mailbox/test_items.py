@@ -1,12 +1,14 @@
 """Items: UIDs, flags, counts, quota, copies and the change log."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from postroom.mailbox import changes, contents, folders, items, keywords, quota
+from postroom.mailbox import access, changes, contents, folders, items, keywords, quota
 from postroom.mailbox.access import Mailbox
 from postroom.model import errors
+from postroom.model.actors import Actor, Client, Protocol
 from postroom.model.flags import Flag
 from postroom.storage.engine import Tx
 from tests.mailbox.conftest import Desk, letter
@@ -101,6 +103,44 @@ def test_a_full_mailbox_takes_nothing_and_charges_nothing(desk: Desk, make_mailb
     assert items.uids(desk.tx, inbox) == [1]
 
 
+def test_another_mailbox_is_charged_for_what_is_moved_there(desk: Desk, make_mailbox: Callable[..., Mailbox]) -> None:
+    small = make_mailbox(desk.tx, "bob", 1)
+    target = folders.by_role(desk.tx, small, "inbox").id
+    desk.put(letter(body="x" * 700_000))
+    desk.put(letter(body="y" * 700_000))
+    items.move(desk.tx, desk.mailbox, desk.folder().id, [(1, 1)], small, target)
+    with pytest.raises(errors.OverQuota):
+        items.move(desk.tx, desk.mailbox, desk.folder().id, [(2, 2)], small, target)
+    assert items.uids(desk.tx, target) == [1]
+
+
+def test_an_expunge_of_no_messages_is_not_one_of_all(desk: Desk) -> None:
+    desk.put(letter(), flags=Flag.DELETED)
+    assert items.expunge(desk.tx, desk.mailbox, desk.folder().id, []) == []
+    assert items.uids(desk.tx, desk.folder().id) == [1]
+
+
+def test_every_change_is_told_in_each_folder_it_touches(desk: Desk) -> None:
+    inbox, drafts = desk.folder().id, desk.folder("Drafts").id
+
+    def told() -> set[int]:
+        found = {folder for _, folder in desk.tx.changes.folders}
+        desk.tx.changes.folders.clear()
+        return found
+
+    desk.put(letter())
+    assert contents.TOPIC in desk.tx.changes.topics
+    assert told() == {inbox}
+    items.set_flags(desk.tx, desk.mailbox, inbox, ALL, "add", Flag.DELETED)
+    assert told() == {inbox}
+    items.copy(desk.tx, desk.mailbox, inbox, ALL, desk.mailbox, drafts)
+    assert told() == {drafts}
+    items.expunge(desk.tx, desk.mailbox, inbox)
+    assert told() == {inbox}
+    items.move(desk.tx, desk.mailbox, drafts, ALL, desk.mailbox, inbox)
+    assert told() == {inbox, drafts}
+
+
 def test_a_move_keeps_the_item_and_leaves_a_tombstone(desk: Desk) -> None:
     put = desk.put(letter())
     source, target = desk.folder().id, desk.folder("Junk Email").id
@@ -144,6 +184,12 @@ def test_contents_come_back_byte_for_byte(desk: Desk) -> None:
         assert content[1] == len(raw)
 
 
+def test_every_line_of_a_content_ends_with_crlf(desk: Desk) -> None:
+    desk.put(b"Subject: x\n\none\r\ntwo\n.\n")
+    [(content,)] = items.rows(desk.tx, desk.folder().id, ALL, ("content",))
+    assert contents.read(desk.tx, content) == b"Subject: x\r\n\r\none\r\ntwo\r\n.\r\n"
+
+
 def test_the_sweep_takes_what_nothing_refers_to(desk: Desk) -> None:
     desk.put(letter(body="z" * 400_000))
     kept = desk.put(letter("kept"))
@@ -161,9 +207,6 @@ def test_the_sweep_takes_what_nothing_refers_to(desk: Desk) -> None:
 
 
 def test_only_the_owner_opens_a_mailbox(desk: Desk, make_mailbox: Callable[[Tx, str], Mailbox]) -> None:
-    from postroom.mailbox import access
-    from postroom.model.actors import Actor, Client, Protocol
-
     make_mailbox(desk.tx, "bob")
     alice = Actor(1, "m-1", "alice", "alice@example.test", Client(Protocol.IMAP, "::1", True))
     for owner in ("bob", "nobody"):
@@ -171,3 +214,26 @@ def test_only_the_owner_opens_a_mailbox(desk: Desk, make_mailbox: Callable[[Tx, 
             access.open_mailbox(desk.tx, alice, owner, access.Right.READ)
     with pytest.raises(errors.NotPermitted):
         folders.create(desk.tx, access.open_for_delivery(desk.tx, "bob"), "X")
+    elsewhere = replace(alice, scope=2)
+    with pytest.raises(errors.NotPermitted):
+        access.open_mailbox(desk.tx, elsewhere, "alice", access.Right.READ)
+
+
+def test_who_only_reads_changes_nothing(desk: Desk) -> None:
+    desk.put(letter(), flags=Flag.DELETED)
+    folders.create(desk.tx, desk.mailbox, "A")
+    owner, reader = desk.mailbox, replace(desk.mailbox, right=access.Right.READ)
+    inbox, drafts = desk.folder().id, desk.folder("Drafts").id
+    attempts: list[Callable[[], object]] = [
+        lambda: items.set_flags(desk.tx, reader, inbox, ALL, "add", Flag.SEEN),
+        lambda: items.copy(desk.tx, owner, inbox, ALL, reader, drafts),
+        lambda: items.move(desk.tx, reader, inbox, ALL, owner, drafts),
+        lambda: items.move(desk.tx, owner, inbox, ALL, reader, drafts),
+        lambda: items.expunge(desk.tx, reader, inbox),
+        lambda: folders.create(desk.tx, reader, "B"),
+        lambda: folders.rename(desk.tx, reader, "A", "B"),
+        lambda: folders.delete(desk.tx, reader, "A"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(errors.NotPermitted):
+            attempt()

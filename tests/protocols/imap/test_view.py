@@ -1,12 +1,14 @@
 """Sequence numbers of one session."""
 
+from array import array
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.protocols.imap.grammar.scanner import Malformed
 from postroom.protocols.imap.grammar.sets import STAR, SequenceSet
-from postroom.protocols.imap.view import View
+from postroom.protocols.imap.view import Remembered, View
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,7 @@ from postroom.protocols.imap.view import View
         (((3, 2),), False, [(1, 3)]),
         (((3, 9),), False, [(2, 4)]),
         (((3, 4), (1, 1), (2, 2)), False, [(0, 4)]),
+        (((1, 4), (2, 3)), False, [(0, 4)]),
         (((1, 1), (4, 4)), False, [(0, 1), (3, 4)]),
         (((10, 10),), True, [(0, 1)]),
         (((11, 29),), True, [(1, 2)]),
@@ -62,3 +65,12 @@ def test_numbers_of_uids(uids: set[int], some: set[int]) -> None:
     known = view.known(sorted(some))
     assert known == sorted(uids & some)
     assert list(view.numbers(known)) == [sorted(uids).index(uid) + 1 for uid in known]
+
+
+def test_what_is_remembered_has_a_size() -> None:
+    remembered = Remembered(40)
+    for folder in range(4):
+        remembered.keep(1, folder, 7, array("I", range(4)))
+    remembered.keep(1, 3, 8, array("I", range(5)))
+    assert [remembered.find(1, folder, 7) is not None for folder in range(4)] == [False, False, True, False]
+    assert remembered.find(1, 3, 8) == array("I", range(5))

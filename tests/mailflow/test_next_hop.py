@@ -219,6 +219,47 @@ def test_the_next_server_reads_what_was_meant(raw: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("more", range(-2, 3))
+def test_a_line_longer_than_a_block_keeps_its_end(more: int) -> None:
+    raw = b"x" * (64 * 1024 + more) + b"\r\nlast\r\n"
+    assert b"".join(_blocks(raw)) == raw + b".\r\n"
+
+
+@pytest.mark.parametrize("tls", ["required", "opportunistic"])
+async def test_a_smarthost_without_tls_gets_no_password(
+    store: Store, people: People, make_carrier: MakeCarrier, open_scripted: OpenScripted, tls: str
+) -> None:
+    asked: list[bytes] = []
+    relay = await open_scripted(
+        EHLO=b"250-relay.test\r\n250 AUTH PLAIN LOGIN\r\n",
+        AUTH=lambda line: asked.append(line) or b"235 OK\r\n",  # type: ignore[func-returns-value]
+    )
+    send(store, people.actor("alice"), "x@far.test")
+    settings = {"smarthost": f"127.0.0.1:{relay.port}", "smarthost_tls": tls, "smarthost_user": "us", "smarthost_password": "secret"}
+    await make_carrier(**settings).sweep()
+    assert (asked, relay.bodies, waiting(store)) == ([], [], ["x@far.test"])
+
+
+async def test_a_smarthost_that_must_have_tls_and_has_none_gets_nothing(
+    store: Store, people: People, make_carrier: MakeCarrier, open_scripted: OpenScripted
+) -> None:
+    relay = await open_scripted()
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(smarthost=f"127.0.0.1:{relay.port}", smarthost_tls="required").sweep()
+    assert (relay.connections, relay.bodies, waiting(store)) == (1, [], ["x@far.test"])
+
+
+async def test_too_many_recipients_in_the_old_spelling_are_tried_again(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
+) -> None:
+    """RFC 5321 §4.5.3.1.10."""
+    far = await open_scripted(RCPT=lambda line: b"552 Too many recipients\r\n" if b"second" in line else b"250 OK\r\n")
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "first@far.test", "second@far.test")
+    await make_carrier(port=far.port).sweep()
+    assert (len(far.bodies), waiting(store), bounces(store, people)) == (1, ["second@far.test"], [])
+
+
 async def test_a_host_out_of_reach_is_called_once_for_all_who_wait(
     store: Store, people: People, make_carrier: MakeCarrier, dns: Dns, open_scripted: OpenScripted
 ) -> None:

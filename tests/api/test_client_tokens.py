@@ -40,6 +40,13 @@ class TestStore:
             with pytest.raises(errors.InvalidParameter):
                 client_tokens.recall(tx, token(PARAMS | {"Alias": "b"}))
 
+    def test_who_was_slower_is_given_the_answer_of_who_was_faster(self, store: Store, organization: Organization) -> None:
+        with store.transaction(organization.number) as tx:
+            client_tokens.remember(tx, token(), {"OrganizationId": "m-1"})
+        with store.transaction(organization.number) as tx, pytest.raises(Repeated) as caught:
+            client_tokens.remember(tx, token(), {"OrganizationId": "m-2"})
+        assert caught.value.answer == {"OrganizationId": "m-1"}
+
     def test_tokens_of_others_do_not_meet(self, store: Store, organization: Organization) -> None:
         with store.transaction(organization.number) as tx:
             client_tokens.remember(tx, token(), {})

@@ -61,6 +61,12 @@ def test_a_key_too_long_for_a_token_is_a_bug() -> None:
         paging.seal(SECRET, "a", {}, Mark(("x" * 1000,)))
 
 
+@pytest.mark.parametrize(("rows", "more"), [(0, False), (2, False), (3, True)])
+def test_a_token_is_given_only_when_more_follows(rows: int, more: bool) -> None:
+    shown = paging.answer(Page(None, 2), "Rows", range(rows), key=lambda row: (row,), render=lambda row: row)
+    assert ("NextToken" in shown, len(shown["Rows"])) == (more, min(rows, 2))
+
+
 @given(st.lists(st.integers(0, 1000), unique=True, max_size=40), st.integers(1, 10), st.lists(st.integers(0, 1000), max_size=10))
 def test_pages_show_every_row_once_while_others_come(rows: list[int], limit: int, late: list[int]) -> None:
     table, seen = sorted(rows), []

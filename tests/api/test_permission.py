@@ -125,6 +125,13 @@ def test_by_the_tags_of_the_request(gate: Gate, organization_id: str) -> None:
             client.tag_resource(ResourceARN=arn(organization_id), Tags=tags)
 
 
+def test_by_the_tags_that_are_taken_away(gate: Gate, organization_id: str) -> None:
+    client = gate.client(gate.issue(document({"Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}})))
+    client.untag_resource(ResourceARN=arn(organization_id), TagKeys=["team"])
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        client.untag_resource(ResourceARN=arn(organization_id), TagKeys=["team", "owner"])
+
+
 @pytest.mark.parametrize("names", [("TEAM", "team"), ("team", "TEAM")])
 def test_of_tags_that_differ_by_case_alone_none_counts(gate: Gate, organization_id: str, names: tuple[str, str]) -> None:
     tags = [{"Key": names[0], "Value": "web"}, {"Key": names[1], "Value": "mail"}]

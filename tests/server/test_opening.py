@@ -10,6 +10,7 @@ from postroom.server import opening
 from postroom.server.configuration import ConfigurationError, Settings, Storage, complete
 from postroom.storage.engine import REGISTRY
 from postroom.storage.keys import LocalKeyring
+from tests.conftest import ENGINES, make_organization
 
 HOLD = (
     "import sys; from postroom.server import opening; from postroom.server.configuration import Settings;"
@@ -37,6 +38,24 @@ def test_a_keyring_that_is_gone_is_missed_not_replaced(tmp_path: Path) -> None:
         opening.open_store(settings)
     assert not (tmp_path / "data" / "keyring.json").exists()
     (tmp_path / "copy").rename(tmp_path / "data" / "keyring.json")
+    opening.open_store(settings).close()
+
+
+@pytest.mark.skipif("postgresql" not in ENGINES, reason="no PostgreSQL")
+def test_the_keyring_of_data_in_postgresql_is_missed_too(tmp_path: Path, postgres_dsn: str) -> None:
+    settings = complete(Settings(data="data", storage=Storage(engine="postgresql", dsn=postgres_dsn)), tmp_path)
+    store = opening.open_store(settings)
+    make_organization(store)
+    store.close()
+    ring = tmp_path / "data" / "keyring.json"
+    ring.rename(tmp_path / "copy")
+    with pytest.raises(ConfigurationError, match=r"keyring\.json is gone"):
+        opening.open_store(settings)
+    assert not ring.exists()
+    LocalKeyring(ring)
+    with pytest.raises(ConfigurationError, match=r"keyring\.json is another"):
+        opening.open_store(settings)
+    (tmp_path / "copy").rename(ring)
     opening.open_store(settings).close()
 
 

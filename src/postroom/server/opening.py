@@ -4,6 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from postroom.model import errors
 from postroom.server.configuration import ConfigurationError, Settings
 from postroom.storage import keys
 from postroom.storage.engine import Store
@@ -24,9 +25,17 @@ def keyring(settings: Settings) -> keys.LocalKeyring:
 def open_store(settings: Settings) -> Store:
     """Open the store, making it at the first start; raises ConfigurationError when it cannot be used."""
     folder = _folder(settings)
+    path = Path(settings.keys.keyring)
+    new = not path.exists()
     ring = keyring(settings)
     try:
         return _embedded(folder, ring) if settings.storage.engine == "sqlite" else _postgres(settings.storage.dsn, folder, ring)
+    except errors.DirectoryUnavailable:
+        if new:
+            path.unlink()
+        raise ConfigurationError(
+            f"The keyring {path} is {'gone' if new else 'another'}. Without it nothing can be read: put its copy back."
+        ) from None
     except NewerSchema as error:
         raise ConfigurationError(f"The data cannot be served. {error}") from None
 
@@ -48,9 +57,16 @@ def _postgres(dsn: str, folder: Path, ring: keys.KeyProvider) -> Store:
     except ImportError as error:
         raise ConfigurationError(f'[storage] engine = "postgresql" needs the package psycopg[binary] ({error})') from None
     try:
-        return postgres.open_store(dsn, folder, ring)
+        store = postgres.open_store(dsn, folder, ring)
     except postgres.Failure as error:
         raise ConfigurationError(f"[storage] dsn: {' '.join(str(error).split())}") from error
+    try:
+        for scope in store.scopes()[:1]:
+            store.blobs(scope)  # does the keyring open it?
+    except errors.DirectoryUnavailable:
+        store.close()
+        raise
+    return store
 
 
 def serve_alone(settings: Settings) -> None:

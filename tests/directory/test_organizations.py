@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from postroom.directory import domains, organizations
 from postroom.model import errors
-from postroom.storage.engine import REGISTRY, Store
+from postroom.model.organizations import Organization
+from postroom.storage.engine import REGISTRY, Store, Tx
 
 
 def test_a_new_one_is_ready_to_use(store: Store) -> None:
@@ -82,3 +84,21 @@ def test_a_half_made_one_is_completed_once(store: Store) -> None:
     organizations.recover(store)
     with store.transaction(REGISTRY, write=False) as tx:
         assert organizations.get(tx, made.id) == made
+
+
+def test_one_that_cannot_be_finished_keeps_nobody_else_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, whole, leaving = (organizations.create(store, alias=alias) for alias in ("broken", "whole", "leaving"))
+    furnish = organizations._furnish
+
+    def furnish_or_fail(tx: Tx, organization: Organization, claims: Sequence[tuple[str, bool]]) -> None:
+        if organization.id == broken.id:
+            raise OSError("file is not a database")
+        furnish(tx, organization, claims)
+
+    monkeypatch.setattr(organizations, "_furnish", furnish_or_fail)
+    with store.transaction(REGISTRY) as tx:
+        tx.run("UPDATE organizations SET state = 'Creating' WHERE number < :number", number=leaving.number)
+        tx.run("UPDATE organizations SET state = 'Deleting' WHERE number = :number", number=leaving.number)
+    organizations.recover(store)
+    with store.transaction(REGISTRY, write=False) as tx:
+        assert [organizations.get(tx, one.id).state for one in (broken, whole, leaving)] == ["Creating", "Active", "Deleted"]

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from postroom.directory import domains
 from postroom.model import errors, ids
 from postroom.model.entities import Kind, State
@@ -20,6 +22,8 @@ from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import access_rules, entities, organizations
 from postroom.storage.queries import domains as domain_rows
 from postroom.storage.queries.entities import Prefix
+
+log = structlog.get_logger("postroom.directory")
 
 DIRECTORY_TYPE = "VpcDirectory"
 TEST_SUFFIX = "postroom.test"
@@ -84,14 +88,20 @@ def delete(
 
 
 def recover(store: Store, settled: Settled = lambda store, scope: None) -> None:
-    """Finish what was begun: organizations left in state Creating or Deleting by a program that died."""
+    """Finish what was begun: organizations left in state Creating or Deleting by a program that died.
+
+    One that cannot be finished stays as it is and keeps nobody else from being served.
+    """
     with store.transaction(REGISTRY, write=False) as tx:
-        creating = organizations.in_state(tx, OrganizationStatus.CREATING)
-        deleting = organizations.in_state(tx, OrganizationStatus.DELETING)
-    for organization in creating:
-        _complete(store, organization)
-    for organization in deleting:
-        _bury(store, organization, settled)
+        begun = [*organizations.in_state(tx, OrganizationStatus.CREATING), *organizations.in_state(tx, OrganizationStatus.DELETING)]
+    for organization in begun:
+        try:
+            if organization.state == OrganizationStatus.CREATING:
+                _complete(store, organization)
+            else:
+                _bury(store, organization, settled)
+        except Exception:
+            log.exception("organization_not_recovered", organization=organization.id, state=organization.state)
 
 
 def get(tx: Tx, organization_id: str) -> Organization:

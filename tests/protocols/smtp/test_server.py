@@ -125,6 +125,21 @@ async def test_the_spool_gives_everything_back(listen: Listen) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_a_message_grown_too_large_holds_nothing_while_the_rest_comes(listen: Listen) -> None:
+    listening = await listen(maximum_message=1000)
+    room, client = listening.server.room, await greeted(listening)
+    await client.begin()
+    assert (await client.say(b"DATA\r\n")).startswith("354")
+    client.writer.write(b"y" * 600 + b"\r\n")
+    async with asyncio.timeout(5):
+        while not room.memory:
+            await asyncio.sleep(0.01)
+        client.writer.write(b"y" * 600 + b"\r\n")
+        while room.memory or room.disk:
+            await asyncio.sleep(0.01)
+    assert (await client.say(b".\r\n")).startswith("552")
+
+
 def test_octets_that_come_by_twos_weigh_no_more_than_others() -> None:
     spool = Spool(Room(Settings()), b"")
     tracemalloc.start()

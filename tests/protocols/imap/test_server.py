@@ -11,12 +11,14 @@ import trustme
 from postroom.directory import entities, registration
 from postroom.mailbox import access, contents, folders, items
 from postroom.mailbox.access import Right
+from postroom.mailbox.folders import Folder
+from postroom.model.errors import TryLater
 from postroom.model.organizations import Organization
 from postroom.protocols.imap import client as client_module
-from postroom.protocols.imap import commands, rendering
+from postroom.protocols.imap import commands, rendering, updates
 from postroom.protocols.imap.grammar.commands import Noop
 from postroom.protocols.imap.steps import Steps
-from postroom.storage.engine import Store
+from postroom.storage.engine import Store, Tx
 from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running, Start
 
 LETTER = b"Subject: x\r\n\r\n" + b"line of text\r\n" * 100
@@ -190,6 +192,43 @@ async def test_who_is_put_out_of_mail_is_put_out_of_the_mailbox(server: Running,
     for client in (idle, waiting, busy, nowhere):
         assert await client.ended()
     await bob.ok(b"NOOP")
+
+
+async def test_news_is_told_while_the_store_cannot_write(
+    server: Running, store: Store, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, organization, 2)
+    client, other = await server.connect(ALICE, "INBOX"), await server.connect(ALICE, "INBOX")
+    await other.ok(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+    await other.ok(b"EXPUNGE")
+    fill(store, organization, 1)
+
+    def fail(tx: Tx, folder: Folder) -> None:
+        raise TryLater("The store cannot write now.")
+
+    monkeypatch.setattr(folders, "claim_recent", fail)
+    lines = await client.command(b"NOOP")
+    assert b"* 1 EXPUNGE" in lines
+    assert b"* 2 EXISTS" in lines
+    assert b" OK " in lines[-1]
+
+
+async def test_an_idle_that_fails_leaves_the_connection_in_step(
+    server: Running, store: Store, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = await server.connect(ALICE, "INBOX")
+
+    def fail(session: object) -> Steps:
+        raise RuntimeError("a bug")
+        yield
+
+    await idle.send(b"a1 IDLE\r\n")
+    assert await idle.line() == b"+ idling"
+    with monkeypatch.context() as broken:
+        broken.setattr(updates, "readmit", fail)
+        fill(store, organization, 1)
+        assert (await idle.line()).startswith(b"a1 NO [SERVERBUG]")
+    await idle.ok(b"NOOP")
 
 
 # Time

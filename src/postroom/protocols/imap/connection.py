@@ -152,7 +152,8 @@ class Connection:
         self._at = self._seen = 0
 
     def release(self) -> None:
-        """Free the literals of the last command, once it has been carried out."""
+        """Free the literals of the last command, once it has been carried out, and ask no more on its behalf."""
+        self._asked = False
         for literal in self._held:
             literal.close()
         self._held = ()

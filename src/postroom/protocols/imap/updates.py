@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from postroom.mailbox import access, changes, folders
 from postroom.mailbox.access import Mailbox
-from postroom.model.errors import FolderNotFound, NotPermitted
+from postroom.model.errors import FolderNotFound, NotPermitted, TryLater
 from postroom.protocols.imap.session import Caught, Selected, Session, catch_up
 from postroom.protocols.imap.steps import Look, Read, Step, Write
 from postroom.storage.engine import Tx
@@ -67,10 +67,13 @@ def _read_news(tx: Tx, mailbox: Mailbox, selected: Selected, expunges: bool) -> 
 
 
 def _claim(selected: Selected, before: int) -> Generator[Step, Any, bytes]:
-    """Claim what has come since a UID as \\Recent."""
+    """Claim what has come since a UID as \\Recent; a store that cannot write now must not keep the client from its news."""
     if selected.uidnext <= before or selected.read_only:
         return b""
-    first, until = yield Write(folders.claim_recent, selected.folder)
+    try:
+        first, until = yield Write(folders.claim_recent, selected.folder)
+    except TryLater:
+        return b""
     return selected.claim(first, until)
 
 

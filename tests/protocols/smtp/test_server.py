@@ -13,6 +13,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from postroom.directory import organizations
 from postroom.mailbox import contents
 from postroom.mailflow.submission import Allowance
 from postroom.protocols.smtp.session import Routes
@@ -22,7 +23,7 @@ from postroom.protocols.smtp.turnstile import Turnstile
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
 from tests.conftest import make_organization
-from tests.people import PASSWORD, People, inbox
+from tests.people import PASSWORD, People, add_user, inbox
 from tests.protocols.smtp.conftest import Listen, Listening
 
 
@@ -203,6 +204,18 @@ def test_a_route_is_remembered_for_a_while() -> None:
     assert (routes.find("a.test", 109.0), routes.find("a.test", 111.0), routes.find("b.test", 100.0)) == (7, None, None)
     routes.forget("a.test")
     assert routes.find("a.test", 101.0) is None
+
+
+async def test_an_organization_deleted_after_rcpt_is_no_refusal_for_the_others(listen: Listen, store: Store, people: People) -> None:
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(2) as tx:
+        add_user(tx, "dave", other.default_domain)
+    client = await greeted(await listen())
+    await client.begin("dave@other.test")
+    assert (await client.say(b"RCPT TO:<alice@example.test>\r\n")).startswith("250")
+    organizations.delete(store, other, force=True)
+    assert (await client.say(b"DATA\r\n")).startswith("354")
+    assert (await client.say(b"Subject: x\r\n\r\n.\r\n")).startswith("451 4.3.0")
 
 
 async def test_pipelined_octet_by_octet(listen: Listen, store: Store, people: People) -> None:

@@ -9,6 +9,7 @@ from prometheus_client import Counter
 
 from postroom.mailflow import inbound, submission, trace
 from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.model.errors import OrganizationNotFound, TryLater
 from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.session import Conversation, Session, Transaction, Work, Write
 
@@ -60,8 +61,11 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
         prepared = yield Work(submission.prepare, (session.actor, spool, limits), weight)
         yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.allowance))
     else:
-        prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)
-        yield Write(scope, inbound.deliver, (envelope, prepared))
+        try:
+            prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)
+            yield Write(scope, inbound.deliver, (envelope, prepared))
+        except OrganizationNotFound as gone:  # deleted since RCPT, but others may be waiting for the letter
+            raise TryLater("A recipient has just been removed") from gone
     return _accepted(session, transaction, envelope, spool.size)
 
 

@@ -53,18 +53,13 @@ def test_a_damaged_file_is_noticed(blobs: BlobStore, tmp_path: Path) -> None:
         blobs.read_file(blob.file, blob.codec)
 
 
-def test_a_file_is_durable_with_every_folder_above_it(blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_durable_with_every_folder_above_it(
+    blobs: BlobStore, tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Even where the folders are there: who made them may have crashed, or be about to, before they were durable."""
     first = blobs.prepare(os.urandom(INLINE_LIMIT + 1)).file
     assert first is not None
-    synced: list[str] = []
-    fsync = os.fsync
-
-    def recording(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", recording)
+    synced.clear()
     monkeypatch.setattr(secrets, "token_hex", lambda _: first[:2] + "0" * 30)
     again = BlobStore(tmp_path / "blobs" / "1", KEY)
     file = again._path(str(again.prepare(os.urandom(INLINE_LIMIT + 1)).file))

@@ -1,6 +1,5 @@
 """The local keyring: one for all, and never half of one."""
 
-import os
 import stat
 import threading
 from pathlib import Path
@@ -53,16 +52,8 @@ def test_a_key_wrapped_elsewhere_or_for_another_arn_is_not_had(tmp_path: Path) -
             wrong.unwrap(key.wrapped, arn)
 
 
-def test_a_new_keyring_is_durable_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_keyring_is_durable_before_it_is_used(tmp_path: Path, synced: list[str]) -> None:
     """What it wraps is lost with it; so first the file, then its name, then anything else."""
-    synced: list[str] = []
-    fsync = os.fsync
-
-    def recording(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", recording)
     LocalKeyring(tmp_path / "keyring.json")
     file, folder = synced
     assert file.startswith(str(tmp_path / ".keyring.json."))

@@ -18,6 +18,7 @@ from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import counters, leases
 from postroom.storage.store import EngineStore, Session
 from tests.conftest import Clock, make_organization
+from tests.storage.conftest import Opening
 
 
 def value(tx: Tx, name: str) -> int | None:
@@ -206,21 +207,14 @@ async def test_who_waits_does_not_make_a_destroyed_organization_anew(store: Stor
 
 
 async def test_who_opens_an_organization_while_it_is_destroyed_leaves_nothing(
-    store: EngineStore, organization: Organization, tmp_path: Path
+    store: EngineStore, organization: Organization, tmp_path: Path, hold_openings: Callable[[EngineStore], Opening]
 ) -> None:
     store._open.pop(organization.number).close()
-    opening, go_on, open_scope = threading.Event(), threading.Event(), store._engine.open
-
-    def slowly(scope: int, key: bytes) -> Callable[[], Session]:
-        opening.set()
-        go_on.wait(10)
-        return open_scope(scope, key)
-
-    store._engine.open = slowly  # type: ignore[method-assign]
+    opening = hold_openings(store)
     late = asyncio.ensure_future(store.transact(organization.number, counters.next, "a"))
-    await asyncio.to_thread(opening.wait, 10)
+    await asyncio.to_thread(opening.begun.wait, 10)
     await asyncio.to_thread(store.destroy, organization.number)
-    go_on.set()
+    opening.go_on.set()
     with pytest.raises(errors.OrganizationNotFound):
         await late
     assert not list((tmp_path / "data").rglob("1.db*"))
@@ -305,24 +299,19 @@ async def test_closing_waits_for_who_is_writing(store: Store, organization: Orga
     await closing
 
 
-async def test_opening_one_organization_holds_up_no_other(store: EngineStore, organization: Organization) -> None:
+async def test_opening_one_organization_holds_up_no_other(
+    store: EngineStore, organization: Organization, hold_openings: Callable[[EngineStore], Opening]
+) -> None:
     """Opening may bring a large file's schema up to date; neither the event loop nor anybody else waits for that."""
     other = make_organization(store, number=2, alias="other")
     store._open.pop(other.number).close()
-    opening, go_on, open_scope = threading.Event(), threading.Event(), store._engine.open
-
-    def slowly(scope: int, key: bytes) -> Callable[[], Session]:
-        opening.set()
-        go_on.wait(10)
-        return open_scope(scope, key)
-
-    store._engine.open = slowly  # type: ignore[method-assign]
+    opening = hold_openings(store)
     slow = asyncio.ensure_future(store.transact(other.number, counters.next, "a"))
-    await asyncio.to_thread(opening.wait, 10)
-    asyncio.get_running_loop().call_later(2, go_on.set)
+    await asyncio.to_thread(opening.begun.wait, 10)
+    asyncio.get_running_loop().call_later(2, opening.go_on.set)
     assert await store.transact(organization.number, counters.next, "a") == 1
-    assert not go_on.is_set()
-    go_on.set()
+    assert not opening.go_on.is_set()
+    opening.go_on.set()
     assert await slow == 1
 
 

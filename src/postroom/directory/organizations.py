@@ -32,7 +32,8 @@ Decided = Callable[[Tx, Organization], None]
 """Told in the registry transaction that decides, so that what it writes there stands or falls with the decision."""
 
 Settled = Callable[[Store, int], None]
-"""Told the storage scope of an organization that is being deleted, while it can still be read; must not fail."""
+"""Told the storage scope of an organization that is being deleted, while it can still be read; what it raises leaves the organization
+Deleting, with its key, until `recover` takes it up again."""
 
 
 def create(

@@ -4,13 +4,14 @@ A stranger's letter for several organizations is answered 250 once and queued in
 Each goes into the queue of the organization it is for, at most once ever. What was for servers elsewhere ends with the organization.
 """
 
+from dataclasses import replace
+
 import structlog
 
 from postroom.directory import domains
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import queue
-from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.queue import Parcel
 from postroom.model import errors
 from postroom.storage.engine import REGISTRY, Store, Tx
@@ -22,7 +23,10 @@ log = structlog.get_logger("postroom.mailflow")
 
 
 def settle(store: Store, scope: int) -> None:
-    """Pass on what others are to get, then take no more mail; a letter that cannot be read keeps nothing from its end."""
+    """Pass on what others are to get, then take no more mail; a letter that cannot be read keeps nothing from its end.
+
+    Raises what the store raises when it cannot be read or written: acknowledged letters are not given up for that.
+    """
     after = 0
     try:
         while parcels := _next(store, scope, after):
@@ -58,9 +62,8 @@ def _pass_on(store: Store, parcel: Parcel) -> None:
 
 def _inherit(tx: Tx, parcel: Parcel, prepared: Prepared) -> None:
     """Queue the copies that have not been delivered here, and note them as if they had."""
-    left = [copy for copy in parcel.copies if not queue.is_handed_over(tx, parcel.scope, copy.number)]
+    left = tuple(copy for copy in parcel.copies if not queue.is_handed_over(tx, parcel.scope, copy.number))
     for copy in left:
         queue.note_hand_over(tx, parcel.scope, copy.number)
     if left:
-        envelope = Envelope(parcel.sender, tuple(copy.recipient for copy in left), parcel.eight_bit, parcel.international)
-        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
+        queue.enqueue(tx, replace(parcel, copies=left).envelope, contents.keep(tx, prepared), size=prepared.size)

@@ -57,6 +57,11 @@ class Parcel:
     queued_at: float
     copies: tuple[Copy, ...]
 
+    @property
+    def envelope(self) -> Envelope:
+        """The envelope in which its copies go on."""
+        return Envelope(self.sender, tuple(copy.recipient for copy in self.copies), self.eight_bit, self.international)
+
 
 def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str = "") -> int:
     """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id."""

@@ -1,7 +1,7 @@
 """Passwords: what is allowed as one, and how one is kept.
 
 argon2id with 7 MiB, five passes and one lane: of the settings that OWASP's Password Storage Cheat Sheet holds to be of equal strength
-the one that fits a processor's cache, so it takes half the time of the one with 19 MiB where several are at it. It releases the
+the one that fits a processor's cache best, and takes the least time and memory where several are at it. It releases the
 interpreter while it works; `HASHING` has two threads for it, so that a crowd signing in takes at most two cores and 14 MiB, and
 waits in line. Whoever hashes or verifies for a waiting client does so there.
 """

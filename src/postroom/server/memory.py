@@ -3,9 +3,9 @@
 glibc keeps what was once freed in large pieces, a letter's 40 MB for instance, and gives every thread an arena of its
 own; a mail server would rather return both. Other C libraries are left as they are.
 
-Password checks come in crowds, of 7 MiB each, and to ask the kernel for those pages again and again would double what they cost. So their
-two threads are started first, which gives each an arena of its own: there the pages stay for the next check, and no connection's
-buffers settle among them. Every ten seconds all that is free is given back.
+Password checks come in crowds, of 7 MiB each, and to ask the kernel for those pages again and again would add a quarter to what they
+cost. So their two threads are started first, which gives each an arena of its own: there the pages stay for the next check, and no
+connection's buffers settle among them. Every ten seconds all that is free is given back.
 """
 
 import asyncio

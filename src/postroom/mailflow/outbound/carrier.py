@@ -21,7 +21,6 @@ from postroom.directory import domains
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import bounces, inbound, queue, verdicts
-from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outbound import dialling
 from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.scales import Scales
@@ -279,7 +278,7 @@ class Carrier:
     async def _hand_over(self, scope: int, parcel: Parcel, raw: bytes) -> Results:
         """Deliver to another organization of this server."""
         prepared = await self._store.run(contents.prepare, self._store, scope, raw)
-        envelope = _envelope(parcel)
+        envelope = parcel.envelope
         numbers = [copy.number for copy in parcel.copies]
         outcomes = await self._store.transact(scope, inbound.hand_over, parcel.scope, numbers, envelope, prepared)
         return [(copy, _judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
@@ -372,8 +371,3 @@ def _judge(outcome: errors.PostroomError | None) -> Verdict:
     if isinstance(outcome, errors.OverQuota):
         return verdicts.deferred("4.2.2", outcome.text)
     return verdicts.failed("5.1.1", outcome.text)
-
-
-def _envelope(parcel: Parcel) -> Envelope:
-    recipients = tuple(copy.recipient for copy in parcel.copies)
-    return Envelope(parcel.sender, recipients, parcel.eight_bit, parcel.international)

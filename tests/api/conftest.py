@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 from structlog.testing import capture_logs
 
 from postroom.api.gateway import Gateway
-from postroom.api.operation import MailDomainPolicy
+from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings
 from postroom.policy import access_keys, iam
 from postroom.storage.engine import REGISTRY, Store
@@ -29,7 +29,7 @@ from postroom.storage.queries.principals import AccessKey
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-SETTINGS = Settings(region=REGION, account=ACCOUNT, mail_domains=MailDomainPolicy(trust=True))
+SETTINGS = Settings(region=REGION, account=ACCOUNT, facilities=Facilities(mail_domains=MailDomainPolicy(trust=True)))
 
 
 SESSION = boto3.Session()

@@ -9,7 +9,7 @@ from typing import Any
 
 from postroom.api import client_tokens
 from postroom.api.client_tokens import Repeated, Token
-from postroom.api.operation import FIRST_PAGE, Answer, Call, Caller, Crossing, MailDomainPolicy, Operation, Page, Scope
+from postroom.api.operation import FIRST_PAGE, Answer, Call, Caller, Crossing, Facilities, Operation, Page, Scope
 from postroom.model.errors import PostroomError
 from postroom.model.organizations import Organization
 from postroom.policy import passwords
@@ -24,14 +24,14 @@ class Order:
     caller: Caller
     organization: Organization
     params: Mapping[str, Any]
-    mail_domains: MailDomainPolicy
+    facilities: Facilities
     page: Page = FIRST_PAGE
     token: Token | None = None
     prior: Any = None
 
     def call(self, tx: Tx) -> Call:
         """Make the call that a handler or a step gets."""
-        return Call(tx, self.caller, self.organization, self.params, self.page, self.prior, self.mail_domains)
+        return Call(tx, self.caller, self.organization, self.params, self.page, self.prior, self.facilities)
 
 
 async def execute(store: Store, order: Order) -> Answer:
@@ -90,7 +90,7 @@ def _cross(store: Store, order: Order) -> Answer:
             client_tokens.remember(tx, order.token, answer)
 
     _recall(store, order.token)
-    call = Crossing(store, order.caller, order.organization, order.params, remember, order.mail_domains)
+    call = Crossing(store, order.caller, order.organization, order.params, remember, order.facilities)
     try:
         return order.operation.handler(call)
     except PostroomError:

@@ -167,7 +167,7 @@ class Gateway:
             context = f"{operation.name} {found.id}"
             page = paging.request(self._page_secret, context, params) if model.paged else FIRST_PAGE
             token = client_tokens.of(caller.account, operation.name, params) if model.idempotent else None
-            order = Order(operation, caller, found, params, self._settings.mail_domains, page, token)
+            order = Order(operation, caller, found, params, self._settings.facilities, page, token)
             try:
                 answer = await execution.execute(self._store, order)
             except OrganizationNotFound:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store, Tx
@@ -76,6 +77,15 @@ class MailDomainPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Facilities:
+    """What the program lends to operations, one value for as long as it runs."""
+
+    mail_domains: MailDomainPolicy = MailDomainPolicy()
+    aws: Aws | None = None
+    """AWS, where the settings let it be asked; never inside a transaction."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The part of a list that is asked for: at most `limit` rows after the key `after` (None: from the start).
 
@@ -104,7 +114,12 @@ class Call:
     params: Mapping[str, Any]
     page: Page = FIRST_PAGE
     prior: Any = None
-    mail_domains: MailDomainPolicy = MailDomainPolicy()
+    facilities: Facilities = Facilities()
+
+    @property
+    def mail_domains(self) -> MailDomainPolicy:
+        """What the settings say of mail domains."""
+        return self.facilities.mail_domains
 
     @property
     def arn(self) -> str:
@@ -122,10 +137,16 @@ class Crossing:
     params: Mapping[str, Any]
     remember: Callable[[Tx, Answer], None]
     """Keep the answer under the request's ClientToken; to be called in the transaction that decides."""
-    mail_domains: MailDomainPolicy
+    facilities: Facilities
+
+    @property
+    def mail_domains(self) -> MailDomainPolicy:
+        """What the settings say of mail domains."""
+        return self.facilities.mail_domains
 
 
 Handler = Callable[[Call], Answer]
+Conductor = Callable[[Crossing], Answer]
 Step = Callable[[Call], Any]
 Preparation = Callable[[Mapping[str, Any]], Any]
 
@@ -144,11 +165,13 @@ class Operation:
     undo: Step | None = None
     after: Step | None = None
     prepare: Preparation | None = None
+    alone: bool = False
+    """Whether a crossing changes what the registry knows of an organization."""
 
     @property
     def touches_registry(self) -> bool:
         """Say whether it may change what the registry knows of an organization."""
-        return self.writes and (self.scope is not Scope.ORGANIZATION or self.before is not None or self.after is not None)
+        return self.writes and (self.scope is Scope.REGISTRY or self.alone or self.before is not None or self.after is not None)
 
 
 OPERATIONS: dict[str, Operation] = {}
@@ -176,11 +199,11 @@ def operation(
     return enter
 
 
-def crossing(name: str) -> Callable[[Callable[[Crossing], Answer]], Callable[[Crossing], Answer]]:
-    """Enter a handler that conducts its own transactions, for organizations in any state."""
+def crossing(name: str, *, any_state: bool = False, alone: bool = False) -> Callable[[Conductor], Conductor]:
+    """Enter a handler that conducts its own transactions; one that is `alone` waits for its turn with the organization."""
 
-    def enter(handler: Callable[[Crossing], Answer]) -> Callable[[Crossing], Answer]:
-        _enter(Operation(name, Scope.CROSSING, True, True, handler))
+    def enter(handler: Conductor) -> Conductor:
+        _enter(Operation(name, Scope.CROSSING, not name.startswith(_READING), any_state, handler, alone=alone))
         return handler
 
     return enter

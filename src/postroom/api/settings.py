@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from postroom.api.operation import MailDomainPolicy
+from postroom.api.operation import Facilities
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,5 +18,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The largest request body."""
     buffered_bytes: int = 64 * 1024 * 1024
     """The most that all bodies on their way in may take together; more is told to come back later."""
-    mail_domains: MailDomainPolicy = MailDomainPolicy()
-    """What is asked of mail domains, and where their DNS records point."""
+    facilities: Facilities = Facilities()
+    """What the program lends to operations."""

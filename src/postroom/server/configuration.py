@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from postroom.aws.settings import Settings as AwsSettings
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.submission import Allowance
 from postroom.model import addresses
@@ -127,6 +128,10 @@ class Domains(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where their DKIM CNAMEs have to point; `dkim.` before `hostname` by default."""
 
 
+class Aws(AwsSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[aws]` table: AWS as this server uses it itself, for exports to S3, KMS keys, Route 53 and CloudWatch Logs. Off by default."""
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[log]` table."""
 
@@ -159,6 +164,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mail: Mail = Mail()
     dns: Dns = Dns()
     domains: Domains = Domains()
+    aws: Aws = Aws()
     log: Log = Log()
     metrics: Metrics = Metrics()
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.api.gateway import Gateway
-from postroom.api.operation import MailDomainPolicy
+from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
+from postroom.aws.clients import Aws
 from postroom.directory import organizations
 from postroom.directory.domains import Targets
 from postroom.jobs import sweep, words
@@ -56,7 +57,7 @@ class Rooms:
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol."""
     authenticator = Authenticator(store)
-    gateway = Gateway(store, api_settings(settings))
+    gateway = Gateway(store, api_settings(settings, aws(settings)))
     servers = _servers(settings, store, tls, authenticator, gateway)
     return Rooms(
         list(_doors(settings, servers, tls)),
@@ -115,14 +116,20 @@ def targets(settings: Settings) -> Targets:
     return Targets(part.mail_host, part.autodiscover_host, part.spf_include, part.dkim_domain)
 
 
-def api_settings(settings: Settings) -> ApiSettings:
+def aws(settings: Settings) -> Aws | None:
+    """Give AWS, where the settings let it be asked."""
+    return Aws(settings.aws, settings.api.region) if settings.aws.enabled else None
+
+
+def api_settings(settings: Settings, aws: Aws | None = None) -> ApiSettings:
     """Give the gateway's settings."""
+    policy = MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
     return ApiSettings(
         region=settings.api.region,
         account=settings.api.account,
         body_bytes=settings.api.body_bytes,
         buffered_bytes=settings.api.buffered_bytes,
-        mail_domains=MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base),
+        facilities=Facilities(mail_domains=policy, aws=aws),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from postroom.api.operation import MailDomainPolicy
+from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings
 from postroom.directory import domains
 from postroom.directory.domains import Targets
@@ -23,7 +23,7 @@ def claim(store: Store, domain: str) -> tuple[int | None, int | None]:
 
 def test_a_new_domain_is_pending_and_shows_its_records(connect: Callable[[Settings], Any], organization: Organization) -> None:
     targets = Targets("mx.host.example", "auto.host.example", "spf.host.example", "dkim.host.example")
-    api = Api(connect(Settings(mail_domains=MailDomainPolicy(targets=targets))), organization)
+    api = Api(connect(Settings(facilities=Facilities(mail_domains=MailDomainPolicy(targets=targets)))), organization)
     api("register_mail_domain", DomainName="New.example")
     api("register_mail_domain", DomainName="new.example")
     shown = api("get_mail_domain", DomainName="NEW.example")
@@ -116,7 +116,7 @@ def test_nobody_takes_the_test_domain_of_another(api: Api) -> None:
 
 
 def test_in_a_lab_a_new_domain_is_trusted(connect: Callable[[Settings], Any], organization: Organization, store: Store) -> None:
-    api = Api(connect(Settings(mail_domains=MailDomainPolicy(trust=True))), organization)
+    api = Api(connect(Settings(facilities=Facilities(mail_domains=MailDomainPolicy(trust=True)))), organization)
     api("register_mail_domain", DomainName="lab.example")
     assert api("get_mail_domain", DomainName="lab.example")["OwnershipVerificationStatus"] == "VERIFIED"
     assert claim(store, "lab.example") == (organization.number, organization.number)
@@ -129,7 +129,7 @@ def test_a_lab_trusts_a_domain_that_was_pending(
 ) -> None:
     api("register_mail_domain", DomainName="lab.example")
     assert claim(store, "lab.example") == (organization.number, None)
-    trusting = Api(connect(Settings(mail_domains=MailDomainPolicy(trust=True))), organization)
+    trusting = Api(connect(Settings(facilities=Facilities(mail_domains=MailDomainPolicy(trust=True)))), organization)
     trusting("register_mail_domain", DomainName="lab.example")
     assert api("get_mail_domain", DomainName="lab.example")["OwnershipVerificationStatus"] == "VERIFIED"
     assert claim(store, "lab.example") == (organization.number, organization.number)

@@ -16,7 +16,7 @@ from postroom.model import errors
 from postroom.model.organizations import Organization, OrganizationStatus
 
 
-@crossing("CreateOrganization")
+@crossing("CreateOrganization", any_state=True, alone=True)
 def create_organization(call: Crossing) -> Answer:
     """Make an organization, Active when this answers (WorkMail API: CreateOrganization)."""
     params = call.params
@@ -39,7 +39,7 @@ def create_organization(call: Crossing) -> Answer:
     return {"OrganizationId": made.id}
 
 
-@crossing("DeleteOrganization")
+@crossing("DeleteOrganization", any_state=True, alone=True)
 def delete_organization(call: Crossing) -> Answer:
     """Delete an organization with all it holds (WorkMail API: DeleteOrganization)."""
     answer = {"OrganizationId": call.organization.id, "State": OrganizationStatus.DELETED.value}

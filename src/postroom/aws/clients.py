@@ -1,0 +1,79 @@
+"""Clients of AWS APIs, made once and shared by all threads, under the server's own credentials or a role's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from postroom.aws.settings import Settings
+from postroom.model import errors
+
+SESSION_NAME = "postroom"
+ROLE_SECONDS = 3600
+RENEWED_BEFORE = 300.0
+"""Credentials of a role are renewed when they have less than this left, in seconds."""
+
+
+class Aws:
+    """Makes clients; `region` is for settings that name none. Asks the network, so never inside a transaction."""
+
+    def __init__(self, settings: Settings, region: str) -> None:
+        try:
+            import botocore.session
+            from botocore.config import Config
+        except ImportError as error:
+            raise errors.InvalidConfiguration('[aws] needs the extra "aws" (the package botocore)') from error
+        self._settings = settings
+        self._region = settings.region or region
+        self._session = botocore.session.get_session()
+        self._config = Config(
+            connect_timeout=settings.connect_seconds,
+            read_timeout=settings.read_seconds,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            user_agent_extra="postroom",
+        )
+        self._made: dict[tuple[str, str, str], Any] = {}
+        self._roles: dict[tuple[str, str], tuple[dict[str, str], float]] = {}
+        self._turn = threading.RLock()
+
+    def client(self, service: str, *, role: str = "", session_name: str = SESSION_NAME) -> Any:
+        """Give a botocore client of an API such as `s3`; with `role`, an ARN, under that role's credentials.
+
+        What botocore raises comes through: `BotoCoreError` when AWS is not reached, `ClientError` when it refuses.
+        """
+        with self._turn:
+            keys = self._keys_of(role, session_name) if role else self._own_keys()
+            name = (service, role, keys.get("aws_access_key_id", ""))
+            if name not in self._made:
+                self._made[name] = self._make(service, keys)
+            return self._made[name]
+
+    def _make(self, service: str, keys: dict[str, str]) -> Any:
+        endpoint = self._settings.endpoints.get(service) or self._settings.endpoint or None
+        return self._session.create_client(service, region_name=self._region, endpoint_url=endpoint, config=self._config, **keys)
+
+    def _own_keys(self) -> dict[str, str]:
+        settings = self._settings
+        if not settings.access_key_id:
+            return {}
+        return {"aws_access_key_id": settings.access_key_id, "aws_secret_access_key": settings.secret_access_key}
+
+    def _keys_of(self, role: str, session_name: str) -> dict[str, str]:
+        """Assume a role, or go on with it (STS API: AssumeRole)."""
+        found = self._roles.get((role, session_name))
+        if found is None or found[1] - time.time() < RENEWED_BEFORE:
+            given = self.client("sts").assume_role(RoleArn=role, RoleSessionName=session_name, DurationSeconds=ROLE_SECONDS)["Credentials"]
+            keys = {
+                "aws_access_key_id": given["AccessKeyId"],
+                "aws_secret_access_key": given["SecretAccessKey"],
+                "aws_session_token": given["SessionToken"],
+            }
+            found = (keys, given["Expiration"].timestamp())
+            self._forget(role)
+            self._roles[role, session_name] = found
+        return found[0]
+
+    def _forget(self, role: str) -> None:
+        for name in [name for name in self._made if name[1] == role]:
+            del self._made[name]

@@ -1,1 +1,1 @@
-"""AWS as this server's own service: clients for the few of its APIs that a setting asks for.  Needs the extra `aws`."""
+"""AWS as this server's own service: clients for the few of its APIs that a setting asks for."""

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from postroom.aws.settings import Settings
-from postroom.model import errors
 
 SESSION_NAME = "postroom"
 ROLE_SECONDS = 3600
@@ -19,11 +18,9 @@ class Aws:
     """Makes clients; `region` is for settings that name none. Asks the network, so never inside a transaction."""
 
     def __init__(self, settings: Settings, region: str) -> None:
-        try:
-            import botocore.session
-            from botocore.config import Config
-        except ImportError as error:
-            raise errors.InvalidConfiguration('[aws] needs the extra "aws" (the package botocore)') from error
+        import botocore.session  # 20 MB, for those alone who need it
+        from botocore.config import Config
+
         self._settings = settings
         self._region = settings.region or region
         self._session = botocore.session.get_session()

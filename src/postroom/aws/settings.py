@@ -9,7 +9,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings of the clients."""
 
     enabled: bool = False
-    """Whether AWS, or a service that speaks as AWS does, may be asked. Needs the extra `aws`."""
+    """Whether AWS, or a service that speaks as AWS does, may be asked."""
     region: str = ""
     """The region to ask in; that of `[api]` when empty."""
     access_key_id: str = ""

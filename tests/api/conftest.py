@@ -159,11 +159,17 @@ class Gate:
 
 
 @pytest.fixture
-def gate(store: Store) -> Iterator[Gate]:
+def settings() -> Settings:
+    """The gateway's settings."""
+    return SETTINGS
+
+
+@pytest.fixture
+def gate(store: Store, settings: Settings) -> Iterator[Gate]:
     """The gateway on a free port, with an administrator's key."""
     with store.transaction(REGISTRY) as tx:
         key = access_keys.issue(tx, name="admin")
-    gateway = Gateway(store, SETTINGS)
+    gateway = Gateway(store, settings)
     server = uvicorn.Server(uvicorn.Config(gateway, port=0, log_level="critical", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

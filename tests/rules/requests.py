@@ -1,0 +1,171 @@
+"""Random requests, most of them sensible: the few names, addresses and ids they are made of meet each other often."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.rules.directory import PROFILE, Directory
+
+Params = dict[str, Any]
+Draw = Callable[["Requests"], Params]
+
+NAMES = ("anna", "Anna", "bert", "cleo.k", "dora", "emil", "sales", "Board", "room-1", "room-2", "beamer", "guest", "x@y.example")
+TEXTS = ("", "A", "Somebody", "Über alles", "x" * 256)
+LOCALS = ("anna", "ANNA", "bert", "info", "sales", "a.b", "room", "x+y", "post", "zoe")
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+class Requests:
+    """Draws requests with the help of what a world knows; the seed tells which."""
+
+    def __init__(self, world: Directory, seed: int, domains: tuple[str, ...]) -> None:
+        self.world, self.random, self.domains = world, random.Random(seed), domains
+        self.operations = list(DRAWS)
+        self.weights = [DRAWS[name][0] for name in self.operations]
+
+    def draw(self) -> tuple[str, Params]:
+        """Draw an operation, in boto3's spelling, and its parameters without the organization."""
+        name = self.random.choices(self.operations, self.weights)[0]
+        return name, DRAWS[name][1](self)
+
+    # What requests are made of
+
+    def one(self, *values: Any) -> Any:
+        return self.random.choice(values)
+
+    def often(self) -> bool:
+        return self.random.random() < 0.7
+
+    def rarely(self) -> bool:
+        return self.random.random() < 0.15
+
+    def id(self, *kinds: str) -> str:
+        known = [one.id for one in self.world.entities.values() if not kinds or one.kind in kinds]
+        return self.random.choice(known) if known and not self.rarely() else self.one(NOBODY, *self.world.entities)
+
+    def reference(self, *kinds: str) -> str:
+        found = self.world.entities.get(self.id(*kinds))
+        if found is None:
+            return NOBODY
+        names = [found.id, found.name, found.name.upper(), *(found.aliases.values())]
+        return self.one(*(name for name in names if " " not in name))
+
+    def name(self) -> str:
+        return self.one(*NAMES) if self.often() else f"{self.one(*NAMES)[:6].strip('@')}{self.random.randrange(30)}"
+
+    def address(self) -> str:
+        domain = self.one(*self.domains) if self.rarely() else self.domains[0]
+        return f"{self.one(*LOCALS)}{self.one('', '', '1', '2', '3')}@{domain}"
+
+    def some(self, **choices: Any) -> Params:
+        """Take some of these members; callables are drawn from."""
+        taken = {name: choice for name, choice in choices.items() if self.random.random() < 0.3}
+        return {name: choice() if callable(choice) else choice for name, choice in taken.items()}
+
+    def boolean(self) -> bool:
+        return self.random.random() < 0.5
+
+    def text(self) -> str:
+        return str(self.one(*TEXTS))
+
+    def profile(self) -> Params:
+        return self.some(**dict.fromkeys(self.random.sample(PROFILE, 2), self.text))
+
+    def filters(self, **columns: Callable[[], str]) -> Params:
+        names = self.random.sample(list(columns), min(len(columns), self.one(0, 1, 1, 1, 2)))
+        return {"Filters": {name: columns[name]() for name in names}} if names else {}
+
+    def prefix(self) -> str:
+        return self.name()[: self.one(1, 2, 3)]
+
+    def state(self) -> str:
+        return str(self.one("ENABLED", "DISABLED", "DELETED"))
+
+
+def _entity_filters(draw: Requests, name: str) -> Params:
+    return draw.filters(**{name: draw.prefix, "PrimaryEmailPrefix": lambda: draw.address()[: draw.one(1, 3, 20)], "State": draw.state})
+
+
+DRAWS: dict[str, tuple[int, Draw]] = {
+    "create_user": (
+        6,
+        lambda d: (
+            {"Name": d.name(), "DisplayName": d.text()}
+            | d.some(Role=d.one("USER", "USER", "REMOTE_USER", "SYSTEM_USER"), HiddenFromGlobalAddressList=d.boolean)
+            | {name: value for name, value in d.profile().items() if name in ("FirstName", "LastName")}
+        ),
+    ),
+    "update_user": (
+        3,
+        lambda d: (
+            {"UserId": d.reference("USER")}
+            | d.some(Role=d.one("USER", "REMOTE_USER", "RESOURCE"), DisplayName=d.text, HiddenFromGlobalAddressList=d.boolean)
+            | d.profile()
+        ),
+    ),
+    "describe_user": (6, lambda d: {"UserId": d.reference("USER")}),
+    "list_users": (
+        2,
+        lambda d: d.filters(
+            UsernamePrefix=d.prefix,
+            DisplayNamePrefix=lambda: d.text()[:3] or "s",
+            PrimaryEmailPrefix=lambda: d.address()[:2],
+            State=d.state,
+        ),
+    ),
+    "delete_user": (3, lambda d: {"UserId": d.reference("USER")}),
+    "create_group": (3, lambda d: {"Name": d.name()} | d.some(HiddenFromGlobalAddressList=d.boolean)),
+    "update_group": (1, lambda d: {"GroupId": d.reference("GROUP")} | d.some(HiddenFromGlobalAddressList=d.boolean)),
+    "describe_group": (3, lambda d: {"GroupId": d.reference("GROUP")}),
+    "list_groups": (2, lambda d: _entity_filters(d, "NamePrefix")),
+    "delete_group": (2, lambda d: {"GroupId": d.reference("GROUP")}),
+    "associate_member_to_group": (5, lambda d: {"GroupId": d.reference("GROUP"), "MemberId": d.reference()}),
+    "disassociate_member_from_group": (2, lambda d: {"GroupId": d.reference("GROUP"), "MemberId": d.reference()}),
+    "list_group_members": (3, lambda d: {"GroupId": d.reference("GROUP")}),
+    "list_groups_for_entity": (2, lambda d: {"EntityId": d.reference()} | d.filters(GroupNamePrefix=d.prefix)),
+    "create_resource": (
+        3,
+        lambda d: (
+            {"Name": d.name()[:20], "Type": d.one("ROOM", "EQUIPMENT")}
+            | d.some(Description=lambda: d.text()[:60] or "-", HiddenFromGlobalAddressList=d.boolean)
+        ),
+    ),
+    "update_resource": (
+        3,
+        lambda d: (
+            {"ResourceId": d.reference("RESOURCE")}
+            | d.some(
+                Name=lambda: d.name()[:20],
+                Type=d.one("ROOM", "EQUIPMENT"),
+                Description=lambda: d.text()[:60],
+                HiddenFromGlobalAddressList=d.boolean,
+                BookingOptions=lambda: {"AutoAcceptRequests": d.boolean(), "AutoDeclineConflictingRequests": d.boolean()},
+            )
+        ),
+    ),
+    "describe_resource": (3, lambda d: {"ResourceId": d.reference("RESOURCE")}),
+    "list_resources": (2, lambda d: _entity_filters(d, "NamePrefix")),
+    "delete_resource": (2, lambda d: {"ResourceId": d.reference("RESOURCE")}),
+    "associate_delegate_to_resource": (2, lambda d: {"ResourceId": d.reference("RESOURCE"), "EntityId": d.reference()}),
+    "disassociate_delegate_from_resource": (2, lambda d: {"ResourceId": d.reference("RESOURCE"), "EntityId": d.reference()}),
+    "list_resource_delegates": (2, lambda d: {"ResourceId": d.reference("RESOURCE")}),
+    "register_to_work_mail": (8, lambda d: {"EntityId": d.reference(), "Email": d.address()}),
+    "deregister_from_work_mail": (4, lambda d: {"EntityId": d.reference()}),
+    "describe_entity": (2, lambda d: {"Email": d.address()}),
+    "create_alias": (6, lambda d: {"EntityId": d.id(), "Alias": d.address()}),
+    "delete_alias": (3, lambda d: {"EntityId": d.id(), "Alias": d.address()}),
+    "list_aliases": (3, lambda d: {"EntityId": d.id()}),
+    "update_primary_email_address": (3, lambda d: {"EntityId": d.reference(), "Email": d.address()}),
+    "register_mail_domain": (1, lambda d: {"DomainName": d.one(*d.domains, "New.example", "a.postroom.test")}),
+    "deregister_mail_domain": (1, lambda d: {"DomainName": d.one(*d.domains, "new.example")}),
+    "list_mail_domains": (1, lambda d: {}),
+    "update_default_mail_domain": (1, lambda d: {"DomainName": d.one(*d.domains)}),
+    "tag_resource": (1, lambda d: {"Tags": [{"Key": d.one("a", "b", "aws:c", "D"), "Value": d.text()} for _ in range(d.one(1, 1, 2))]}),
+    "untag_resource": (1, lambda d: {"TagKeys": [d.one("a", "b", "D")]}),
+    "list_tags_for_resource": (1, lambda d: {}),
+    "update_mailbox_quota": (1, lambda d: {"UserId": d.reference(), "MailboxQuota": d.random.randrange(1, 51200)}),
+    "get_mailbox_details": (2, lambda d: {"UserId": d.reference()}),
+}
+"""Operations by how often they are drawn and what draws them."""

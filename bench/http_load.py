@@ -46,6 +46,13 @@ class Outcome:
     seconds: float
     others: dict[int, int]
     example: bytes = b""
+    times: tuple[float, ...] = ()
+    """Seconds from each request to its whole answer, in no order."""
+
+    @property
+    def p99(self) -> float:
+        """Give the seconds within which 99 of 100 answers came."""
+        return sorted(self.times)[min(len(self.times) - 1, len(self.times) * 99 // 100)]
 
     @property
     def rate(self) -> float:
@@ -55,9 +62,10 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One connection: what has come in so far."""
+    """One connection: what has come in so far, and when its request was sent."""
 
     socket: socket.socket
+    sent: float
     received: bytearray = field(default_factory=bytearray)
 
 
@@ -67,6 +75,7 @@ class _Tally:
 
     statuses: Counter[int] = field(default_factory=Counter)
     example: bytes = b""
+    times: list[float] = field(default_factory=list)
 
 
 def run(target: Target, requests: Sequence[bytes], *, seconds: float | None = None, connections: int = 16, processes: int = 2) -> Outcome:
@@ -161,21 +170,22 @@ def each(target: Target, requests: Sequence[bytes]) -> list[bytes]:
         line.close()
 
 
-def _result(receiving: Connection) -> tuple[Counter[int], bytes, float, float]:
+def _result(receiving: Connection) -> tuple[_Tally, float, float]:
     try:
-        received: tuple[Counter[int], bytes, float, float] = receiving.recv()
+        received: tuple[_Tally, float, float] = receiving.recv()
     except EOFError:
         raise BenchError("a process of the load generator died") from None
     return received
 
 
-def _outcome(results: Sequence[tuple[Counter[int], bytes, float, float]]) -> Outcome:
+def _outcome(results: Sequence[tuple[_Tally, float, float]]) -> Outcome:
     statuses: Counter[int] = Counter()
-    for result in results:
-        statuses.update(result[0])
-    example = next((result[1] for result in results if result[1]), b"")
+    for tally, _, _ in results:
+        statuses.update(tally.statuses)
+    example = next((tally.example for tally, _, _ in results if tally.example), b"")
     _check(statuses, example)
-    return Outcome(statuses[200], max(r[3] for r in results) - min(r[2] for r in results), dict(statuses), example)
+    seconds = max(ended for _, _, ended in results) - min(began for _, began, _ in results)
+    return Outcome(statuses[200], seconds, dict(statuses), example, tuple(time for tally, _, _ in results for time in tally.times))
 
 
 def _check(statuses: Counter[int], example: bytes) -> None:
@@ -189,7 +199,7 @@ def _work(target: Target, share: Sequence[bytes], seconds: float | None, connect
     started = time.monotonic()
     deadline = None if seconds is None else started + seconds
     _drive(target, cycle(share) if deadline else iter(share), connections, deadline, tally)
-    sending.send((tally.statuses, tally.example, started, time.monotonic()))
+    sending.send((tally, started, time.monotonic()))
     sending.close()
 
 
@@ -199,7 +209,7 @@ def _drive(target: Target, requests: Iterator[bytes], connections: int, deadline
     selector = selectors.EpollSelector()
     busy = 0
     for request in islice(requests, connections):
-        exchange = _Exchange(target.connect(context))
+        exchange = _Exchange(target.connect(context), time.monotonic())
         selector.register(exchange.socket, selectors.EVENT_READ, exchange)
         exchange.socket.sendall(request)
         busy += 1
@@ -211,7 +221,10 @@ def _drive(target: Target, requests: Iterator[bytes], connections: int, deadline
             exchange = key.data
             if not _receive(exchange, tally):
                 continue
-            request = b"" if deadline is not None and time.monotonic() > deadline else next(requests, b"")
+            now = time.monotonic()
+            tally.times.append(now - exchange.sent)
+            exchange.sent = now
+            request = b"" if deadline is not None and now > deadline else next(requests, b"")
             if not request:
                 selector.unregister(exchange.socket)
                 exchange.socket.close()

@@ -9,7 +9,7 @@ from postroom.model import addresses as spelling
 from postroom.model import errors
 from postroom.model.entities import Entity, Kind
 from postroom.storage.engine import Tx
-from postroom.storage.queries import addresses, credentials, delegates, entities, members, profiles, resources
+from postroom.storage.queries import addresses, credentials, delegates, device_overrides, entities, members, permissions, profiles, resources
 
 ANY: frozenset[Kind] = frozenset(Kind)
 MEMBERS: frozenset[Kind] = frozenset({Kind.USER, Kind.GROUP})
@@ -71,7 +71,7 @@ def delete(tx: Tx, reference: str, kind: Kind) -> None:
         raise errors.InvalidParameter(f"{reference} is not a {kind.lower()}.")
     if found.enabled:
         raise errors.EntityState(f"{found.name} is still registered to mail; deregister it first.")
-    for table in (members, delegates):
+    for table in (members, delegates, permissions, device_overrides):
         table.delete_all(tx, found.id)
     for part in (profiles, credentials, resources):
         part.delete(tx, found.id)

@@ -1,6 +1,6 @@
-"""The service model: what AWS publishes about the 92 operations of WorkMail, read from botocore's data file.
+"""The service models: what AWS publishes about the operations of WorkMail and of the services beside it, read from botocore's data files.
 
-The file is found without importing botocore, which would cost the program 20 MB; the documentation in it is not kept.  Everything the
+A file is found without importing botocore, which would cost the program 20 MB; the documentation in it is not kept.  Everything the
 gateway asks of a request (types, lengths, patterns, enumerations) comes from here and is written down nowhere else.
 """
 
@@ -16,7 +16,14 @@ from typing import Any
 
 import msgspec
 
-FILE = "data/workmail/2017-10-01/service-2.json.gz"
+WORKMAIL = "workmail"
+FILES = {
+    WORKMAIL: "data/workmail/2017-10-01/service-2.json.gz",
+    "iam": "data/iam/2010-05-08/service-2.json.gz",
+    "sts": "data/sts/2011-06-15/service-2.json.gz",
+    "workmailmessageflow": "data/workmailmessageflow/2019-05-01/service-2.json.gz",
+}
+"""By the names that requests are signed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,8 @@ class Member:
     name: str
     shape: Shape
     required: bool
+    location: str = ""
+    """Where a REST service looks for it, `uri` or `header`; else it is in the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,8 @@ class Shape:
     sensitive: bool = False
     members: tuple[Member, ...] = ()
     member: Shape | None = None
+    payload: str = ""
+    """The member that is the whole body (REST services)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,17 @@ class OperationModel:
     input: Shape
     output: Shape | None
     errors: frozenset[str]
+    """Their codes on the wire."""
     inputs: frozenset[str]
     """The names of the input's members."""
     idempotent: bool
     """Takes a ClientToken."""
     paged: bool
+    wrapper: str = ""
+    """The element around an answer (Query services)."""
+    method: str = "POST"
+    uri: str = "/"
+    """The path, perhaps with `{member}` in it (REST services)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +81,33 @@ class ServiceModel:
 
     target_prefix: str
     signing_name: str
+    version: str
+    namespace: str
+    """Of the XML of Query services."""
     operations: Mapping[str, OperationModel]
 
 
-def path() -> Path:
-    """Find the service model among the installed packages."""
+def path(service: str = WORKMAIL) -> Path:
+    """Find a service model among the installed packages."""
     spec = find_spec("botocore")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the botocore package is not installed; its service model describes the API")
-    return Path(spec.submodule_search_locations[0]) / FILE
+    return Path(spec.submodule_search_locations[0]) / FILES[service]
 
 
 @cache
-def load() -> ServiceModel:
-    """Read the service model, once."""
-    raw = msgspec.json.decode(gzip.decompress(path().read_bytes()))
+def load(service: str = WORKMAIL) -> ServiceModel:
+    """Read a service model, once."""
+    raw = msgspec.json.decode(gzip.decompress(path(service).read_bytes()))
     shapes = _Shapes(raw["shapes"])
-    operations = {name: _operation(name, entry, shapes) for name, entry in raw["operations"].items()}
     metadata = raw["metadata"]
-    return ServiceModel(metadata["targetPrefix"], metadata.get("signingName", metadata["endpointPrefix"]), operations)
+    return ServiceModel(
+        metadata.get("targetPrefix", ""),
+        metadata.get("signingName", metadata["endpointPrefix"]),
+        metadata["apiVersion"],
+        metadata.get("xmlNamespace", ""),
+        {name: _operation(name, entry, shapes) for name, entry in raw["operations"].items()},
+    )
 
 
 def full_match(pattern: str) -> str:
@@ -99,8 +124,11 @@ def full_match(pattern: str) -> str:
 _REWRITES = ((r"\\b", r"\b"), (r"\p{L}", r"\w"), (r"\p{N}", r"\d"), (r"\p{Z}", r"\s"))
 
 
+NOTHING = Shape("Nothing", "structure")
+
+
 class _Shapes:
-    """Builds shapes by name, each once; the model has no recursive ones."""
+    """Builds shapes by name, each once; none that is used is recursive."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw
@@ -121,20 +149,32 @@ class _Shapes:
             raw.get("pattern"),
             tuple(raw.get("enum", ())),
             bool(raw.get("sensitive")),
-            tuple(Member(key, self.get(entry["shape"]), key in required) for key, entry in raw.get("members", {}).items()),
+            tuple(
+                Member(key, self.get(entry["shape"]), key in required, entry.get("location", ""))
+                for key, entry in raw.get("members", {}).items()
+            ),
             self.get(raw["member"]["shape"]) if "member" in raw else None,
+            raw.get("payload", ""),
         )
+
+    def code(self, name: str) -> str:
+        """Give the code of an error on the wire; the Query services leave out the word Exception."""
+        code: str = self._raw[name].get("error", {}).get("code", name)
+        return code
 
 
 def _operation(name: str, raw: Mapping[str, Any], shapes: _Shapes) -> OperationModel:
-    taken = shapes.get(raw["input"]["shape"])
+    taken = shapes.get(raw["input"]["shape"]) if "input" in raw else NOTHING
     names = frozenset(member.name for member in taken.members)
     return OperationModel(
         name,
         taken,
         shapes.get(raw["output"]["shape"]) if "output" in raw else None,
-        frozenset(entry["shape"] for entry in raw.get("errors", ())),
+        frozenset(shapes.code(entry["shape"]) for entry in raw.get("errors", ())),
         names,
         "ClientToken" in names,
-        "NextToken" in names,
+        not names.isdisjoint({"NextToken", "Marker"}),
+        raw.get("output", {}).get("resultWrapper", ""),
+        raw["http"]["method"],
+        raw["http"]["requestUri"],
     )

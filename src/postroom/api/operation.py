@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from postroom.api.model import WORKMAIL
 from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
 from postroom.model.organizations import Organization
@@ -174,7 +175,9 @@ class Operation:
         return self.writes and (self.scope is Scope.REGISTRY or self.alone or self.before is not None or self.after is not None)
 
 
-OPERATIONS: dict[str, Operation] = {}
+SERVICES: dict[str, dict[str, Operation]] = {}
+"""What is offered, by the name of the AWS service and then of the operation."""
+OPERATIONS = SERVICES.setdefault(WORKMAIL, {})
 
 _READING = ("Describe", "Get", "List")
 
@@ -188,28 +191,30 @@ def operation(
     undo: Step | None = None,
     after: Step | None = None,
     prepare: Preparation | None = None,
+    service: str = WORKMAIL,
 ) -> Callable[[Handler], Handler]:
     """Enter a handler under its AWS name."""
 
     def enter(handler: Handler) -> Handler:
         writes = not name.startswith(_READING)
-        _enter(Operation(name, scope, writes, any_state, handler, before, undo, after, prepare))
+        _enter(service, Operation(name, scope, writes, any_state, handler, before, undo, after, prepare))
         return handler
 
     return enter
 
 
-def crossing(name: str, *, any_state: bool = False, alone: bool = False) -> Callable[[Conductor], Conductor]:
+def crossing(name: str, *, any_state: bool = False, alone: bool = False, service: str = WORKMAIL) -> Callable[[Conductor], Conductor]:
     """Enter a handler that conducts its own transactions; one that is `alone` waits for its turn with the organization."""
 
     def enter(handler: Conductor) -> Conductor:
-        _enter(Operation(name, Scope.CROSSING, not name.startswith(_READING), any_state, handler, alone=alone))
+        _enter(service, Operation(name, Scope.CROSSING, not name.startswith(_READING), any_state, handler, alone=alone))
         return handler
 
     return enter
 
 
-def _enter(entry: Operation) -> None:
-    if entry.name in OPERATIONS:
+def _enter(service: str, entry: Operation) -> None:
+    offered = SERVICES.setdefault(service, {})
+    if entry.name in offered:
         raise ValueError(f"two handlers for {entry.name}")
-    OPERATIONS[entry.name] = entry
+    offered[entry.name] = entry

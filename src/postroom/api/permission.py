@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postroom.api.errors import Refusal
+from postroom.api.exchange import Exchange
 from postroom.api.operation import Caller
 from postroom.api.requests import Request
 from postroom.policy import iam
 from postroom.policy.iam import Decision
 
-VENDOR = "workmail"
 RESOURCE_TAG = "aws:resourcetag/"
 REQUEST_TAG = "aws:requesttag/"
 
@@ -54,17 +54,20 @@ def _tagged(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return {f"{prefix}{name.lower()}": (value,) for name, value in tags.items() if times[name.lower()] == 1}
 
 
-def refusal(caller: Caller, operation: str, resource: str, decision: Decision) -> Refusal:
+def require(exchange: Exchange, action: str, resource: str, now: float, tags: Mapping[str, str]) -> None:
+    """Raise AccessDeniedException unless the caller's policy allows an action of the exchange's service on a resource with these tags."""
+    policy, action = exchange.signer.policy, f"{exchange.service.name}:{action}"
+    context = circumstances(exchange.request, exchange.by, exchange.params, tags, now) if policy.contextual else {}
+    decision = iam.decide(policy, action, resource, context)
+    if not decision.allowed:
+        raise refusal(exchange.by, action, resource, decision)
+
+
+def refusal(caller: Caller, action: str, resource: str, decision: Decision) -> Refusal:
     """Say who may not do what to which resource, and why, as AWS does."""
-    action = f"{VENDOR}:{operation}"
     because = (
         "with an explicit deny in an identity-based policy"
         if decision.explicit
         else f"because no identity-based policy allows the {action} action"
     )
     return Refusal("AccessDeniedException", f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} {because}")
-
-
-def decide(policy: iam.Policy, operation: str, resource: str, context: Mapping[str, tuple[str, ...]]) -> Decision:
-    """Ask the policy about an operation."""
-    return iam.decide(policy, f"{VENDOR}:{operation}", resource, context)

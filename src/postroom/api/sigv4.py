@@ -64,6 +64,12 @@ def fold(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return folded
 
 
+def service_named(headers: Headers) -> str:
+    """Name the service in the credential scope, wherever it is from; empty where there is none."""
+    parts = headers.get(b"authorization", b"").split(b"/", 4)
+    return parts[3].decode("latin-1") if len(parts) == 5 else ""
+
+
 def read(headers: Headers) -> Claim:
     """Read the Authorization header and what belongs to it, or refuse the request."""
     text = headers.get(b"authorization", b"")

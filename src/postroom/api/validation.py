@@ -1,4 +1,4 @@
-"""Requests against the service model: a fast decoder that accepts, a slow walk that explains.
+"""Requests against the service models: a fast decoder that accepts, a slow walk that explains.
 
 From each input shape a msgspec decoder is built once; it checks types, required members, lengths, ranges, patterns and enumerations
 while it reads, and ignores members it does not know.  What it refuses is walked again by hand, only to say why in AWS's words, all
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Required, TypedDict
 import msgspec
 
 from postroom.api.errors import Refusal
-from postroom.api.model import OperationModel, Shape, full_match, load
+from postroom.api.model import WORKMAIL, OperationModel, Shape, full_match, load
 
 INTEGER_BITS = {"integer": 31, "long": 63}
 MOST_PROBLEMS = 100
@@ -25,20 +25,20 @@ LONGEST_LIST = 1000
 _ESCAPED_NUL = b"\\u0000"
 
 
-def decode(operation: str, body: bytes) -> dict[str, Any]:
-    """Decode a request body into the operation's parameters, or refuse it."""
+def decode(operation: str, body: bytes, service: str = WORKMAIL) -> dict[str, Any]:
+    """Decode a JSON body into the operation's parameters, or refuse it."""
     if _ESCAPED_NUL not in body:
         try:
-            return decoder(operation)(body or b"{}")
+            return decoder(operation, service)(body or b"{}")
         except (ValueError, RecursionError):
             pass
-    return explain(load().operations[operation], body)
+    return explain(load(service).operations[operation], body)
 
 
 @cache
-def decoder(operation: str) -> Callable[[bytes], dict[str, Any]]:
+def decoder(operation: str, service: str = WORKMAIL) -> Callable[[bytes], dict[str, Any]]:
     """Build the fast decoder of an operation's input."""
-    return msgspec.json.Decoder(_type(load().operations[operation].input)).decode
+    return msgspec.json.Decoder(_type(load(service).operations[operation].input)).decode
 
 
 def explain(operation: OperationModel, body: bytes) -> dict[str, Any]:
@@ -47,6 +47,11 @@ def explain(operation: OperationModel, body: bytes) -> dict[str, Any]:
         value = msgspec.json.decode(body or b"{}")
     except (ValueError, RecursionError):
         raise Refusal("SerializationException", "The request body is not a JSON document.") from None
+    return checked(operation, value)
+
+
+def checked(operation: OperationModel, value: Any) -> dict[str, Any]:
+    """Check parameters that have been read already; raises `Refusal` with every violated constraint."""
     walk = _Walk()
     params: dict[str, Any] = walk.structure(operation.input, value, "")
     if walk.problems:

@@ -1,0 +1,32 @@
+"""Which AWS services are served, and which of them a request is for.
+
+A new one is a class with the members of `exchange.Service`, entered in `offered`; its operations are entered with
+`@operation("Name", service="its signing name")`.
+"""
+
+from __future__ import annotations
+
+from postroom.api import sigv4
+from postroom.api.exchange import Service
+from postroom.api.model import WORKMAIL
+from postroom.api.requests import Request
+from postroom.api.settings import Settings
+from postroom.api.tenants import Tenants
+from postroom.api.workmail import WorkMail
+from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.queries import principals
+
+
+class Services:
+    """The services by the names that requests are signed for."""
+
+    def __init__(self, store: Store, settings: Settings, tenants: Tenants) -> None:
+        with store.transaction(REGISTRY) as tx:
+            page_secret = principals.secret(tx, "pages")
+        offered: list[Service] = [WorkMail(store, settings, tenants, page_secret)]
+        self._by_name = {service.name: service for service in offered}
+        self._usual = self._by_name[WORKMAIL]
+
+    def of(self, request: Request) -> Service:
+        """Find the service a request is signed for; WorkMail answers whatever names no other."""
+        return self._by_name.get(sigv4.service_named(request.headers), self._usual)

@@ -9,7 +9,17 @@ from postroom.model import addresses as spelling
 from postroom.model import errors
 from postroom.model.entities import Entity, Kind
 from postroom.storage.engine import Tx
-from postroom.storage.queries import addresses, credentials, delegates, device_overrides, entities, members, permissions, profiles, resources
+from postroom.storage.queries import (
+    addresses,
+    credentials,
+    delegates,
+    device_overrides,
+    entities,
+    members,
+    permissions,
+    profiles,
+    resources,
+)
 
 ANY: frozenset[Kind] = frozenset(Kind)
 MEMBERS: frozenset[Kind] = frozenset({Kind.USER, Kind.GROUP})

@@ -1,8 +1,9 @@
 """Mailbox permissions: who may open another's mailbox, and who may write under another's name.
 
-FULL_ACCESS opens a mailbox to one user. SEND_AS lets a letter bear the owner's name alone, SEND_ON_BEHALF the owner's with the sender's beside
-it; both may be given to groups and over groups, and reach everybody in a group and in the groups within it. Neither includes another: who may
-open a mailbox may not therefore send for its owner. A grant waits while one of its two is not registered to mail, and goes when one is deleted.
+FULL_ACCESS opens a mailbox to one user. SEND_AS lets a letter bear the owner's name alone, SEND_ON_BEHALF the owner's with the
+sender's beside it; both may be given to groups and over groups, and reach everybody in a group and in the groups within it. Neither
+includes another: who may open a mailbox may not therefore send for its owner. A grant waits while one of its two is not registered to
+mail, and goes when one is deleted.
 """
 
 from collections.abc import Collection, Iterable

@@ -4,6 +4,7 @@ The text under a field is its documentation; there is no other copy to go stale.
 """
 
 import ast
+import enum
 import inspect
 import json
 import re
@@ -81,6 +82,8 @@ def spelled(kind: Any) -> str:
         return names[kind]
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(f"`{value}`" for value in typing.get_args(kind))
+    if isinstance(kind, enum.EnumType):
+        return " or ".join(f"`{member.value}`" for member in kind)
     if typing.get_origin(kind) in (tuple, list):
         return f"list of {spelled(typing.get_args(kind)[0])}s"
     return " or ".join(spelled(one) for one in typing.get_args(kind) if one is not type(None)) or str(kind)

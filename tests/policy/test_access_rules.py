@@ -2,7 +2,9 @@
 
 import pytest
 
-from postroom.model.actors import Protocol
+from postroom.directory import groups, users
+from postroom.model import errors
+from postroom.model.actors import Action, Protocol, action_of
 from postroom.model.organizations import Organization
 from postroom.policy import access_rules
 from postroom.policy.access_rules import AccessRule, Conditions, Effect, Situation, decide
@@ -10,7 +12,7 @@ from postroom.storage.engine import Store
 from tests.conftest import Clock
 
 ALLOW_ALL = AccessRule("default", Effect.ALLOW)
-SITUATION = Situation(Protocol.IMAP, "192.0.2.7", user_id="u1")
+SITUATION = Situation(Action.IMAP, "192.0.2.7", user_id="u1")
 
 
 def rule(name: str, effect: Effect, **conditions: tuple[str, ...]) -> AccessRule:
@@ -60,7 +62,7 @@ def test_every_condition_must_hold(conditions: dict[str, tuple[str, ...]], match
 
 @pytest.mark.parametrize(("address", "inside"), [("::ffff:192.0.2.9", True), ("2001:db8::1", False), ("not an address", False)])
 def test_addresses_of_version_6_and_none_at_all(address: str, inside: bool) -> None:
-    situation = Situation(Protocol.IMAP, address, user_id="u1")
+    situation = Situation(Action.IMAP, address, user_id="u1")
     assert rule("r", Effect.ALLOW, ip_ranges=("192.0.2.0/24",)).matches(situation) is inside
     assert rule("r", Effect.ALLOW, not_ip_ranges=("192.0.2.0/24",)).matches(situation) is not inside
 
@@ -71,9 +73,11 @@ def test_an_organization_starts_with_the_rule_that_allows_all(store: Store, orga
 
 
 def test_rules_are_kept_replaced_and_removed(store: Store, organization: Organization, clock: Clock) -> None:
-    kept = rule("b", Effect.DENY, ip_ranges=("10.0.0.0/8",), not_user_ids=("u1", "u2"))
     with store.transaction(organization.number) as tx:
-        access_rules.put(tx, kept)
+        people = tuple(users.create(tx, name=name, display_name="").id for name in ("somebody-named-so", "another"))
+        kept = rule("b", Effect.DENY, ip_ranges=("10.0.0.0/8",), not_user_ids=people)
+        named = ("somebody-named-so", people[0], people[1])
+        access_rules.put(tx, rule("b", Effect.DENY, ip_ranges=("10.0.0.0/8",), not_user_ids=named))
         made = tx.now
     clock.advance(60)
     with store.transaction(organization.number) as tx:
@@ -82,3 +86,39 @@ def test_rules_are_kept_replaced_and_removed(store: Store, organization: Organiz
         access_rules.delete(tx, "default")
         access_rules.delete(tx, "default")
         assert [one.name for one in access_rules.load(tx)] == ["b"]
+
+
+def test_a_rule_names_actions_and_users_that_there_are(store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        for action in ("imap", "CalDAV", "POP"):
+            with pytest.raises(errors.InvalidParameter):
+                access_rules.put(tx, rule("r", Effect.DENY, actions=("IMAP", action)))
+            with pytest.raises(errors.InvalidParameter):
+                access_rules.put(tx, rule("r", Effect.DENY, not_actions=(action,)))
+        group = groups.create(tx, name="a-group-of-people").id
+        for stranger in ("nobody-at-all", group):
+            with pytest.raises(errors.EntityNotFound):
+                access_rules.put(tx, rule("r", Effect.DENY, user_ids=(stranger,)))
+            with pytest.raises(errors.EntityNotFound):
+                access_rules.put(tx, rule("r", Effect.DENY, not_user_ids=(stranger,)))
+        assert [one.name for one in access_rules.load(tx)] == ["default"]
+
+
+def test_there_are_ten_rules_and_those_can_be_replaced(store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        for number in range(access_rules.MAXIMUM - 1):
+            access_rules.put(tx, rule(f"r{number}", Effect.ALLOW))
+        with pytest.raises(errors.LimitExceeded):
+            access_rules.put(tx, rule("more", Effect.ALLOW))
+        access_rules.put(tx, rule("r0", Effect.DENY))
+        access_rules.delete(tx, "default")
+        access_rules.put(tx, rule("more", Effect.ALLOW))
+        assert len(access_rules.load(tx)) == access_rules.MAXIMUM
+
+
+def test_every_protocol_is_decided_under_an_action() -> None:
+    own = {protocol: action_of(protocol, Action.WEBMAIL) for protocol in Protocol}
+    assert {action.value for action in Action} == {protocol.value for protocol, action in own.items() if protocol.value == action.value}
+    others = {protocol for protocol, action in own.items() if protocol.value != action.value}
+    assert others == {Protocol.CALDAV, Protocol.CARDDAV, Protocol.JMAP}
+    assert {own[protocol] for protocol in others} == {Action.WEBMAIL}

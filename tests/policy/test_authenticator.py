@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from postroom.directory import registration, users
 from postroom.model import errors
-from postroom.model.actors import Actor, Client, Credentials, Protocol
+from postroom.model.actors import Action, Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization
-from postroom.policy import authenticator, passwords, throttle
+from postroom.policy import access_rules, authenticator, passwords, throttle
+from postroom.policy.access_rules import AccessRule, Conditions, Effect
 from postroom.policy.authenticator import Authenticator
+from postroom.policy.settings import Settings
 from postroom.storage.engine import Store
 from tests.conftest import Clock
 
@@ -179,3 +182,34 @@ async def test_fifty_users_at_once_come_in_quickly(store: Store, organization: O
     actors = await asyncio.gather(*(enter(door, f"{name}@example.test") for name in names))
     assert len({actor.user_id for actor in actors}) == 50
     assert time.perf_counter() - begun < 10
+
+
+async def test_what_is_remembered_opens_nothing_that_a_rule_has_closed(
+    door: Authenticator, store: Store, organization: Organization, alice: str, verified: Counted
+) -> None:
+    await enter(door)
+    with store.transaction(organization.number) as tx:
+        access_rules.put(tx, AccessRule("not-from-there", Effect.DENY, Conditions(ip_ranges=("192.0.2.1/32",))))
+    with capture_logs() as logs, pytest.raises(errors.SignInFailed) as refused:
+        await enter(door)
+    assert refused.value.text == errors.SignInFailed().text
+    assert [(entry["event"], entry["reason"], entry["rules"]) for entry in logs] == [("sign_in_failed", "access_rule", ["not-from-there"])]
+    await enter(door, address="192.0.2.2")
+    with store.transaction(organization.number) as tx:
+        access_rules.delete(tx, "not-from-there")
+    await enter(door)
+    assert verified.count == 1
+
+
+async def test_the_operator_says_under_which_action_other_protocols_are_decided(
+    store: Store, clock: Clock, organization: Organization, alice: str
+) -> None:
+    with store.transaction(organization.number) as tx:
+        access_rules.put(tx, AccessRule("no-ews", Effect.DENY, Conditions(actions=("EWS",))))
+    client = Client(Protocol.CARDDAV, "192.0.2.1", secure=True)
+    credentials = Credentials("alice@example.test", PASSWORD)
+    with pytest.raises(errors.SignInFailed):
+        await Authenticator(store, clock).authenticate(credentials, client)
+    door = Authenticator(store, clock, Settings(other_protocols=Action.WEBMAIL))
+    actor = await door.authenticate(credentials, client)
+    assert actor.client.action is Action.WEBMAIL

@@ -7,10 +7,11 @@ import pytest
 
 from postroom.directory import addresses, groups, registration, users
 from postroom.model import errors
-from postroom.model.actors import Actor, Client, Credentials, Protocol
+from postroom.model.actors import Action, Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization
 from postroom.policy import access_rules, passwords, sign_in
 from postroom.policy.access_rules import AccessRule, Conditions, Effect
+from postroom.policy.sign_in import Denial
 from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import organizations
 
@@ -77,6 +78,7 @@ def test_access_rules_are_asked(tx: Tx, organization: Organization, alice: str) 
     with pytest.raises(errors.SignInFailed):
         sign_in.sign_in(tx, organization, credentials, CLIENT)
     assert sign_in.sign_in(tx, organization, credentials, replace(CLIENT, protocol=Protocol.SMTP)).user_id == alice
+    assert sign_in.look_up(tx, organization, credentials, CLIENT).rules == ("no-imap",)
     access_rules.delete(tx, "default")
     with pytest.raises(errors.SignInFailed):
         sign_in.sign_in(tx, organization, credentials, replace(CLIENT, protocol=Protocol.SMTP))
@@ -110,3 +112,34 @@ def test_the_domain_finds_the_organization_while_it_is_active(store: Store, orga
             assert sign_in.locate(tx, name) is None
         organizations.set_state(tx, organization.number, "Deleting")
         assert sign_in.locate(tx, "alice@example.test") is None
+
+
+@pytest.mark.parametrize(("other", "allowed"), [(Action.EWS, True), (Action.WEBMAIL, False)])
+def test_a_protocol_without_an_action_is_decided_under_the_one_it_is_given(
+    tx: Tx, organization: Organization, alice: str, other: Action, allowed: bool
+) -> None:
+    access_rules.put(tx, AccessRule("no-webmail", Effect.DENY, Conditions(actions=("WebMail",))))
+    client = Client(Protocol.CALDAV, "192.0.2.1", secure=True, other=other)
+    candidate = sign_in.look_up(tx, organization, Credentials("alice@example.test", PASSWORD), client)
+    assert (candidate.actor is not None) is allowed
+    assert candidate.rules == (() if allowed else ("no-webmail",))
+
+
+def test_a_sign_in_lasts_as_long_as_what_it_rests_on(tx: Tx, organization: Organization, alice: str) -> None:
+    actor = sign_in.sign_in(tx, organization, Credentials("alice@example.test", PASSWORD), CLIENT)
+    assert sign_in.reconsider(tx, actor) is None
+    rule = AccessRule("from-home", Effect.DENY, Conditions(ip_ranges=("192.0.2.0/24",), actions=("IMAP",)))
+    access_rules.put(tx, rule)
+    assert sign_in.reconsider(tx, actor) == Denial("access_rule", ("from-home",))
+    assert sign_in.reconsider(tx, replace(actor, client=replace(CLIENT, address="198.51.100.1"))) is None
+    assert sign_in.reconsider(tx, actor, [AccessRule("others", Effect.ALLOW)]) is None
+    with pytest.raises(errors.NotPermitted):
+        sign_in.require_admitted(tx, actor)
+    access_rules.delete(tx, "from-home")
+    sign_in.require_admitted(tx, actor)
+    users.reset_password(tx, alice, passwords.hash(PASSWORD))
+    assert sign_in.reconsider(tx, actor) == Denial("password"), "the same password again, but set anew"
+    again = sign_in.sign_in(tx, organization, Credentials("alice@example.test", PASSWORD), CLIENT)
+    assert sign_in.reconsider(tx, again) is None
+    registration.deregister(tx, alice)
+    assert sign_in.reconsider(tx, again) == Denial("unknown")

@@ -7,7 +7,7 @@ from postroom.directory.entities import get, require_new_name
 from postroom.model import errors, ids
 from postroom.model.entities import Entity, Kind, Role, State
 from postroom.storage.engine import Tx
-from postroom.storage.queries import credentials, entities, profiles
+from postroom.storage.queries import credentials, entities, mailboxes, profiles
 
 KINDS = frozenset({Kind.USER})
 ROLES = frozenset(Role)
@@ -84,8 +84,10 @@ def update(
 
 
 def reset_password(tx: Tx, reference: str, password_hash: str) -> None:
-    """Replace a user's password (WorkMail API: ResetPassword)."""
-    credentials.insert(tx, get(tx, reference, KINDS).id, password_hash)
+    """Replace a user's password; whoever has signed in with the old one is asked again (WorkMail API: ResetPassword)."""
+    user = get(tx, reference, KINDS)
+    credentials.insert(tx, user.id, password_hash)
+    mailboxes.doubt(tx, user.id)
 
 
 def delete(tx: Tx, reference: str) -> None:

@@ -1,11 +1,11 @@
 """Who acts, from where, by which protocol."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Protocol(StrEnum):
-    """The actions of WorkMail's access control rules (WorkMail API: PutAccessControlRule)."""
+class Action(StrEnum):
+    """What access control rules speak of (WorkMail API: PutAccessControlRule)."""
 
     ACTIVESYNC = "ActiveSync"
     AUTODISCOVER = "AutoDiscover"
@@ -14,6 +14,29 @@ class Protocol(StrEnum):
     SMTP = "SMTP"
     WINDOWS_OUTLOOK = "WindowsOutlook"
     WEBMAIL = "WebMail"
+
+
+class Protocol(StrEnum):
+    """How a client speaks to this server: by one of WorkMail's actions, or by a protocol that WorkMail does not have."""
+
+    ACTIVESYNC = "ActiveSync"
+    AUTODISCOVER = "AutoDiscover"
+    EWS = "EWS"
+    IMAP = "IMAP"
+    SMTP = "SMTP"
+    WINDOWS_OUTLOOK = "WindowsOutlook"
+    WEBMAIL = "WebMail"
+    CALDAV = "CalDAV"
+    CARDDAV = "CardDAV"
+    JMAP = "JMAP"
+
+
+def action_of(protocol: Protocol, other: Action = Action.EWS) -> Action:
+    """Name the action under which a protocol is decided: its own, or `other` where it has none."""
+    return _OWN.get(protocol, other)
+
+
+_OWN = {Protocol(action.value): action for action in Action}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +53,36 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a sign-in comes from; `secure` says that the connection is encrypted."""
+    """Where a sign-in comes from; `secure` says that the connection is encrypted.
+
+    `other` is the action under which access control rules decide a protocol without one of its own.
+    """
 
     protocol: Protocol
     address: str
     secure: bool
+    other: Action = Action.EWS
+
+    @property
+    def action(self) -> Action:
+        """What access control rules call this."""
+        return action_of(self.protocol, self.other)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A user who has signed in."""
+    """A user who has signed in, or whom a program impersonates."""
 
     scope: int
     organization_id: str
     user_id: str
     email: str
     client: Client
+    mailbox: int = field(default=0, compare=False)
+    """The user's own; 0 where it is not known."""
+    proof: str = field(default="", compare=False, repr=False)
+    """Stands for the password that was right; empty for who came in by other means."""
+    read_only: bool = False
+    """Opens mailboxes to read at the most, and sends nothing (WorkMail: READ_ONLY impersonation roles)."""
+    impersonation_role_id: str = ""
+    """The role by which a program acts as this user; empty for the user."""

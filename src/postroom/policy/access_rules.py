@@ -1,7 +1,11 @@
 """Access control rules: which protocols may be used by whom from where.
 
-Every condition of a rule must hold for it to match, and a rule without conditions always does. A matching DENY beats
-any ALLOW, and what no rule matches is denied; so an organization starts with one rule that allows everything.
+Every condition of a rule must hold for it to match, and a rule without conditions always does; what it asks for and what it asks
+against may stand side by side, as in "from 10.0.0.0/8 but not 10.1.0.0/16". A matching DENY beats any ALLOW, and what no rule matches
+is denied; so an organization starts with one rule that allows everything, and without any rule nobody gets in.
+
+A rule takes effect at once. At every sign-in the rules are read anew, and who has signed in before is asked again
+(`sign_in.reconsider`).
 """
 
 import ipaddress
@@ -12,9 +16,14 @@ from functools import lru_cache
 
 import msgspec
 
-from postroom.model.actors import Protocol
+from postroom.directory import entities, users
+from postroom.model import errors
+from postroom.model.actors import Action
 from postroom.storage.engine import Tx
 from postroom.storage.queries import access_rules
+
+MAXIMUM = 10
+"""Rules of one organization (WorkMail API: AccessControlRulesList)."""
 
 
 class Effect(StrEnum):
@@ -44,7 +53,7 @@ UNCONDITIONAL = Conditions()
 class Situation:
     """Somebody about to use a protocol: a user, or an impersonation role."""
 
-    action: Protocol
+    action: Action
     address: str
     user_id: str = ""
     impersonation_role_id: str = ""
@@ -104,20 +113,47 @@ def load(tx: Tx) -> list[AccessRule]:
 
 
 def put(tx: Tx, rule: AccessRule) -> None:
-    """Add a rule, or replace the one of the same name (WorkMail API: PutAccessControlRule)."""
+    """Add a rule, or replace the one of the same name, whose time of creation stays (WorkMail API: PutAccessControlRule).
+
+    Raises `InvalidParameter` for an unknown action, `EntityNotFound` for an unknown user, `LimitExceeded`.
+    """
+    conditions = _checked(tx, rule.conditions)
+    if access_rules.count(tx, besides=rule.name) >= MAXIMUM:
+        raise errors.LimitExceeded(f"An organization may have {MAXIMUM} access control rules.")
     access_rules.insert(
         tx,
         name=rule.name,
         effect=rule.effect.value,
         description=rule.description,
-        conditions=msgspec.json.encode(rule.conditions).decode(),
+        conditions=msgspec.json.encode(conditions).decode(),
         at=tx.now,
     )
+    tx.changes.doubt_all()
 
 
 def delete(tx: Tx, name: str) -> None:
     """Remove a rule, which need not be there (WorkMail API: DeleteAccessControlRule)."""
-    access_rules.delete(tx, name)
+    if access_rules.delete(tx, name):
+        tx.changes.doubt_all()
+
+
+def action(name: str) -> Action:
+    """Find an action by its name, in exactly this spelling; raises `InvalidParameter`."""
+    try:
+        return Action(name)
+    except ValueError:
+        raise errors.InvalidParameter(f"{name} is not an access protocol action; there are {', '.join(Action)}.") from None
+
+
+def _checked(tx: Tx, asked: Conditions) -> Conditions:
+    """Check what a rule asks for, with users named by their ids, each once."""
+    for name in asked.actions + asked.not_actions:
+        action(name)
+    return msgspec.structs.replace(asked, user_ids=_ids(tx, asked.user_ids), not_user_ids=_ids(tx, asked.not_user_ids))
+
+
+def _ids(tx: Tx, references: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entities.get(tx, reference, users.KINDS).id for reference in references))
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from prometheus_client import Counter
@@ -19,7 +20,8 @@ from prometheus_client import Counter
 from postroom.model import errors
 from postroom.model.actors import Actor, Client, Credentials
 from postroom.policy import passwords, sign_in
-from postroom.policy.sign_in import Candidate
+from postroom.policy.settings import Settings
+from postroom.policy.sign_in import Candidate, Denial
 from postroom.policy.throttle import Throttle
 from postroom.storage.engine import REGISTRY, Store
 
@@ -38,8 +40,9 @@ Digest = bytes
 class Authenticator:
     """Signs clients in; belongs to one event loop. `clock` is any steady clock in seconds."""
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic, settings: Settings | None = None) -> None:
         self._store = store
+        self._settings = settings or Settings()
         self._clock = clock
         self._throttle = Throttle(clock)
         self._key = secrets.token_bytes(32)
@@ -50,21 +53,22 @@ class Authenticator:
     async def authenticate(self, credentials: Credentials, client: Client) -> Actor:
         """Say who acts; raises `SignInFailed` with one text for every reason, or `TryLater`."""
         try:
-            actor, reason = await self._attempt(credentials, client)
+            actor, why = await self._attempt(credentials, client)
         except errors.TryLater:
             SIGN_INS.labels(client.protocol.value, "throttled").inc()
             raise
         if actor is None:
             SIGN_INS.labels(client.protocol.value, "failed").inc()
             name = credentials.username[:LONGEST_NAME]
-            log.info("sign_in_failed", protocol=client.protocol.value, client=client.address, user=name, reason=reason)
+            rules = {"rules": list(why.rules)} if why.rules else {}
+            log.info("sign_in_failed", protocol=client.protocol.value, client=client.address, user=name, reason=why.reason, **rules)
             raise errors.SignInFailed()
         SIGN_INS.labels(client.protocol.value, "succeeded").inc()
         return actor
 
-    async def _attempt(self, credentials: Credentials, client: Client) -> tuple[Actor | None, str]:
+    async def _attempt(self, credentials: Credentials, client: Client) -> tuple[Actor | None, Denial]:
         if len(credentials.username) > LONGEST_NAME or len(credentials.password) > LONGEST_PASSWORD:
-            return None, "too_long"
+            return None, Denial("too_long")
         self._throttle.check_network(client.address)
         candidate = await self._look_up(credentials, client)
         account = candidate.actor.user_id if candidate.actor else sign_in.key_of(credentials.username) or credentials.username
@@ -74,15 +78,17 @@ class Authenticator:
         if right is None:
             right = await self._verify(digest, candidate.stored, credentials.password, client.address, account)
         if not right:
-            return None, candidate.reason or "password"
+            return None, Denial(candidate.reason or "password", candidate.rules)
         if candidate.actor is not None:
             self._throttle.succeeded(client.address, account)
-        return candidate.actor, candidate.reason
+        return candidate.actor, Denial(candidate.reason, candidate.rules)
 
     async def _look_up(self, credentials: Credentials, client: Client) -> Candidate:
         organization = await self._store.look(REGISTRY, sign_in.locate, credentials.username)
         if organization is None:
             return sign_in.NOBODY
+        if client.other != self._settings.other_protocols:
+            client = replace(client, other=self._settings.other_protocols)
         return await self._store.look(organization.number, sign_in.look_up, organization, credentials, client)
 
     async def _verify(self, digest: Digest, stored: str, password: str, address: str, account: str) -> bool:

@@ -3,28 +3,46 @@
 `locate` asks the registry which organization hosts the domain of the user name, `look_up` the organization who it is, what
 password is kept and whether the access rules let this user use this protocol from there. Nobody is told which of these
 failed, and somebody who does not exist is looked up and checked like anybody else, against a password that nobody has.
+
+A sign-in lasts as long as what it rests on: `reconsider` asks all of it again of somebody who has signed in. Protocols do so for living
+sessions when they hear that something has changed (`storage.notifier`: `WHOLE`), submission for each letter, in its transaction.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from postroom.directory import domains
 from postroom.model import addresses, errors
 from postroom.model.actors import Actor, Client, Credentials
 from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.policy import access_rules, passwords
-from postroom.policy.access_rules import Situation
+from postroom.policy.access_rules import AccessRule, Situation
 from postroom.storage.engine import Tx
 from postroom.storage.queries import credentials as stored_credentials
 from postroom.storage.queries import organizations
 
+log = structlog.get_logger("postroom.policy")
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who would act if the password is right; `reason` says why nobody would, for the log alone."""
+    """Who would act if the password is right; `reason` and `rules` say why nobody would, for the log alone."""
 
     stored: str
     actor: Actor | None
     reason: str = ""
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why somebody who has signed in may not go on, for the log alone."""
+
+    reason: str
+    rules: tuple[str, ...] = ()
 
 
 NOBODY = Candidate(passwords.NOBODYS, None, "unknown")
@@ -56,17 +74,17 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
     row = _find(tx, credentials.username)
     if row is None:
         return NOBODY
-    user_id, email, stored = row
+    user_id, email, stored, mailbox = row
     if stored is None:
         return Candidate(passwords.NOBODYS, None, "no_password")
     if credentials.authzid:
         other = _find(tx, credentials.authzid)
         if other is None or other[0] != user_id:
             return Candidate(stored, None, "authzid")
-    decision = access_rules.decide(rules, Situation(client.protocol, client.address, user_id=user_id))
+    decision = access_rules.decide(rules, Situation(client.action, client.address, user_id=user_id))
     if not decision.allowed:
-        return Candidate(stored, None, "access_rule")
-    return Candidate(stored, Actor(tx.organization, organization.id, user_id, email, client))
+        return Candidate(stored, None, "access_rule", decision.rules)
+    return Candidate(stored, Actor(tx.organization, organization.id, user_id, email, client, mailbox or 0, _proof(stored)))
 
 
 def sign_in(tx: Tx, organization: Organization, credentials: Credentials, client: Client) -> Actor:
@@ -77,6 +95,54 @@ def sign_in(tx: Tx, organization: Organization, credentials: Credentials, client
     return candidate.actor
 
 
-def _find(tx: Tx, username: str) -> tuple[str, str, str | None] | None:
+def reconsider(tx: Tx, actor: Actor, rules: Sequence[AccessRule] | None = None) -> Denial | None:
+    """Say why somebody who has signed in would not get in again, None if all is as it was; `rules` saves reading them.
+
+    The password counts as long as it is the one that was right, so a new one ends the sessions that the old one opened.
+    """
+    row = stored_credentials.find_of_user(tx, actor.user_id)
+    if row is None:
+        return Denial("unknown")
+    if actor.proof and (row[0] is None or _proof(row[0]) != actor.proof):
+        return Denial("password")
+    decision = access_rules.decide(access_rules.load(tx) if rules is None else rules, _situation(actor))
+    return None if decision.allowed else Denial("access_rule", decision.rules)
+
+
+def require_admitted(tx: Tx, actor: Actor) -> None:
+    """Raise `NotPermitted` for somebody who has signed in and would not get in again."""
+    denial = reconsider(tx, actor)
+    if denial is not None:
+        note_end(actor, denial)
+        raise errors.NotPermitted("You may not do this any more; sign in again")
+
+
+def note_end(actor: Actor, denial: Denial) -> None:
+    """Write into the log that somebody who had signed in may not go on, and why."""
+    client = actor.client
+    log.info(
+        "session_denied",
+        protocol=client.protocol.value,
+        client=client.address,
+        user=actor.email,
+        reason=denial.reason,
+        rules=list(denial.rules),
+    )
+
+
+def _situation(actor: Actor) -> Situation:
+    """Give what access rules judge: the role where a program acts as the user, or else the user."""
+    action, address = actor.client.action, actor.client.address
+    if actor.impersonation_role_id:
+        return Situation(action, address, impersonation_role_id=actor.impersonation_role_id)
+    return Situation(action, address, user_id=actor.user_id)
+
+
+def _proof(stored: str) -> str:
+    """Give what stands for a stored password; each has its own salt, so no two are alike."""
+    return hashlib.blake2b(stored.encode(), digest_size=16).hexdigest()
+
+
+def _find(tx: Tx, username: str) -> tuple[str, str, str | None, int | None] | None:
     key = key_of(username)
     return stored_credentials.find_by_address(tx, key) if key else None

@@ -20,6 +20,7 @@ from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.submission import Allowance
 from postroom.model import addresses
 from postroom.model.errors import InvalidParameter
+from postroom.policy.settings import Settings as PolicySettings
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
@@ -132,6 +133,10 @@ class Aws(AwsSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[aws]` table: AWS as this server uses it itself, for exports to S3, KMS keys, Route 53 and CloudWatch Logs. Off by default."""
 
 
+class Policy(PolicySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[policy]` table: who may do what, beyond what the API says."""
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[log]` table."""
 
@@ -165,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dns: Dns = Dns()
     domains: Domains = Domains()
     aws: Aws = Aws()
+    policy: Policy = Policy()
     log: Log = Log()
     metrics: Metrics = Metrics()
 

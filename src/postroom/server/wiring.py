@@ -56,7 +56,7 @@ class Rooms:
 
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol."""
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, settings=settings.policy)
     gateway = Gateway(store, api_settings(settings, aws(settings)))
     servers = _servers(settings, store, tls, authenticator, gateway)
     return Rooms(

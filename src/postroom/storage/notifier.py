@@ -5,14 +5,18 @@ change that is not there. Callbacks run in the event loop of the subscriber.
 """
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 WHOLE = 0
 """In place of a folder: the mailbox itself has been closed to those who use it, or they must ask again."""
+ALL = 0
+"""In place of a mailbox, with `WHOLE`: every mailbox of the organization."""
 
 MailboxCallback = Callable[[int], None]
 TopicCallback = Callable[[int], None]
+_Calls = dict[asyncio.AbstractEventLoop, list[tuple[Callable[[int], None], int]]]
 
 
 class Changes:
@@ -28,6 +32,10 @@ class Changes:
         """Note that a folder of a mailbox has a new entry in its change log."""
         self.folders.add((mailbox, folder))
 
+    def doubt_all(self) -> None:
+        """Have everybody who has a mailbox of the organization open asked again whether they may."""
+        self.folders.add((ALL, WHOLE))
+
     def wake(self, topic: str) -> None:
         """Note that a job has new work, for example `queue`."""
         self.topics.add(topic)
@@ -40,6 +48,9 @@ class Notifier:
         self._mailboxes: dict[tuple[int, int], dict[int, tuple[asyncio.AbstractEventLoop, MailboxCallback]]] = {}
         self._topics: dict[str, dict[int, tuple[asyncio.AbstractEventLoop, TopicCallback]]] = defaultdict(dict)
         self._next = 0
+        self._doubts = itertools.count(1)
+        self.doubts = 0
+        """How often a mailbox has been closed, or might have been: who saw this number move must ask again."""
 
     def subscribe(self, scope: int, mailbox: int, callback: MailboxCallback) -> Callable[[], None]:
         """Call back with the folder's id whenever one of the mailbox changes, or with `WHOLE`; gives the way to stop."""
@@ -69,16 +80,36 @@ class Notifier:
 
     def publish(self, scope: int, changes: Sequence[Changes]) -> None:
         """Tell the subscribers; called from any thread, after COMMIT."""
-        calls: dict[asyncio.AbstractEventLoop, list[tuple[Callable[[int], None], int]]] = {}
+        calls: _Calls = {}
         for mailbox, folder in {pair for change in changes for pair in change.folders}:
-            for loop, callback in list(self._mailboxes.get((scope, mailbox), {}).values()):
+            if folder == WHOLE:
+                self.doubts = next(self._doubts)  # before the listeners are listed: who comes later sees that it has moved
+            for loop, callback in self._listeners(scope, mailbox):
                 calls.setdefault(loop, []).append((callback, folder))
         for topic in {name for change in changes for name in change.topics}:
             for loop, callback in list(self._topics.get(topic, {}).values()):
                 calls.setdefault(loop, []).append((callback, scope))
-        for loop, batch in calls.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_call_all, batch)
+        _deliver(calls)
+
+    def missed(self) -> None:
+        """Tell everybody that changes may have been missed, and so that all must ask again; called from any thread."""
+        calls: _Calls = {}
+        self.doubts = next(self._doubts)
+        for listeners in list(self._mailboxes.values()):
+            for loop, callback in list(listeners.values()):
+                calls.setdefault(loop, []).append((callback, WHOLE))
+        _deliver(calls)
+
+    def _listeners(self, scope: int, mailbox: int) -> list[tuple[asyncio.AbstractEventLoop, MailboxCallback]]:
+        if mailbox != ALL:
+            return list(self._mailboxes.get((scope, mailbox), {}).values())
+        return [one for key, listeners in list(self._mailboxes.items()) if key[0] == scope for one in list(listeners.values())]
+
+
+def _deliver(calls: _Calls) -> None:
+    for loop, batch in calls.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_call_all, batch)
 
 
 def _call_all(batch: list[tuple[Callable[[int], None], int]]) -> None:

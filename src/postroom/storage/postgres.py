@@ -25,7 +25,7 @@ from postroom.model import errors
 from postroom.storage import dialect, migrations
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider
-from postroom.storage.notifier import Changes
+from postroom.storage.notifier import Changes, Notifier
 from postroom.storage.sessions import Row
 from postroom.storage.store import EngineStore
 
@@ -115,20 +115,21 @@ class PostgresEngine:
         except psycopg.Error as error:
             log.warning("changes_not_told", scope=scope, reason=str(error))
 
-    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+    def hear(self, notifier: Notifier) -> None:
         """Publish what other processes tell, on a thread of its own that connects again where it must."""
-        threading.Thread(target=self._listen, args=(publish,), name="storage-changes", daemon=True).start()
+        threading.Thread(target=self._listen, args=(notifier,), name="storage-changes", daemon=True).start()
 
-    def _listen(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+    def _listen(self, notifier: Notifier) -> None:
         while not self._closed.is_set():
             try:
                 with self._connect() as connection:
                     connection.execute(f"LISTEN {CHANNEL}".encode())
+                    notifier.missed()  # what was told while nobody listened
                     while not self._closed.is_set():
                         for notice in connection.notifies(timeout=LISTENING_SECONDS):
                             sender, scope, pairs = json.loads(notice.payload)
                             if sender != self._name:
-                                publish(scope, [_changes(pairs)])
+                                notifier.publish(scope, [_changes(pairs)])
             except Exception as error:  # a listener that ends would leave clients waiting for ever
                 if not self._closed.wait(LISTENING_SECONDS):
                     log.warning("changes_not_heard", reason=str(error))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from postroom.storage.notifier import Changes
+from postroom.storage.notifier import Changes, Notifier
 
 Row = tuple[Any, ...]
 
@@ -56,7 +56,7 @@ class Engine(Protocol):
     def tell(self, scope: int, changes: Sequence[Changes]) -> None:
         """Tell other processes of the same store which folders have changed; called after COMMIT, and never fails."""
 
-    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+    def hear(self, notifier: Notifier) -> None:
         """Publish from now on what other processes tell."""
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import apsw
 from postroom.storage import migrations
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider, derive, fsync_folder
-from postroom.storage.notifier import Changes
+from postroom.storage.notifier import Changes, Notifier
 from postroom.storage.sessions import Row
 from postroom.storage.store import EngineStore
 
@@ -112,7 +112,7 @@ class SqliteEngine:
     def tell(self, scope: int, changes: Sequence[Changes]) -> None:
         """Nobody: one process serves an embedded store."""
 
-    def hear(self, publish: Callable[[int, Sequence[Changes]], None]) -> None:
+    def hear(self, notifier: Notifier) -> None:
         """Nothing, likewise."""
 
     def close(self) -> None:

@@ -117,7 +117,7 @@ class EngineStore:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
         self.keys = keys
         self.notifier = Notifier()
-        engine.hear(self.notifier.publish)
+        engine.hear(self.notifier)
 
     @property
     def engine(self) -> str:

@@ -31,6 +31,12 @@ def insert_default(tx: Tx) -> None:
     insert(tx, name="default", effect="ALLOW", description="Default WorkMail Rule", conditions="{}", at=0.0)
 
 
+def count(tx: Tx, *, besides: str) -> int:
+    """Count the rules of other names."""
+    row = tx.one("SELECT count(*) FROM access_rules WHERE organization = :organization AND name <> :name", name=besides)
+    return int(row[0]) if row else 0
+
+
 def delete(tx: Tx, name: str) -> int:
     """Remove a rule; counts rows."""
     return tx.run("DELETE FROM access_rules WHERE organization = :organization AND name = :name", name=name)

@@ -34,6 +34,13 @@ def park(tx: Tx, owner: str) -> None:
         tx.changes.add(found[0], WHOLE)
 
 
+def doubt(tx: Tx, owner: str) -> None:
+    """Have everybody who has the owner's mailbox open, and the owner, asked again whether they may."""
+    found = find_by_owner(tx, owner)
+    if found is not None:
+        tx.changes.add(found[0], WHOLE)
+
+
 def revive(tx: Tx, owner: str) -> bool:
     """Give a parked mailbox back; False when the owner has none."""
     return bool(

@@ -16,7 +16,7 @@ from postroom.model import ids
 from postroom.model.organizations import Organization
 from postroom.storage import keys, sqlite
 from postroom.storage.engine import REGISTRY, Store
-from postroom.storage.queries import access_rules, organizations
+from postroom.storage.queries import access_rules, device_rules, organizations
 
 # A busy machine must not fail a property: no examples by the clock.
 hypothesis_settings.register_profile("postroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -146,6 +146,7 @@ def make_organization(store: Store, *, number: int = 1, alias: str = "example") 
     with store.transaction(number) as tx:
         domains.create_test_domain(tx, test_domain)
         access_rules.insert_default(tx)
+        device_rules.insert_default(tx)
         domains.register(tx, f"{alias}.test")
         domains.set_verification(tx, f"{alias}.test", ownership="VERIFIED", dkim="VERIFIED")
     return organization

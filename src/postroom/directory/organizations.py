@@ -19,7 +19,7 @@ from postroom.model import errors, ids
 from postroom.model.entities import Kind, State
 from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.storage.engine import REGISTRY, Store, Tx
-from postroom.storage.queries import access_rules, entities, organizations
+from postroom.storage.queries import access_rules, device_rules, entities, organizations
 from postroom.storage.queries import domains as domain_rows
 from postroom.storage.queries.entities import Prefix
 
@@ -159,6 +159,7 @@ def _furnish(tx: Tx, organization: Organization, claims: Sequence[tuple[str, boo
         return
     domains.create_test_domain(tx, organization.default_domain)
     access_rules.insert_default(tx)
+    device_rules.insert_default(tx)
     for name, verified in claims:
         domains.register(tx, name, verified=verified)
 

@@ -37,7 +37,12 @@ class Mailbox:
 
 
 def open_mailbox(tx: Tx, actor: Actor, owner: str, right: Right) -> Mailbox:
-    """Open the mailbox of an entity for a signed-in user; raises `NotPermitted`, also where there is none."""
+    """Open the mailbox of an entity for a signed-in user; raises `NotPermitted`, also where there is none.
+
+    Who acts for reading alone opens nothing further than that.
+    """
+    if actor.read_only and right > Right.READ:
+        raise errors.NotPermitted()
     if actor.scope != tx.organization or actor.user_id != owner:
         raise errors.NotPermitted()
     return _open(tx, owner, right)

@@ -114,8 +114,10 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: 
     """Send a user's letter, or none of it.
 
     Raises `SenderNotAllowed`, `EntityNotFound` for an unknown recipient in the organization, `LimitExceeded` when the
-    day's recipients are used up, `OverQuota` when nobody could take it.
+    day's recipients are used up, `OverQuota` when nobody could take it, `NotPermitted` to who acts for reading alone.
     """
+    if actor.read_only:
+        raise errors.NotPermitted()
     own = own_addresses(tx, actor)
     for name in ((envelope.sender,) if envelope.sender else ()) + letter.names:
         require_own(own, name)

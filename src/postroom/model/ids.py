@@ -22,3 +22,13 @@ def new_resource_id() -> str:
 def new_directory_id() -> str:
     """Make `d-` and 10 hex digits (WorkMail API: DescribeOrganization, DirectoryId)."""
     return f"d-{secrets.token_hex(5)}"
+
+
+def new_device_rule_id() -> str:
+    """Make 32 hex digits (WorkMail API: CreateMobileDeviceAccessRule)."""
+    return secrets.token_hex(16)
+
+
+def new_impersonation_role_id() -> str:
+    """Make 32 hex digits, which no other role ever had (WorkMail API: CreateImpersonationRole)."""
+    return secrets.token_hex(16)

@@ -11,7 +11,7 @@ from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
 from postroom.directory import organizations
 from postroom.directory.domains import Targets
-from postroom.jobs import sweep, words
+from postroom.jobs import impersonation, sweep, words
 from postroom.mailbox import contents
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
@@ -105,6 +105,7 @@ def jobs(settings: Settings) -> Iterator[Job]:
     yield Job("sweep-contents", sweep.sweep_contents, 600.0)
     yield Job("sweep-files", sweep.sweep_files, 3600.0)
     yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0)
+    yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0)
     if settings.domains.verify:
         lookups, pointed = Lookups(settings.dns.nameservers), targets(settings)
         yield Job("verify-domains", lambda store, scope: verification.verify(store, scope, lookups, pointed), 60.0)

@@ -99,6 +99,7 @@ def test_the_bearer_acts_as_the_target(role: Role) -> None:
     for address in ("alice@example.test", "ALLY@example.test"):
         actor = role.admit(address)
         assert (actor.scope, actor.organization_id, actor.user_id) == (role.organization.number, role.organization.id, role.users["alice"])
+        assert actor.mailbox
         assert (actor.email, actor.client, actor.read_only, actor.impersonation_role_id) == ("alice@example.test", CLIENT, False, role.id)
     with role.store.transaction(role.organization.number) as tx:
         assert access.open_mailbox(tx, actor, actor.user_id, Right.WRITE).right is Right.WRITE

@@ -60,10 +60,9 @@ def redeem(tx: Tx, organization: Organization, token: str, target: str, client: 
     found = _find(tx, target)
     if found is None or not _permitted(tx, role, found[0], client):
         raise errors.NotPermitted()
-    user_id, email = found
-    return Actor(
-        tx.organization, organization.id, user_id, email, client, read_only=role.type is RoleType.READ_ONLY, impersonation_role_id=role.id
-    )
+    user_id, email, mailbox = found
+    reading = role.type is RoleType.READ_ONLY
+    return Actor(tx.organization, organization.id, user_id, email, client, mailbox, read_only=reading, impersonation_role_id=role.id)
 
 
 def purge(tx: Tx) -> int:
@@ -80,15 +79,15 @@ def _permitted(tx: Tx, role: Role, user_id: str, client: Client) -> bool:
     """Ask the role's rules and the access rules; roles are for EWS alone."""
     if client.protocol is not Protocol.EWS or not impersonation.decide(role.rules, user_id).allowed:
         return False
-    situation = Situation(client.protocol, client.address, impersonation_role_id=role.id)
+    situation = Situation(client.action, client.address, impersonation_role_id=role.id)
     return access_rules.decide(access_rules.load(tx), situation).allowed
 
 
-def _find(tx: Tx, target: str) -> tuple[str, str] | None:
+def _find(tx: Tx, target: str) -> tuple[str, str, int] | None:
     key = sign_in.key_of(target) if len(target) <= LONGEST_TARGET else None
     row = credentials.find_by_address(tx, key) if key else None
-    return (row[0], row[1]) if row else None
+    return (row[0], row[1], row[3] or 0) if row else None
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -71,7 +71,22 @@ def test_after_72_hours_a_domain_has_failed(store, organization, domain, clock):
     assert verify(store, organization, {}) == 0
     clock.advance(2)
     assert verify(store, organization, {}) == 1
-    assert state(store, organization) == (FAILED, PENDING, False)
+    assert state(store, organization) == (FAILED, FAILED, False)
+
+
+def test_a_domain_without_dkim_goes_on_taking_mail_and_may_try_again(store, organization, domain, clock):
+    records = {key: texts for key, texts in zone(domain).items() if "_domainkey" not in key[0]}
+    clock.advance(3600)
+    assert verify(store, organization, records) == 1
+    clock.advance(72 * 3600)
+    assert verify(store, organization, records) == 1
+    assert state(store, organization) == (VERIFIED, FAILED, True)
+    assert verify(store, organization, zone(domain)) == 0
+    with store.transaction(organization.number) as tx:
+        again = domains.register(tx, NAME)
+    assert (again.ownership, again.verified_at, again.dkim_tokens) == (VERIFIED, domain.registered_at + 3600, domain.dkim_tokens)
+    assert verify(store, organization, zone(domain)) == 1
+    assert state(store, organization) == (VERIFIED, VERIFIED, True)
 
 
 def test_a_domain_that_failed_may_be_claimed_by_others(store, organization, domain, clock):

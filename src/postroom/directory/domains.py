@@ -12,8 +12,10 @@ from postroom.model import errors
 from postroom.model.addresses import domain_key
 from postroom.model.entities import MailDomain
 from postroom.storage.engine import Tx
-from postroom.storage.queries import addresses, domains, organizations
+from postroom.storage.queries import addresses, dkim_keys, domains, organizations, zone_writes
 
+TOPIC = "domains"
+"""Wakes the work on mail domains: keys, look-ups, hosted zones."""
 PENDING = "PENDING"
 VERIFIED = "VERIFIED"
 FAILED = "FAILED"
@@ -60,17 +62,20 @@ def records(domain: MailDomain, targets: Targets) -> list[Record]:
 # In the registry
 
 
-def claim(tx: Tx, name: str, organization: int, *, verified: bool = False, test_suffix: str = "") -> bool:
+def claim(
+    tx: Tx, name: str, organization: int, *, verified: bool = False, test_suffix: str = "", zone: str | None = None
+) -> bool:
     """Claim a domain for an organization; False if it had it already, `DomainInUse` if another has it. Registry.
 
-    Nobody gets a domain under `test_suffix`: those are made with organizations, each for its own.
+    Nobody gets a domain under `test_suffix`: those are made with organizations, each for its own. `zone` is the hosted zone that
+    its records are to be written into.
     """
     domain = host_name(name)
     if organizations.find_claim(tx, domain) == organization:
         return False
     if test_suffix and f".{domain}".endswith(f".{test_suffix}"):
         raise errors.DomainInUse(f"Domains under {test_suffix} are test domains.")
-    if not organizations.insert_claim(tx, domain, organization, verified=verified):
+    if not organizations.insert_claim(tx, domain, organization, verified=verified, zone=zone):
         raise errors.DomainInUse(f"The domain {domain} is already in use.")
     return True
 
@@ -96,12 +101,16 @@ def route(tx: Tx, name: str) -> int | None:
 # In the organization
 
 
-def register(tx: Tx, name: str, *, verified: bool = False) -> MailDomain:
+def register(tx: Tx, name: str, *, verified: bool = False, zone: str | None = None) -> MailDomain:
     """Add a domain, pending unless `verified` (WorkMail API: RegisterMailDomain).
 
-    One that is there stays as it is, but one that has failed begins its verification anew.
+    One that is there stays as it is, but what has failed of it begins anew, and DNS is asked at once. With `zone`, the id of a hosted
+    zone, the records are written there.
     """
     domain = host_name(name)
+    tx.changes.wake(TOPIC)
+    if zone:
+        zone_writes.insert(tx, domain, zone)
     found = domains.find(tx, domain)
     if found is None and domains.count(tx) >= MAX_DOMAINS:
         raise errors.LimitExceeded(f"An organization may have {MAX_DOMAINS} mail domains.")
@@ -109,13 +118,14 @@ def register(tx: Tx, name: str, *, verified: bool = False) -> MailDomain:
         return _insert(tx, domain, test=False, verified=verified)
     if verified and found.ownership != VERIFIED:
         set_verification(tx, domain)
-    elif found.ownership == FAILED:
+    elif FAILED in (found.ownership, found.dkim):
         domains.restart(tx, domain)
     return get(tx, domain)
 
 
 def create_test_domain(tx: Tx, name: str) -> MailDomain:
     """Add the domain an organization starts with, verified at once."""
+    tx.changes.wake(TOPIC)
     return _insert(tx, host_name(name), test=True, verified=True)
 
 
@@ -146,6 +156,8 @@ def deregister(tx: Tx, name: str, *, default_domain: str) -> None:
         raise errors.InvalidParameter(f"{name} is the default mail domain; choose another first.")
     if addresses.domain_used(tx, domain.domain):
         raise errors.DomainInUse(f"The mail domain {name} is in use by an address.")
+    dkim_keys.delete_all(tx, domain.domain)
+    zone_writes.delete(tx, domain.domain)
     domains.delete(tx, domain.domain)
 
 

@@ -10,7 +10,7 @@ A deleted organization stays in the registry, described and listed as Deleted; i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -42,13 +42,15 @@ def create(
     alias: str,
     key_arn: str | None = None,
     mail_domains: Sequence[str] = (),
+    zones: Mapping[str, str] | None = None,
     trusted: bool = False,
     test_suffix: str = TEST_SUFFIX,
     decided: Decided = lambda tx, organization: None,
 ) -> Organization:
     """Make an organization with its test domain `<alias>.<test_suffix>`; raises NameTaken (WorkMail API: CreateOrganization).
 
-    `mail_domains` are claimed with it and, when `trusted`, taken as verified.  Not to be called inside a transaction.
+    `mail_domains` are claimed with it and, when `trusted`, taken as verified; `zones` are the hosted zones of some of them.  Not to
+    be called inside a transaction.
     """
     key = store.keys.new_data_key(key_arn)
     with store.transaction(REGISTRY) as tx:
@@ -56,7 +58,8 @@ def create(
         organizations.insert(tx, planned, key.wrapped)
         domains.claim(tx, planned.default_domain, planned.number, verified=True)
         for name in mail_domains:
-            domains.claim(tx, name, planned.number, verified=trusted, test_suffix=test_suffix)
+            zone = (zones or {}).get(name)
+            domains.claim(tx, name, planned.number, verified=trusted, test_suffix=test_suffix, zone=zone)
         decided(tx, planned)
     return _complete(store, planned)
 
@@ -154,14 +157,14 @@ def _complete(store: Store, organization: Organization) -> Organization:
         return organizations.get(tx, organization.id)
 
 
-def _furnish(tx: Tx, organization: Organization, claims: Sequence[tuple[str, bool]]) -> None:
+def _furnish(tx: Tx, organization: Organization, claims: Sequence[tuple[str, bool, str | None]]) -> None:
     if domain_rows.find(tx, organization.default_domain) is not None:
         return
     domains.create_test_domain(tx, organization.default_domain)
     access_rules.insert_default(tx)
     device_rules.insert_default(tx)
-    for name, verified in claims:
-        domains.register(tx, name, verified=verified)
+    for name, verified, zone in claims:
+        domains.register(tx, name, verified=verified, zone=zone)
 
 
 def _bury(store: Store, organization: Organization, settled: Settled) -> Organization:

@@ -1,8 +1,9 @@
 """What `postroom check` looks at in DNS: the server's own name, and every mail domain of every organization."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from postroom.directory.domains import Targets
+from postroom.directory import dkim
+from postroom.directory.domains import Record, Targets
 from postroom.model.entities import MailDomain
 from postroom.server.configuration import Settings
 from postroom.server.findings import Finding, Level
@@ -29,14 +30,16 @@ def of_host(settings: Settings, lookups: Lookups) -> Iterator[Finding]:
 
 
 def of_domains(store: Store, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
-    """Look at MX, SPF, ownership, DKIM and autodiscover of every domain that is not a test domain."""
+    """Look at MX, SPF, ownership, DKIM and autodiscover of every domain that is not a test domain, and at its published keys."""
     for scope in store.scopes():
         with store.transaction(scope, write=False) as tx:
             names = rows.page(tx, after="", limit=1000)
             found = [domain for name in names if (domain := rows.find(tx, name)) and not domain.test]
+            keys = {domain.domain: dkim.records(tx, domain, targets) for domain in found}
         for domain in found:
             try:
                 yield from of_domain(domain, lookups, targets)
+                yield of_keys(domain.domain, keys[domain.domain], lookups)
             except NoAnswer as error:
                 yield Finding(Level.WARNING, domain.domain, str(error), "No name server answered; look at [dns] and the network.")
 
@@ -62,6 +65,17 @@ def of_domain(domain: MailDomain, lookups: Lookups, targets: Targets) -> Iterato
     for token in missing:
         record = f"{token}._domainkey.{name}"
         yield Finding(Level.WARNING, name, f"DKIM: {record} is missing", f"{record}. CNAME {token}.{targets.dkim_domain}.")
+
+
+def of_keys(name: str, keys: Sequence[Record], lookups: Lookups) -> Finding:
+    """Look whether the keys of a domain stand where its DKIM CNAMEs lead, which is in the operator's own zone."""
+    if not keys:
+        return Finding(Level.WARNING, name, "it has no DKIM keys yet", f"A running server makes them, and `postroom domains keys {name}`.")
+    missing = [key for key in keys if key.value not in lookups.records(key.hostname, "TXT")]
+    if not missing:
+        return Finding(Level.GOOD, name, f"{len(keys)} DKIM keys are published")
+    advice = f"Publish what `postroom domains keys {name}` prints; without it nobody can check signatures."
+    return Finding(Level.WARNING, name, f"no key at {', '.join(key.hostname for key in missing)}", advice)
 
 
 def _holds(kind: str, there: list[str], good: str) -> bool:

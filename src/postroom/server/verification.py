@@ -1,8 +1,8 @@
 """Verification of mail domains: DNS is asked until it shows that a domain belongs to the one who registered it.
 
-The TXT record at `_amazonses.DOMAIN` proves the owner, the DKIM CNAMEs are noted beside it. A domain that proves nothing within 72
-hours has failed, and others may claim it; registering it again starts over (WorkMail administration: verifying domains). Look-ups
-come first, transactions after.
+The TXT record at `_amazonses.DOMAIN` proves the owner, the DKIM CNAMEs are noted beside it. What is not there within 72 hours has
+failed; a domain that has not proved its owner by then may be claimed by others. Registering it again starts over (WorkMail
+administration: verifying domains). Look-ups come first, transactions after.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def verify(store: Store, scope: int, lookups: Lookups, targets: Targets) -> int:
     """Ask DNS about every domain that is not verified in full; give how many changed."""
     with store.transaction(scope, write=False) as tx:
         waiting = _waiting(tx)
-    return sum(_settle(store, scope, domain, lookups, targets) for domain in waiting)
+    return sum(_quietly(store, scope, domain, lookups, targets) for domain in waiting)
 
 
 def _waiting(tx: Tx) -> list[MailDomain]:
@@ -38,15 +38,22 @@ def _waiting(tx: Tx) -> list[MailDomain]:
     return found
 
 
-def _settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
-    """Note what DNS says of one domain; in the registry first, since only a domain still pending is looked at again after a crash."""
+def _quietly(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
     try:
-        ownership, dkim = state(domain, lookups, targets)
+        return settle(store, scope, domain, lookups, targets)
     except NoAnswer as error:
         log.info("domain_not_looked_up", domain=domain.domain, reason=str(error))
         return False
-    if ownership == PENDING and store.now() - domain.registered_at > PATIENCE_SECONDS:
-        ownership = FAILED
+
+
+def settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
+    """Note what DNS says of one domain and say whether that is news; raises NoAnswer.
+
+    In the registry first, since only a domain still pending is looked at again after a crash.
+    """
+    ownership, dkim = state(domain, lookups, targets)
+    if store.now() - domain.registered_at > PATIENCE_SECONDS:
+        ownership, dkim = (FAILED if status == PENDING else status for status in (ownership, dkim))
     if (ownership, dkim) == (domain.ownership, domain.dkim):
         return False
     with store.transaction(REGISTRY) as tx:

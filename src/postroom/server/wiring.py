@@ -2,14 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.api.gateway import Gateway
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
-from postroom.directory import organizations
+from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
 from postroom.jobs import impersonation, sweep, words
 from postroom.mailbox import contents
@@ -18,7 +18,7 @@ from postroom.mailflow.resolver import Resolver
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import doors, endpoints, verification
+from postroom.server import domain_work, doors, endpoints
 from postroom.server.backlog import Backlog
 from postroom.server.configuration import Settings
 from postroom.server.http import HttpServer
@@ -38,6 +38,7 @@ class Rooms:
     servers: Sequence[Server]
     schedule: Schedule
     index: Backlog
+    domains: Backlog
     carrier: Carrier
     gateway: Gateway
 
@@ -45,11 +46,12 @@ class Rooms:
         """Start the background work; gives the carrier's task, which ends when the rooms are closed."""
         self.schedule.start()
         self.index.start()
+        self.domains.start()
         return asyncio.create_task(self.carrier.run(), name="carrier")
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
-        background = (self.schedule.close(), self.index.close(), self.carrier.close(grace))
+        background = (self.schedule.close(), self.index.close(), self.domains.close(), self.carrier.close(grace))
         await asyncio.gather(*(server.close(grace) for server in self.servers), *background)
         await self.gateway.close()
 
@@ -57,13 +59,15 @@ class Rooms:
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol."""
     authenticator = Authenticator(store, settings=settings.policy)
-    gateway = Gateway(store, api_settings(settings, aws(settings)))
+    lent = aws(settings)
+    gateway = Gateway(store, api_settings(settings, lent))
     servers = _servers(settings, store, tls, authenticator, gateway)
     return Rooms(
         list(_doors(settings, servers, tls)),
         list(servers.values()),
-        Schedule(store, list(jobs(settings))),
+        Schedule(store, list(jobs(settings, lent))),
         Backlog(store, contents.TOPIC, words.index),
+        Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
         gateway,
     )
@@ -100,15 +104,19 @@ def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext) 
             yield Door(TLS_NAMES[name], server, endpoints.parse(text), tls)
 
 
-def jobs(settings: Settings) -> Iterator[Job]:
+def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     """List the background work with its intervals, in seconds."""
     yield Job("sweep-contents", sweep.sweep_contents, 600.0)
     yield Job("sweep-files", sweep.sweep_files, 3600.0)
     yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0)
     yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0)
-    if settings.domains.verify:
-        lookups, pointed = Lookups(settings.dns.nameservers), targets(settings)
-        yield Job("verify-domains", lambda store, scope: verification.verify(store, scope, lookups, pointed), 60.0)
+    yield Job("mail-domains", domains_work(settings, aws), 60.0)
+
+
+def domains_work(settings: Settings, aws: Aws | None) -> Callable[[Store, int], int]:
+    """Give the work that goes on behind mail domains."""
+    lookups = Lookups(settings.dns.nameservers) if settings.domains.verify else None
+    return domain_work.work(lookups=lookups, targets=targets(settings), aws=aws)
 
 
 def targets(settings: Settings) -> Targets:

@@ -44,6 +44,7 @@ class BlobStore:
         self._folder = folder
         self._cipher = AESGCM(derive(data_key, "blobs"))
         self._names = derive(data_key, "names")
+        self._secrets = AESGCM(derive(data_key, "secrets"))
         self._durable: set[Path] = set()
 
     def prepare(self, raw: bytes) -> Blob:
@@ -59,6 +60,15 @@ class BlobStore:
         sealed = self._path(file).read_bytes()
         packed = self._cipher.decrypt(sealed[:NONCE_BYTES], memoryview(sealed)[NONCE_BYTES:], file.encode())
         return zstandard.ZstdDecompressor().decompress(packed) if codec == ZSTD else packed
+
+    def seal(self, secret: bytes, purpose: str) -> bytes:
+        """Encrypt a secret to be kept in a row, for one purpose: PostgreSQL's rows are not encrypted otherwise."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._secrets.encrypt(nonce, secret, purpose.encode())
+
+    def unseal(self, sealed: bytes, purpose: str) -> bytes:
+        """Give a sealed secret back; raises `InvalidTag` when it was sealed elsewhere or for something else."""
+        return self._secrets.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
 
     def files(self, *, older_than: float) -> Iterator[str]:
         """List the names of files last written at least that many seconds ago, partial ones too."""

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings
 from postroom.directory import domains
@@ -133,3 +136,20 @@ def test_a_lab_trusts_a_domain_that_was_pending(
     trusting("register_mail_domain", DomainName="lab.example")
     assert api("get_mail_domain", DomainName="lab.example")["OwnershipVerificationStatus"] == "VERIFIED"
     assert claim(store, "lab.example") == (organization.number, organization.number)
+
+
+def test_a_hosted_zone_needs_aws(api: Api) -> None:
+    with pytest.raises(ClientError, match="InvalidParameterException"):
+        api.client.create_organization(Alias="zoned", Domains=[{"DomainName": "zoned.example", "HostedZoneId": "Z1"}])
+    api.client.create_organization(Alias="zoned", Domains=[{"DomainName": "zoned.example"}])
+
+
+def test_what_has_failed_begins_anew(api: Api, store: Store) -> None:
+    api("register_mail_domain", DomainName="new.example")
+    with store.transaction(api.organization.number) as tx:
+        domains.set_verification(tx, "new.example", ownership="VERIFIED", dkim="FAILED")
+    shown = api("get_mail_domain", DomainName="new.example")
+    assert (shown["OwnershipVerificationStatus"], shown["DkimVerificationStatus"]) == ("VERIFIED", "FAILED")
+    api("register_mail_domain", DomainName="new.example")
+    shown = api("get_mail_domain", DomainName="new.example")
+    assert (shown["OwnershipVerificationStatus"], shown["DkimVerificationStatus"]) == ("VERIFIED", "PENDING")

@@ -24,12 +24,16 @@ def create_organization(call: Crossing) -> Answer:
         raise errors.DirectoryUnavailable(f"The directory {params['DirectoryId']} is not available.")
     if params.get("EnableInteroperability"):
         raise errors.InvalidParameter("Interoperability needs an AD Connector directory.")
+    zones = {domain["DomainName"]: domain["HostedZoneId"] for domain in params.get("Domains", ()) if "HostedZoneId" in domain}
+    if zones and call.facilities.aws is None:
+        raise errors.InvalidParameter("This server cannot write into hosted zones: AWS is not enabled in its configuration.")
     try:
         made = organizations.create(
             call.store,
             alias=params["Alias"],
             key_arn=params.get("KmsKeyArn"),
             mail_domains=[domain["DomainName"] for domain in params.get("Domains", ())],
+            zones=zones,
             trusted=call.mail_domains.trust,
             test_suffix=call.mail_domains.test_suffix,
             decided=lambda tx, planned: call.remember(tx, {"OrganizationId": planned.id}),

@@ -13,6 +13,7 @@ VERBS = {
     "demo": "run an organization with two users, on high ports, under one folder",
     "keys": "access keys of the API: create, list, disable, enable, delete",
     "users": "users, when the API is out of reach: list, reset-password",
+    "domains": "mail domains: list, records, keys, verify",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
 }
 

@@ -46,9 +46,10 @@ def update_status(tx: Tx, domain: str, *, ownership: str, dkim: str, verified_at
 
 
 def restart(tx: Tx, domain: str) -> None:
-    """Set both statuses PENDING, as of now; the tokens stay."""
+    """Set what has FAILED to PENDING, as of now; the tokens stay."""
     tx.run(
-        "UPDATE domains SET ownership = 'PENDING', dkim = 'PENDING', registered_at = :now, verified_at = NULL "
+        "UPDATE domains SET ownership = CASE ownership WHEN 'FAILED' THEN 'PENDING' ELSE ownership END, "
+        "dkim = CASE dkim WHEN 'FAILED' THEN 'PENDING' ELSE dkim END, registered_at = :now "
         "WHERE organization = :organization AND domain = :domain",
         domain=domain,
         now=tx.now,
@@ -64,6 +65,16 @@ def count(tx: Tx) -> int:
     """Count the mail domains."""
     row = tx.one("SELECT COUNT(*) FROM domains WHERE organization = :organization")
     return int(row[0]) if row else 0
+
+
+def page_without_keys(tx: Tx, *, limit: int) -> list[MailDomain]:
+    """List domains that have no DKIM keys yet."""
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM domains d WHERE d.organization = :organization AND d.dkim_tokens <> '' AND NOT EXISTS "
+        "(SELECT 1 FROM dkim_keys k WHERE k.organization = :organization AND k.domain = d.domain) ORDER BY d.domain LIMIT :limit",
+        limit=limit,
+    )
+    return [_domain(row) for row in rows]
 
 
 def page(tx: Tx, *, after: str, limit: int) -> list[str]:

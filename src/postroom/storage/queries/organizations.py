@@ -114,13 +114,15 @@ def find_route(tx: Tx, domain: str) -> int | None:
     return int(row[0]) if row else None
 
 
-def insert_claim(tx: Tx, domain: str, number: int, *, verified: bool = False) -> bool:
-    """Claim a mail domain; say whether it is this organization's now."""
+def insert_claim(tx: Tx, domain: str, number: int, *, verified: bool = False, zone: str | None = None) -> bool:
+    """Claim a mail domain, with the hosted zone its records go into; say whether it is this organization's now."""
     tx.run(
-        "INSERT INTO domain_claims (domain, number, verified) VALUES (:domain, :number, :verified) ON CONFLICT (domain) DO NOTHING",
+        "INSERT INTO domain_claims (domain, number, verified, zone) VALUES (:domain, :number, :verified, :zone)"
+        " ON CONFLICT (domain) DO NOTHING",
         domain=domain,
         number=number,
         verified=int(verified),
+        zone=zone,
     )
     return find_claim(tx, domain) == number
 
@@ -135,10 +137,10 @@ def verify_claim(tx: Tx, domain: str, number: int, *, verified: bool = True) -> 
     )
 
 
-def claims(tx: Tx, number: int) -> list[tuple[str, bool]]:
-    """List the claims of an organization: (domain, verified)."""
-    rows = tx.all("SELECT domain, verified FROM domain_claims WHERE number = :number ORDER BY domain", number=number)
-    return [(domain, bool(verified)) for domain, verified in rows]
+def claims(tx: Tx, number: int) -> list[tuple[str, bool, str | None]]:
+    """List the claims of an organization: (domain, verified, hosted zone)."""
+    rows = tx.all("SELECT domain, verified, zone FROM domain_claims WHERE number = :number ORDER BY domain", number=number)
+    return [(domain, bool(verified), zone) for domain, verified, zone in rows]
 
 
 def delete_claim(tx: Tx, domain: str, number: int) -> None:

@@ -1,0 +1,80 @@
+"""DKIM keys: every mail domain has three of its own, one under each of the selectors that its CNAMEs name.
+
+Making one takes a tenth of a second, so they are made outside of transactions, soon after the domain is there (`missing`, `make`,
+`keep`). Their public halves stand in the operator's own zone, where the CNAMEs lead (RFC 6376 §3.6.2). Private halves are kept sealed.
+"""
+
+import base64
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from postroom.directory.domains import Record, Targets
+from postroom.model import errors
+from postroom.model.entities import MailDomain
+from postroom.storage.engine import Tx
+from postroom.storage.queries import dkim_keys
+from postroom.storage.queries import domains as domain_rows
+
+BITS = 2048
+"""What every verifier takes and one TXT record holds."""
+EXPONENT = 65537
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """A new key: `private` as PKCS#8 in DER, `public` as a DNS record has it."""
+
+    selector: str
+    private: bytes
+    public: str
+
+
+def make(domain: MailDomain) -> list[Key]:
+    """Make a key for each selector of a domain; takes some tenths of a second, so not inside a transaction."""
+    return [_make(selector) for selector in domain.dkim_tokens]
+
+
+def missing(tx: Tx, *, limit: int) -> list[MailDomain]:
+    """List domains that have no keys yet."""
+    return domain_rows.page_without_keys(tx, limit=limit)
+
+
+def keep(tx: Tx, domain: MailDomain, keys: list[Key]) -> None:
+    """Keep the keys of a domain, unless it has gone or has been registered anew meanwhile, or has keys."""
+    found = domain_rows.find(tx, domain.domain)
+    if found is None or found.dkim_tokens != domain.dkim_tokens:
+        return
+    for key in keys:
+        sealed = tx.blobs.seal(key.private, _purpose(domain.domain, key.selector))
+        dkim_keys.insert(tx, domain=domain.domain, selector=key.selector, private_key=sealed, public_key=key.public)
+
+
+def private(tx: Tx, domain: str, selector: str) -> bytes:
+    """Give a private key, PKCS#8 in DER; raises `ResourceNotFound` while there is none."""
+    sealed = dkim_keys.find_private(tx, domain, selector)
+    if sealed is None:
+        raise errors.ResourceNotFound(f"{domain} has no key under the selector {selector}.")
+    return tx.blobs.unseal(sealed, _purpose(domain, selector))
+
+
+def texts(tx: Tx, domain: MailDomain) -> dict[str, str]:
+    """Give the text of each selector's TXT record, in the order of the CNAMEs; those without a key are left out."""
+    found = dkim_keys.public(tx, domain.domain)
+    return {selector: f"v=DKIM1; k=rsa; p={found[selector]}" for selector in domain.dkim_tokens if selector in found}
+
+
+def records(tx: Tx, domain: MailDomain, targets: Targets) -> list[Record]:
+    """List the records that the operator publishes for a domain, where its CNAMEs lead."""
+    return [Record("TXT", f"{selector}.{targets.dkim_domain}", text) for selector, text in texts(tx, domain).items()]
+
+
+def _make(selector: str) -> Key:
+    made = rsa.generate_private_key(EXPONENT, BITS)
+    public = made.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Key(selector, made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), base64.b64encode(public).decode())
+
+
+def _purpose(domain: str, selector: str) -> str:
+    return f"dkim {selector}.{domain}"

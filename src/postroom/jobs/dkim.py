@@ -1,0 +1,17 @@
+"""Makes the DKIM keys that mail domains still lack, a domain to a transaction."""
+
+from postroom.directory import dkim
+from postroom.storage.engine import Store
+
+PAGE = 20
+
+
+def make_keys(store: Store, scope: int) -> int:
+    """Make the missing keys of an organization; give the number of domains that got theirs."""
+    with store.transaction(scope, write=False) as tx:
+        waiting = dkim.missing(tx, limit=PAGE)
+    for domain in waiting:
+        keys = dkim.make(domain)
+        with store.transaction(scope) as tx:
+            dkim.keep(tx, domain, keys)
+    return len(waiting)

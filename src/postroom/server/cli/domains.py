@@ -1,0 +1,128 @@
+"""`postroom domains`: mail domains where the data is: what to publish for them, and DNS asked about one at once."""
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from postroom.directory import dkim, domains
+from postroom.directory.domains import PENDING, Record
+from postroom.jobs.dkim import make_keys
+from postroom.model.addresses import domain_key
+from postroom.model.entities import MailDomain
+from postroom.model.errors import DomainNotFound
+from postroom.server import dns_findings, opening, verification, wiring
+from postroom.server.cli import options
+from postroom.server.configuration import Settings
+from postroom.server.lookups import Lookups, NoAnswer
+from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.queries import domains as rows
+from postroom.storage.queries import organizations
+
+PAGE = 200
+TEXT_OCTETS = 255
+"""What one string of a TXT record holds (RFC 1035 §3.3)."""
+
+Action = Callable[[Store, Settings, argparse.Namespace], int]
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs below `domains`."""
+    options.add_configuration(parser)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("list", help="list the mail domains of all organizations").set_defaults(action=_list)
+    records = actions.add_parser("records", help="show what the owner of a domain publishes, as GetMailDomain does")
+    records.add_argument("domain")
+    records.set_defaults(action=_records)
+    keys = actions.add_parser("keys", help="show what you publish yourself: the DKIM keys that the CNAMEs of mail domains lead to")
+    keys.add_argument("domain", nargs="?", help="of this domain only")
+    keys.set_defaults(action=_keys)
+    verify = actions.add_parser("verify", help="ask DNS about a domain now, and say what is missing")
+    verify.add_argument("domain")
+    verify.set_defaults(action=_verify)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one of them."""
+    settings = options.settings(arguments)
+    store = opening.open_store(settings)
+    action: Action = arguments.action
+    try:
+        return action(store, settings, arguments)
+    finally:
+        store.close()
+
+
+def _list(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
+    print(f"{'OWNERSHIP':<9} {'DKIM':<9} {'ORGANIZATION':<34} DOMAIN")
+    for scope in store.scopes():
+        with store.transaction(REGISTRY, write=False) as tx:
+            organization = organizations.find_by_number(tx, scope)
+        for domain in _of(store, scope):
+            print(f"{domain.ownership:<9} {domain.dkim:<9} {organization.id if organization else '':<34} {domain.domain}")
+    return 0
+
+
+def _records(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
+    _, domain = _named(store, arguments.domain)
+    for record in domains.records(domain, wiring.targets(settings)):
+        print(_line(record))
+    return 0
+
+
+def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print the keys as lines of a zone file, making those that are missing first."""
+    only = _named(store, arguments.domain) if arguments.domain else None
+    for scope in [only[0]] if only else store.scopes():
+        while make_keys(store, scope):
+            pass
+        for domain in [only[1]] if only else _of(store, scope):
+            with store.transaction(scope, write=False) as tx:
+                found = dkim.records(tx, domain, wiring.targets(settings))
+            print(f"; {domain.domain}", *map(_line, found), sep="\n")
+    return 0
+
+
+def _verify(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
+    """Ask DNS and note what it says; exit status 1 while the domain takes no mail."""
+    scope, domain = _named(store, arguments.domain)
+    lookups, targets = Lookups(settings.dns.nameservers), wiring.targets(settings)
+    try:
+        if PENDING in (domain.ownership, domain.dkim):
+            verification.settle(store, scope, domain, lookups, targets)
+        for finding in dns_findings.of_domain(domain, lookups, targets):
+            print(finding)
+    except NoAnswer as error:
+        print(f"No name server answered: {error}")
+    with store.transaction(scope, write=False) as tx:
+        found = domains.get(tx, domain.domain)
+    print(f"{found.domain}: ownership {found.ownership}, DKIM {found.dkim}")
+    return int(found.ownership != domains.VERIFIED)
+
+
+def _named(store: Store, name: str) -> tuple[int, MailDomain]:
+    """Find a domain and whose it is; raises DomainNotFound."""
+    with store.transaction(REGISTRY, write=False) as tx:
+        scope = organizations.find_claim(tx, domain_key(name))
+    if scope is None or scope not in store.scopes():
+        raise DomainNotFound(f"No organization has the mail domain {name}; one that has failed must be registered again.")
+    with store.transaction(scope, write=False) as tx:
+        return scope, domains.get(tx, name)
+
+
+def _of(store: Store, scope: int) -> Iterator[MailDomain]:
+    after = ""
+    while True:
+        with store.transaction(scope, write=False) as tx:
+            page = rows.page(tx, after=after, limit=PAGE)
+            found = [domain for name in page if (domain := rows.find(tx, name))]
+        yield from found
+        if len(page) < PAGE:
+            return
+        after = page[-1]
+
+
+def _line(record: Record) -> str:
+    """Write a record as a zone file has it, long texts in several strings."""
+    if record.type != "TXT":
+        return f"{record.hostname}. {record.type} {record.value}."
+    pieces = [record.value[at : at + TEXT_OCTETS] for at in range(0, len(record.value), TEXT_OCTETS)]
+    return f"{record.hostname}. TXT " + " ".join(f'"{piece}"' for piece in pieces)

@@ -1,0 +1,78 @@
+"""DKIM keys: three a domain, made outside of transactions, sealed, gone with the domain."""
+
+import base64
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+
+from postroom.directory import dkim, domains
+from postroom.jobs.dkim import make_keys
+from postroom.model import errors
+from postroom.model.organizations import Organization
+from postroom.storage.engine import Store
+from tests.conftest import make_organization
+
+
+def test_every_domain_gets_three_keys_once(store: Store, organization: Organization) -> None:
+    assert make_keys(store, organization.number) == 2
+    assert make_keys(store, organization.number) == 0
+    with store.transaction(organization.number) as tx:
+        domain = domains.get(tx, "example.test")
+        texts = dkim.texts(tx, domain)
+        assert list(texts) == list(domain.dkim_tokens)
+        assert len(set(texts.values())) == 3
+        for selector, text in texts.items():
+            private = load_der_private_key(dkim.private(tx, domain.domain, selector), None)
+            public = load_der_public_key(base64.b64decode(text.removeprefix("v=DKIM1; k=rsa; p=")))
+            assert isinstance(private, rsa.RSAPrivateKey)
+            assert isinstance(public, rsa.RSAPublicKey)
+            assert public.key_size == 2048
+            public.verify(private.sign(b"letter", padding.PKCS1v15(), SHA256()), b"letter", padding.PKCS1v15(), SHA256())
+        with pytest.raises(errors.ResourceNotFound):
+            dkim.private(tx, domain.domain, "another")
+
+
+def test_private_keys_are_sealed_each_for_its_domain_selector_and_organization(store: Store, organization: Organization) -> None:
+    other = make_organization(store, number=2, alias="other")
+    make_keys(store, organization.number)
+    with store.transaction(organization.number) as tx:
+        one, two, _ = domains.get(tx, "example.test").dkim_tokens
+        plain = dkim.private(tx, "example.test", one)
+        rows = tx.all("SELECT private_key FROM dkim_keys WHERE organization = :organization AND domain = 'example.test'")
+        sealed = [bytes(row[0]) for row in rows]
+        assert not any(plain[100:140] in row for row in sealed)
+        with pytest.raises(InvalidTag):
+            tx.blobs.unseal(tx.blobs.seal(plain, f"dkim {one}.example.test"), f"dkim {two}.example.test")
+        ours = tx.blobs.seal(plain, "x")
+    with store.transaction(other.number) as tx, pytest.raises(InvalidTag):
+        tx.blobs.unseal(ours, "x")
+
+
+def test_keys_go_with_the_domain_and_late_ones_are_not_kept(store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        old = domains.register(tx, "new.example")
+    keys = dkim.make(old)
+    with store.transaction(organization.number) as tx:
+        dkim.keep(tx, old, keys)
+        assert len(dkim.texts(tx, old)) == 3
+        domains.deregister(tx, "new.example", default_domain="example.test")
+        assert dkim.texts(tx, old) == {}
+        dkim.keep(tx, old, keys)
+        assert dkim.texts(tx, old) == {}
+        new = domains.register(tx, "new.example")
+        dkim.keep(tx, old, keys)
+        assert dkim.texts(tx, old) == dkim.texts(tx, new) == {}
+        assert "new.example" in [domain.domain for domain in dkim.missing(tx, limit=10)]
+
+
+def test_the_first_keys_stay(store: Store, organization: Organization) -> None:
+    with store.transaction(organization.number) as tx:
+        domain = domains.get(tx, "example.test")
+    first, second = dkim.make(domain), dkim.make(domain)
+    with store.transaction(organization.number) as tx:
+        dkim.keep(tx, domain, first)
+        dkim.keep(tx, domain, second)
+        assert dkim.texts(tx, domain) == {key.selector: f"v=DKIM1; k=rsa; p={key.public}" for key in first}

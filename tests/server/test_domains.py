@@ -1,0 +1,141 @@
+"""Mail domains with the whole program: registered by boto3, shown by `postroom domains`, proved by a real name server, written to Route 53."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.interop.nameserver import Nameserver
+from tests.program import COMMAND, Program, running
+
+BASE = """
+data = "data"
+[mail]
+hostname = "mail.lab.test"
+[api]
+listen = ["127.0.0.1:0"]
+[smtp]
+listen = ["127.0.0.1:0"]
+[submission]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+[imap]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+"""
+NAME = "letters.test"
+
+
+@pytest.fixture
+def nameserver() -> Iterator[Nameserver]:
+    with Nameserver({}) as server:
+        yield server
+
+
+@pytest.fixture
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def configured(folder: Path, text: str) -> Path:
+    path = folder / "postroom.toml"
+    path.write_text(BASE + text)
+    return path
+
+
+def postroom(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, arguments[0], "--config", str(config), *arguments[1:]]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def workmail(program: Program) -> Any:
+    key, secret = re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)\n", program.tail()).groups()  # type: ignore[union-attr]
+    return boto3.client(
+        "workmail", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
+    )
+
+
+def eventually(check: Any, seconds: float = 30.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def publish(nameserver: Nameserver, printed: str) -> None:
+    """Put lines of a zone file into the name server."""
+    for name, kind, value in re.findall(r"^(\S+)\. (TXT|MX|CNAME) (.+)$", printed, re.MULTILINE):
+        nameserver.zone.setdefault((name, kind), []).append(value)
+
+
+@pytest.mark.effect("RegisterMailDomain", "GetMailDomain", "DeregisterMailDomain")
+def test_a_domain_from_registration_to_its_published_keys(tmp_path: Path, nameserver: Nameserver) -> None:
+    config = configured(tmp_path, f'[dns]\nnameservers = ["127.0.0.1:{nameserver.port}"]\n')
+    with running(Program(["serve", "--config", str(config)], tmp_path / "run")) as program:
+        client = workmail(program)
+        organization = client.create_organization(Alias="letters")["OrganizationId"]
+        here = {"OrganizationId": organization, "DomainName": NAME}
+        client.register_mail_domain(**here)
+        assert client.get_mail_domain(**here)["OwnershipVerificationStatus"] == "PENDING"
+        refused = postroom(config, "domains", "verify", NAME)
+        assert refused.returncode == 1
+        assert f"-> _amazonses.{NAME}. TXT " in refused.stdout
+
+        printed = postroom(config, "domains", "records", NAME).stdout
+        shown = client.get_mail_domain(**here)["Records"]
+        assert [line.split()[:2] for line in printed.splitlines()] == [[f"{one['Hostname']}.", one["Type"]] for one in shown]
+        publish(nameserver, printed)
+        client.register_mail_domain(**here)  # asks DNS at once, not within a minute
+        eventually(lambda: client.get_mail_domain(**here)["OwnershipVerificationStatus"] == "VERIFIED")
+        eventually(lambda: client.get_mail_domain(**here)["DkimVerificationStatus"] == "VERIFIED")
+        user = client.create_user(OrganizationId=organization, Name="alice", DisplayName="Alice")["UserId"]
+        client.register_to_work_mail(OrganizationId=organization, EntityId=user, Email=f"alice@{NAME}")
+
+        keys = postroom(config, "domains", "keys", NAME).stdout
+        assert re.findall(r"^(\w{32})\.dkim\.mail\.lab\.test\. TXT \"v=DKIM1; k=rsa; p=", keys, re.MULTILINE) == [
+            one["Hostname"].partition(".")[0] for one in shown if "_domainkey" in one["Hostname"]
+        ]
+        assert max(len(text) for text in re.findall(r'"([^"]*)"', keys)) <= 255
+        assert re.search(rf"warning +{NAME}: no key at ", postroom(config, "check").stdout)
+        publish(nameserver, keys)
+        assert re.search(rf"ok +{NAME}: 3 DKIM keys are published", postroom(config, "check").stdout)
+        listed = postroom(config, "domains", "list").stdout
+        assert re.search(rf"^VERIFIED +VERIFIED +{organization} {NAME}$", listed, re.MULTILINE)
+        assert postroom(config, "domains", "verify", NAME).returncode == 0
+        other = postroom(config, "domains", "keys", "other.test")
+        assert (other.returncode, other.stdout) == (1, "")
+
+        client.deregister_from_work_mail(OrganizationId=organization, EntityId=user)
+        client.deregister_mail_domain(**here)
+        assert NAME not in postroom(config, "domains", "keys").stdout
+
+
+@pytest.mark.effect("CreateOrganization")
+def test_the_records_of_a_hosted_zone_are_written_there(tmp_path: Path, moto: str) -> None:
+    route53 = boto3.client("route53", endpoint_url=moto, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret")
+    zone = route53.create_hosted_zone(Name=NAME, CallerReference="1")["HostedZone"]["Id"].rpartition("/")[2]
+    aws = f'[aws]\nenabled = true\naccess_key_id = "key"\nsecret_access_key = "secret"\nendpoint = "{moto}"\n[domains]\nverify = false\n'
+    config = configured(tmp_path, aws)
+    with running(Program(["serve", "--config", str(config)], tmp_path / "run")) as program:
+        client = workmail(program)
+        made = client.create_organization(Alias="letters", Domains=[{"DomainName": NAME, "HostedZoneId": zone}])["OrganizationId"]
+        wanted = {(one["Hostname"], one["Type"]) for one in client.get_mail_domain(OrganizationId=made, DomainName=NAME)["Records"]}
+
+        def written() -> bool:
+            found = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+            return wanted <= {(one["Name"].rstrip("."), one["Type"]) for one in found}
+
+        eventually(written)

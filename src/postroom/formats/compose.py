@@ -1,4 +1,4 @@
-"""Letters the server writes itself: delivery status reports (RFC 3462, RFC 3464, RFC 6533)."""
+"""Letters the server writes itself: delivery status reports (RFC 3462, RFC 3464, RFC 6533), and notices to its own users."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -71,6 +71,26 @@ def report(
         content_type=f'multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"',
     )
     return head + b"\r\n" + body
+
+
+def notice(*, sender: str, recipient: str, subject: str, text: str, now: float) -> bytes:
+    """Write a letter to somebody whose mailbox is here, with the null return path, so that nobody answers it (RFC 3834 §5)."""
+    host = _address(sender).rpartition("@")[2]
+    head = _fields(
+        [
+            ("Return-Path", "<>"),
+            ("Date", formatdate(now)),
+            ("From", f"Postmaster <{_address(sender)}>"),
+            ("To", f"<{_address(recipient)}>"),
+            ("Subject", subject),
+            ("Message-ID", f"<{uuid.uuid4().hex}@{host}>"),
+            ("Auto-Submitted", "auto-generated"),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Transfer-Encoding", "8bit"),
+        ]
+    )
+    return head + b"\r\n" + _lines(text.encode())
 
 
 def _head(*, reporting_mta: str, sender: str, recipient: str, action: str, now: float, content_type: str) -> bytes:

@@ -5,19 +5,21 @@ so nothing is swept that is younger than an hour.
 """
 
 from postroom.directory import mailboxes
+from postroom.jobs import pacing
 from postroom.mailbox import contents
 from postroom.storage.engine import Store
 
 UNUSED_SECONDS = 3600.0
 PARKED_SECONDS = 30 * 86_400.0
-MAILBOXES_AT_ONCE = 1
+ITEMS_AT_ONCE = 1000
+"""Items of a mailbox deleted in one transaction."""
 
 
 def sweep_contents(store: Store, scope: int) -> int:
     """Delete unused contents, a page to a transaction, so that writers wait for a page at most; give their number."""
     after, swept = 0, 0
     while True:
-        with store.transaction(scope) as tx:
+        with pacing.transaction(store, scope) as tx:
             after, deleted = contents.sweep(tx, unused_for=UNUSED_SECONDS, after=after)
         swept += deleted
         if not after:
@@ -34,8 +36,8 @@ def purge_mailboxes(store: Store, scope: int) -> int:
     """Delete mailboxes whose owners have been out of mail for thirty days (WorkMail API: DeregisterFromWorkMail)."""
     purged = 0
     while True:
-        with store.transaction(scope) as tx:
-            done = mailboxes.purge(tx, parked_for=PARKED_SECONDS, limit=MAILBOXES_AT_ONCE)
-        purged += done
-        if not done:
+        with pacing.transaction(store, scope) as tx:
+            done = mailboxes.purge(tx, parked_for=PARKED_SECONDS, limit=ITEMS_AT_ONCE)
+        if done is None:
             return purged
+        purged += done

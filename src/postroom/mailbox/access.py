@@ -48,6 +48,11 @@ def open_mailbox(tx: Tx, actor: Actor, owner: str, right: Right) -> Mailbox:
     return _open(tx, owner, right)
 
 
+def open_for_upkeep(tx: Tx, owner: str) -> Mailbox:
+    """Open the mailbox of an entity to do in it what the organization has ordered; raises `NotPermitted` where there is none."""
+    return _open(tx, owner, Right.WRITE)
+
+
 def open_for_delivery(tx: Tx, owner: str) -> Mailbox:
     """Open the mailbox of an entity to bring mail in; raises `NotPermitted` where there is none."""
     return _open(tx, owner, Right.DELIVER)

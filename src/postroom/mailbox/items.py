@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from postroom.mailbox import contents, keywords
+from postroom.mailbox import contents, keywords, quota
 from postroom.mailbox import search as searching
 from postroom.mailbox.access import Mailbox, Right
 from postroom.mailbox.contents import Prepared
@@ -18,6 +18,7 @@ from postroom.model.search import Query
 from postroom.storage.engine import Tx
 from postroom.storage.queries import counters, folders, mailboxes
 from postroom.storage.queries import items as queries
+from postroom.storage.queries.mailboxes import Charged
 
 Ranges = Sequence[tuple[int, int]]
 """Inclusive ranges of UIDs, ascending."""
@@ -27,12 +28,13 @@ _SEEN = int(Flag.SEEN)
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where an item has come to lie."""
+    """Where an item has come to lie, and its content."""
 
     item: int
     uid: int
     uidvalidity: int
     modseq: int
+    content: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ class StoreResult:
     def changed(self) -> list[tuple[int, int, int]]:
         """Those that really changed."""
         return [row for row in self.rows if row[2] == self.modseq]
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Until when an item must have been left alone to have expired: a time in epoch seconds, and a modseq the mailbox had then."""
+
+    before: float
+    modseq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +77,15 @@ def append(
     received_at: float | None = None,
 ) -> Appended:
     """Put a content into a folder; raises `OverQuota`, `FolderNotFound`."""
-    size = prepared.size
-    modseq = _charge(tx, mailbox, size)
-    content = contents.keep(tx, prepared)
-    uid, uidvalidity = _take_uids(tx, folder_id, 1, unseen=int(not flags & _SEEN), size=size, modseq=modseq)
-    item = queries.insert(
-        tx,
-        folder_id,
-        uid,
-        flags=flags,
-        modseq=modseq,
-        content=content,
-        size=size,
-        received_at=int(tx.now if received_at is None else received_at),
-        kind=prepared.kind,
-    )
-    tx.changes.add(mailbox.id, folder_id)
-    return Appended(item, uid, uidvalidity, modseq)
+    charged = quota.charge(tx, mailbox, prepared.size)
+    appended = _keep(tx, mailbox, folder_id, prepared, modseq=charged.modseq, flags=flags, received_at=received_at)
+    _warn(tx, mailbox, charged)
+    return appended
+
+
+def review_quota(tx: Tx, mailbox: Mailbox) -> None:
+    """Tell the owner if the mailbox is almost full by now, for its quota has changed."""
+    _warn(tx, mailbox, mailboxes.state(tx, mailbox.id))
 
 
 def uids(tx: Tx, folder_id: int) -> list[int]:
@@ -155,9 +157,10 @@ def move(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges, target: Mailb
     mailbox.require(Right.WRITE)
     target.require(Right.WRITE)
     found = queries.rows(tx, folder_id, uidset, _COPIED)
+    credit, charge = _accounts(tx, folder_id, target_folder_id, elsewhere=mailbox.id != target.id)
     if found:
-        _remove(tx, mailbox, folder_id, [(row[0], row[1], row[3], row[5]) for row in found])
-    return _place(tx, mailbox, found, target, target_folder_id, charge=mailbox.id != target.id)
+        _remove(tx, mailbox, folder_id, [(row[0], row[1], row[3], row[5]) for row in found], credit=credit)
+    return _place(tx, mailbox, found, target, target_folder_id, charge=charge)
 
 
 def expunge(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges | None = None) -> list[int]:
@@ -170,11 +173,66 @@ def expunge(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges | None = No
     return [row[0] for row in gone]
 
 
-def _charge(tx: Tx, mailbox: Mailbox, size: int) -> int:
-    modseq = mailboxes.advance_within_quota(tx, mailbox.id, bytes=size)
-    if modseq is None:
-        raise errors.OverQuota()
-    return modseq
+def expired(tx: Tx, folder_id: int, expiry: Expiry, *, after: int, limit: int) -> list[int]:
+    """List the UIDs of items behind `after` that have expired, in order."""
+    return queries.expired(tx, folder_id, after=after, before=expiry.before, modseq=expiry.modseq, limit=limit)
+
+
+def expire(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges, expiry: Expiry, target_folder_id: int | None) -> int:
+    """Move what has expired in a set to another folder of the mailbox, or remove it for good (None); counts it."""
+    mailbox.require(Right.WRITE)
+    fields = (*_COPIED, "saved_at", "modseq", "created_modseq")
+    found = [row[:7] for row in queries.rows(tx, folder_id, uidset, fields) if _has_expired(expiry, *row[7:])]
+    if found:
+        gone = [(row[0], row[1], row[3], row[5]) for row in found]
+        credit, charge = _accounts(tx, folder_id, target_folder_id)
+        _remove(tx, mailbox, folder_id, gone, credit=credit)
+        if target_folder_id is not None:
+            _place(tx, mailbox, found, mailbox, target_folder_id, charge=charge)
+    return len(found)
+
+
+def _accounts(tx: Tx, folder_id: int, target_folder_id: int | None, *, elsewhere: bool = False) -> tuple[bool, bool]:
+    """Say whether a move is credited to where it comes from and charged to where it goes: recoverable items are not counted as used."""
+    leaves = folders.is_counted(tx, folder_id)
+    enters = target_folder_id is not None and folders.is_counted(tx, target_folder_id)
+    return leaves and (elsewhere or not enters), enters and (elsewhere or not leaves)
+
+
+def _has_expired(expiry: Expiry, saved_at: int, modseq: int, created_modseq: int) -> bool:
+    return saved_at <= expiry.before and (modseq == created_modseq or modseq <= expiry.modseq)
+
+
+def _keep(
+    tx: Tx, mailbox: Mailbox, folder_id: int, prepared: Prepared, *, modseq: int, flags: int = 0, received_at: float | None = None
+) -> Appended:
+    """Insert an item that has been charged already."""
+    size = prepared.size
+    content = contents.keep(tx, prepared)
+    uid, uidvalidity = _take_uids(tx, folder_id, 1, unseen=int(not flags & _SEEN), size=size, modseq=modseq)
+    item = queries.insert(
+        tx,
+        folder_id,
+        uid,
+        flags=flags,
+        modseq=modseq,
+        content=content,
+        size=size,
+        received_at=int(tx.now if received_at is None else received_at),
+        kind=prepared.kind,
+    )
+    tx.changes.add(mailbox.id, folder_id)
+    return Appended(item, uid, uidvalidity, modseq, content)
+
+
+def _warn(tx: Tx, mailbox: Mailbox, charged: Charged) -> None:
+    """Put a notice into the inbox of a mailbox that is almost full, once; it may fill what is left, and is no reason for another."""
+    inbox = folders.find_by_role(tx, mailbox.id, "inbox") if quota.is_to_be_told(charged) else None
+    if inbox is not None:
+        mailboxes.note_warning(tx, mailbox.id)
+        notice = quota.notice(tx, mailbox, charged)
+        if notice is not None:
+            _keep(tx, mailbox, inbox[0], notice, modseq=mailboxes.advance(tx, mailbox.id, bytes=notice.size))
 
 
 def _take_uids(tx: Tx, folder_id: int, n: int, *, unseen: int, size: int, modseq: int) -> tuple[int, int]:
@@ -185,15 +243,14 @@ def _take_uids(tx: Tx, folder_id: int, n: int, *, unseen: int, size: int, modseq
 
 
 def _place(tx: Tx, source: Mailbox, found: Sequence[tuple[Any, ...]], target: Mailbox, folder_id: int, *, charge: bool) -> Copied:
-    """Insert rows of `_COPIED` into a folder under new UIDs, in their order."""
+    """Insert rows of `_COPIED` into a folder under new UIDs, in their order; without `charge` their size is counted already."""
     size = sum(row[3] for row in found)
     unseen = sum(1 for row in found if not row[1] & _SEEN)
-    if not found:
-        modseq = mailboxes.modseq(tx, target.id)
-    elif charge:
-        modseq = _charge(tx, target, size)
+    charged = quota.charge(tx, target, size) if found and charge else None
+    if charged is not None:
+        modseq = charged.modseq
     else:
-        modseq = mailboxes.advance(tx, target.id, bytes=size)
+        modseq = mailboxes.advance(tx, target.id) if found else mailboxes.modseq(tx, target.id)
     first, uidvalidity = _take_uids(tx, folder_id, len(found), unseen=unseen, size=size, modseq=modseq)
     translate = _flag_translation(tx, source, target)
     queries.insert_many(
@@ -215,6 +272,8 @@ def _place(tx: Tx, source: Mailbox, found: Sequence[tuple[Any, ...]], target: Ma
         ],
     )
     tx.changes.add(target.id, folder_id)
+    if charged is not None:
+        _warn(tx, target, charged)
     return Copied(uidvalidity, [(row[0], first + offset) for offset, row in enumerate(found)])
 
 
@@ -231,11 +290,11 @@ def _flag_translation(tx: Tx, source: Mailbox, target: Mailbox) -> Any:
     return translate
 
 
-def _remove(tx: Tx, mailbox: Mailbox, folder_id: int, gone: Sequence[tuple[int, int, int, int]]) -> None:
-    """Remove (uid, flags, size, item) rows and settle the counts."""
+def _remove(tx: Tx, mailbox: Mailbox, folder_id: int, gone: Sequence[tuple[int, int, int, int]], *, credit: bool = True) -> None:
+    """Remove (uid, flags, size, item) rows and settle the counts; without `credit` the mailbox keeps their size."""
     size = sum(row[2] for row in gone)
     unseen = sum(1 for row in gone if not row[1] & _SEEN)
-    modseq = mailboxes.advance(tx, mailbox.id, bytes=-size)
+    modseq = mailboxes.advance(tx, mailbox.id, bytes=-size if credit else 0)
     queries.remove(tx, folder_id, [(row[0], row[3]) for row in gone], modseq)
     folders.uncount(tx, folder_id, total=len(gone), unseen=unseen, size=size, modseq=modseq)
     tx.changes.add(mailbox.id, folder_id)

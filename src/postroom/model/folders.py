@@ -25,3 +25,9 @@ SYSTEM_FOLDERS: Final = (
     SystemFolder("notes", "Notes", "note"),
 )
 """WorkMail's names of the mail folders, and one folder for each other kind of item."""
+
+RECOVERABLE: Final = SystemFolder("recoverableitemsdeletions", "Recoverable Items/Deletions", "recoverable")
+"""What a retention policy has taken from Deleted Items: made when it is needed, and not counted against the quota.
+
+No path leads there, since its name has a `/` in it, and it holds a kind of its own, so that no list of mail folders shows it.
+"""

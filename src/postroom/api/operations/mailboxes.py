@@ -2,6 +2,7 @@
 
 from postroom.api.operation import Answer, Call, operation
 from postroom.directory import mailboxes
+from postroom.mailbox import access, items
 from postroom.storage.queries.mailboxes import MB
 
 
@@ -14,6 +15,7 @@ def get_mailbox_details(call: Call) -> Answer:
 
 @operation("UpdateMailboxQuota")
 def update_mailbox_quota(call: Call) -> Answer:
-    """Set a mailbox's quota in MB."""
-    mailboxes.set_quota(call.tx, call.params["UserId"], call.params["MailboxQuota"])
+    """Set a mailbox's quota in MB; its owner is told if that makes it almost full."""
+    owner = mailboxes.set_quota(call.tx, call.params["UserId"], call.params["MailboxQuota"])
+    items.review_quota(call.tx, access.open_for_upkeep(call.tx, owner))
     return {}

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from postroom.model.folders import RECOVERABLE
 from postroom.storage.engine import Tx
 from postroom.storage.queries import counters
 
@@ -10,13 +11,14 @@ Row = tuple[Any, ...]
 
 
 class State(NamedTuple):
-    """How far a folder has come; `flagged_modseq` is that of the last change of flags."""
+    """How far a folder has come; `flagged_modseq` is that of the last change of flags, up to `forgotten_modseq` no tombstones are kept."""
 
     uidnext: int
     modseq: int
     total: int
     recent_from: int
     flagged_modseq: int
+    forgotten_modseq: int
 
 
 def insert(tx: Tx, mailbox: int, parent: int | None, name: str, *, modseq: int, role: str | None = None, holds: str = "message") -> int:
@@ -48,7 +50,8 @@ def all_of(tx: Tx, mailbox: int) -> list[Row]:
 def state(tx: Tx, folder: int) -> State | None:
     """Find how far a folder has come."""
     row = tx.one(
-        "SELECT uidnext, modseq, total, recent_from, flagged_modseq FROM folders WHERE organization = :organization AND id = :id",
+        "SELECT uidnext, modseq, total, recent_from, flagged_modseq, forgotten_modseq FROM folders"
+        " WHERE organization = :organization AND id = :id",
         id=folder,
     )
     return None if row is None else State(*row)
@@ -72,6 +75,12 @@ def find_by_role(tx: Tx, mailbox: int, role: str) -> Row | None:
         mailbox=mailbox,
         role=role,
     )
+
+
+def is_counted(tx: Tx, folder: int) -> bool:
+    """Tell whether what lies in a folder counts as used: all but recoverable items."""
+    row = tx.one("SELECT holds FROM folders WHERE organization = :organization AND id = :id", id=folder)
+    return row is None or row[0] != RECOVERABLE.holds
 
 
 def count(tx: Tx, mailbox: int) -> int:

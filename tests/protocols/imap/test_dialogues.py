@@ -2,7 +2,8 @@ r"""The dialogues of tests/golden/imap, held with a real server.
 
 `C:` is sent, `S:` is read and must match, where `*` stands for anything but the one an untagged line starts with. `C2:` and `S2:` are a
 second connection, opened when first used. `{letter}` sends one of the messages below as a literal that does not wait, `{letter!}` as one that
-does. Every dialogue starts before signing in; `LOGIN alice` and `LOGIN bob` are spelled out.
+does. Every dialogue starts before signing in; `LOGIN alice` and `LOGIN bob` are spelled out. `# grant: alice bob FULL_ACCESS` lets bob do that with
+alice's mailbox.
 """
 
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from postroom.policy import permissions
+from postroom.policy.permissions import Permission
 from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running
 
 FOLDER = Path(__file__).parents[2] / "golden" / "imap"
@@ -53,6 +56,11 @@ def test_there_are_dialogues() -> None:
 
 @pytest.mark.parametrize("name", DIALOGUES)
 async def test_dialogue(name: str, server: Running) -> None:
+    for text in DIALOGUES[name]:
+        if text.startswith("# grant: "):
+            owner, grantee, *values = text.removeprefix("# grant: ").split()
+            with server.imap.store.transaction(1) as tx:
+                permissions.put(tx, owner, grantee, {Permission(value) for value in values})
     clients: dict[str, Client] = {}
     for number, text in enumerate(DIALOGUES[name], 1):
         if not text.strip() or text.startswith("#"):

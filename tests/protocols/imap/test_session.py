@@ -14,11 +14,12 @@ from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.steps import Look, Write
 from postroom.protocols.imap.view import Remembered
 
+MAILBOX = Mailbox(1, 1, "alice", Right.WRITE)
 FOLDER = Folder(1, 1, None, "Inbox", "Inbox", "inbox", "message", 1, 100, 9, 99, 99, 99, True, 1)
 
 
 def test_what_is_recent_is_kept_as_runs() -> None:
-    selected = Selected(FOLDER, range(1, 100), {}, read_only=False, condstore=False)
+    selected = Selected(MAILBOX, FOLDER, range(1, 100), {}, read_only=False, condstore=False)
     for first in range(1, 50):
         selected.claim(first, first + 1)
     assert selected.claim(60, 60) == b"* 49 RECENT\r\n"
@@ -28,8 +29,8 @@ def test_what_is_recent_is_kept_as_runs() -> None:
 
 def test_a_folder_may_go_while_its_new_mail_is_told() -> None:
     session = Session(Settings(), Client(Protocol.IMAP, "127.0.0.1", True), Remembered(0), tls=False)
-    session.mailbox = Mailbox(1, 1, "alice", Right.WRITE)
-    session.selected = Selected(FOLDER, range(1, 100), {}, read_only=False, condstore=False)
+    session.mailbox = MAILBOX
+    session.selected = Selected(MAILBOX, FOLDER, range(1, 100), {}, read_only=False, condstore=False)
     session.stale = True
     steps = updates.announce(session, expunges=True)
     assert isinstance(next(steps), Look)

@@ -25,7 +25,7 @@ from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.literals import Room
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.settings import Settings
-from postroom.protocols.imap.steps import Ask, Listen, Step, Steps, Watch
+from postroom.protocols.imap.steps import Ask, Follow, Listen, Step, Steps, Watch
 
 UNREAD = 1 << 17
 """Octets of input that may wait behind a running command before reading stops."""
@@ -67,8 +67,11 @@ class Server(Protocol):
     def attend(self, front: "Front", step: Step) -> None:
         """Do a step that has to be waited for, and those after it; then `resume` the connection."""
 
-    def watch(self, session: Session, callback: Callable[[int], None]) -> Callable[[], None]:
-        """Call back with the folder whenever one of the session's mailbox changes; gives the way to stop."""
+    def watch(self, session: Session, mailbox: int, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back with the folder whenever one of a mailbox changes; gives the way to stop."""
+
+    def doubt(self, front: "Front") -> None:
+        """Ask again whether a client may stay, and `expel` it if it may not."""
 
 
 class Front(asyncio.Protocol):
@@ -89,6 +92,7 @@ class Front(asyncio.Protocol):
         "_wire",
         "address",
         "deadline",
+        "expelled",
         "lost",
         "session",
         "transport",
@@ -98,9 +102,10 @@ class Front(asyncio.Protocol):
         self._server = server
         self._secure = secure
         self._steps: Steps | None = None
-        self._unwatch: Callable[[], None] | None = None
+        self._unwatch: list[Callable[[], None]] = []
         self._drained: asyncio.Future[None] | None = None
         self._busy = self._paused = self.lost = self._listening = self._turning = False
+        self.expelled = False
         self._errors = 0
         self._farewell = b""
         self._wire = Connection(STRANGER, server.room)
@@ -151,9 +156,9 @@ class Front(asyncio.Protocol):
         """Free everything, at once or when the running command comes back."""
         self.lost = True
         self._server.dismiss(self)
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
+        for unwatch in self._unwatch:
+            unwatch()
+        self._unwatch = []
         self._wake()
         if not self._busy:
             self._clear()
@@ -179,6 +184,17 @@ class Front(asyncio.Protocol):
         self._farewell = line
         if not self._busy and not self.lost:
             self._close()
+
+    def expel(self, line: bytes) -> None:
+        """Say goodbye to a client that may not stay: now, or when the running command has written or read a part of what it does."""
+        self.expelled = True
+        self.goodbye(line)
+
+    def break_off(self) -> None:
+        """End the running command between two answers."""
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
 
     def abort(self) -> None:
         """Close without a word."""
@@ -261,7 +277,9 @@ class Front(asyncio.Protocol):
                     return None
                 elif isinstance(step, Watch):
                     self._watch()
-                elif isinstance(step, Listen) and not self.session.has_news:
+                elif isinstance(step, Follow):
+                    self.session.unfollow = self._server.watch(self.session, step.mailbox.id, self._changed)
+                elif isinstance(step, Listen) and not self.session.stale:
                     self._listening = True
                     self._wire.ask()
                     return None
@@ -313,7 +331,7 @@ class Front(asyncio.Protocol):
             self._clear()
             return
         self.transport.resume_reading()
-        if self._listening and self.session.has_news:
+        if self._listening and self.session.stale:
             self._notice()
         else:
             self._run()
@@ -351,10 +369,13 @@ class Front(asyncio.Protocol):
         """Hear of changes in the mailbox from now on; a client that has signed in gets more room."""
         self._wire.widen(self._server.limits)
         self._set_deadline(self._server.settings.idle_timeout)
-        self._unwatch = self._server.watch(self.session, self._changed)
+        self._unwatch = [self._server.watch(self.session, mailbox, self._changed) for mailbox in self.session.concerned]
 
     def _changed(self, folder: int) -> None:
-        if self.session.changed(folder) and self._listening and not self._busy and not self.lost:
+        news = self.session.changed(folder)
+        if self.session.doubtful and not self.lost:
+            self._server.doubt(self)
+        if news and self._listening and not self._busy and not self.lost:
             self._notice()
 
     def _notice(self) -> None:

@@ -7,8 +7,9 @@ takes; TLS; and one sweep over all deadlines, so that no connection has a timer.
 import asyncio
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import IO, Any, cast
 
 import structlog
@@ -17,7 +18,9 @@ from prometheus_client import Counter, Gauge
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.model.actors import Client
+from postroom.model.errors import OrganizationNotFound
 from postroom.policy.authenticator import Authenticator
+from postroom.protocols.imap import updates
 from postroom.protocols.imap.client import Front
 from postroom.protocols.imap.connection import Limits
 from postroom.protocols.imap.crowd import Crowd
@@ -28,10 +31,17 @@ from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.steps import Look, Prepare, Read, SignIn, StartTls, Step, Write, WriteWhile
 from postroom.protocols.imap.view import Remembered
 from postroom.storage.engine import Store
+from postroom.storage.notifier import WHOLE
 
 SMALL = 32 << 10
 """Octets of a message that is parsed at once: a third of a millisecond at most, and a thread would take longer to wake."""
 HANDSHAKE_SECONDS = 15.0
+TOGETHER = 100
+"""Clients of one organization that are asked about in one transaction."""
+EXPULSION_SECONDS = 4.0
+"""How long a client that may not stay has to take its last answers."""
+AGAIN_SECONDS = 1.0
+"""How long a store that could not answer is left alone."""
 VIEWS_BYTES = 16 << 20
 """Octets of UIDs remembered for folders selected again."""
 
@@ -62,6 +72,8 @@ class ImapServer:
         self._empty = asyncio.Event()
         self._empty.set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._doubted: dict[Front, None] = {}
+        self._asking: asyncio.Task[None] | None = None
 
     def connection(self, *, implicit_tls: bool) -> Front:
         """Make the protocol of one accepted connection."""
@@ -79,6 +91,8 @@ class ImapServer:
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
+        if self._asking is not None:
+            self._asking.cancel()
 
     def admit(self, front: Front) -> bool:
         """Count a new connection in, unless there are too many in all or from its address."""
@@ -110,10 +124,13 @@ class ImapServer:
         """Make the session of a new client."""
         return Session(self.settings, client, self.views, tls=self.tls is not None)
 
-    def watch(self, session: Session, callback: Callable[[int], None]) -> Callable[[], None]:
-        """Call back with the folder whenever one of the session's mailbox changes; gives the way to stop."""
-        mailbox = session.own
-        return self.store.notifier.subscribe(mailbox.scope, mailbox.id, callback)
+    def watch(self, session: Session, mailbox: int, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back with the folder whenever one of a mailbox changes; gives the way to stop."""
+        notifier = self.store.notifier
+        unwatch = notifier.subscribe(session.own.scope, mailbox, callback)
+        if notifier.doubts != session.doubts:
+            callback(WHOLE)  # it may have been closed since the client began to sign in
+        return unwatch
 
     def _schedule(self) -> None:
         settings = self.settings
@@ -128,6 +145,52 @@ class ImapServer:
         self._sweep = None
         if self.fronts:
             self._schedule()
+
+    # Who may stay
+
+    def doubt(self, front: Front) -> None:
+        """Ask again whether a client may stay: many together, and away from the event loop."""
+        self._doubted[front] = None
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask_again())
+
+    async def _ask_again(self) -> None:
+        try:
+            while self._doubted:
+                scope = _scope(next(iter(self._doubted)))
+                fronts = list(islice((front for front in self._doubted if _scope(front) == scope), TOGETHER))
+                for front in fronts:
+                    del self._doubted[front]
+                    front.session.doubtful = False
+                self._expel(dict(zip(fronts, await self._goodbyes(scope, fronts), strict=True)))
+        finally:
+            self._asking = None
+
+    def _expel(self, goodbyes: Mapping[Front, bytes]) -> None:
+        """End the connections that are said goodbye to; those that do not take it within some seconds end without."""
+        expelled = [front for front, goodbye in goodbyes.items() if goodbye and not front.lost]
+        for front in expelled:
+            front.expel(goodbyes[front])
+        if expelled:
+            asyncio.get_running_loop().call_later(EXPULSION_SECONDS, self._cut, expelled)
+
+    def _cut(self, expelled: Sequence[Front]) -> None:
+        for front in self.fronts.intersection(expelled):
+            front.abort()
+
+    async def _goodbyes(self, scope: int, fronts: Sequence[Front]) -> Sequence[bytes]:
+        """Say goodbye to those that may not stay; while the store does not answer, nobody goes and all are asked again."""
+        try:
+            return await self.store.read(scope, updates.goodbyes_of, [front.session for front in fronts])
+        except OrganizationNotFound:
+            return [updates.CLOSED] * len(fronts)
+        except Exception as error:
+            log.warning("admission_not_asked", reason=str(error))
+            for front in fronts:
+                front.session.doubtful = True
+                self._doubted[front] = None
+            await asyncio.sleep(AGAIN_SECONDS)
+            return [b""] * len(fronts)
 
     # What has to be waited for
 
@@ -144,6 +207,9 @@ class ImapServer:
                 value, failure = await self._perform(front, following), None
             except Exception as error:
                 value, failure = None, error
+            if front.expelled and isinstance(following, Read | WriteWhile):
+                front.break_off()
+                break
             following = None if front.lost else front.advance(value, failure)
         front.resume()
 
@@ -159,6 +225,7 @@ class ImapServer:
         if isinstance(step, Prepare):
             return await self._prepare(_scope(front), step.content)
         if isinstance(step, SignIn):
+            front.session.doubts = self.store.notifier.doubts
             return await self.authenticator.authenticate(step.credentials, front.session.client)
         if isinstance(step, StartTls):
             return await self._start_tls(front, step.answer)

@@ -1,11 +1,11 @@
-"""What one client has: who it is, its mailbox, the folder it has selected and what it knows of it.
+"""What one client has: who it is, its mailbox, the folder it has selected, perhaps in another's, and what it knows of it.
 
 A folder changes under its readers. Each session keeps a position in the folder's change log; `Selected.news` brings it up to a later
 one and gives the untagged answers that say so. Removals are held back while the client may still name messages by number
 (RFC 3501 §7.4.1) and told with the next command that allows it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -16,6 +16,7 @@ from postroom.mailbox.folders import Folder
 from postroom.model import errors
 from postroom.model.actors import Actor, Client
 from postroom.protocols.imap.grammar.answers import RECENT, FlagTexts
+from postroom.protocols.imap.places import Origin
 from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.view import Remembered, View
 from postroom.storage.engine import Tx
@@ -38,21 +39,24 @@ class Caught:
     names: dict[int, str] | None
 
 
-def catch_up(tx: Tx, mailbox: Mailbox, selected: "Selected") -> Caught:
+def catch_up(tx: Tx, selected: "Selected") -> Caught:
     """Read what has changed in the selected folder since the session last looked."""
     found = changes.since(tx, selected.folder.id, selected.modseq, selected.uidnext)
     seen = 0
     for _, flags, _ in found.changed:
         seen |= flags
-    return Caught(found, keywords.names(tx, mailbox) if seen & ~selected.texts.known else None)
+    return Caught(found, keywords.names(tx, selected.mailbox) if seen & ~selected.texts.known else None)
 
 
 class Selected:
-    """The selected folder as this client knows it."""
+    """The selected folder as this client knows it, and the mailbox it lies in."""
 
-    __slots__ = ("condstore", "folder", "held", "modseq", "read_only", "recent", "texts", "uidnext", "view")
+    __slots__ = ("condstore", "folder", "held", "mailbox", "modseq", "read_only", "recent", "texts", "uidnext", "view")
 
-    def __init__(self, folder: Folder, uids: Iterable[int], keywords: dict[int, str], *, read_only: bool, condstore: bool) -> None:
+    def __init__(
+        self, mailbox: Mailbox, folder: Folder, uids: Iterable[int], keywords: dict[int, str], *, read_only: bool, condstore: bool
+    ) -> None:
+        self.mailbox = mailbox
         self.folder = folder
         self.read_only = read_only
         self.condstore = condstore
@@ -130,6 +134,7 @@ class Session:
         "client",
         "condstore",
         "doubtful",
+        "doubts",
         "failures",
         "leaving",
         "mailbox",
@@ -138,6 +143,7 @@ class Session:
         "stale",
         "tag",
         "tls",
+        "unfollow",
         "views",
     )
 
@@ -149,8 +155,10 @@ class Session:
         self.actor: Actor | None = None
         self.mailbox: Mailbox | None = None
         self.selected: Selected | None = None
+        self.unfollow: Callable[[], None] | None = None  # ends what is heard of another's mailbox
         self.stale = False
-        self.doubtful = False  # whether the mailbox must be opened again before anything else
+        self.doubtful = False  # whether it must be asked again, before anything else, if the client may stay
+        self.doubts = 0  # how often there had been doubts when the client began to sign in (`Notifier.doubts`)
         self.leaving = False
         self.condstore = False
         self.failures = 0
@@ -175,10 +183,29 @@ class Session:
 
     @property
     def own(self) -> Mailbox:
-        """The mailbox of the user who has signed in."""
+        """The mailbox that this client has as its own."""
         if self.mailbox is None:
             raise errors.NotPermitted()
         return self.mailbox
+
+    @property
+    def origin(self) -> Origin:
+        """From where names are read."""
+        own = self.own
+        assert self.actor is not None
+        return Origin(self.actor, own)
+
+    @property
+    def entered(self) -> list[Mailbox]:
+        """The mailboxes in use: the client's own, and the one of the selected folder where that is another's."""
+        own, selected = self.own, self.selected
+        return [own] if selected is None or selected.mailbox.id == own.id else [own, selected.mailbox]
+
+    @property
+    def concerned(self) -> set[int]:
+        """The mailboxes of which the client has to hear whatever it does: its own, and that of the user who has signed in."""
+        assert self.actor is not None
+        return {self.own.id, self.actor.mailbox} - {0}
 
     @property
     def open(self) -> Selected:
@@ -187,16 +214,11 @@ class Session:
             raise errors.FolderNotFound("No mailbox is selected.")
         return self.selected
 
-    @property
-    def has_news(self) -> bool:
-        """Whether the client should hear something, or go."""
-        return self.stale or self.doubtful
-
     def changed(self, folder: int) -> bool:
         """Hear that a folder of the mailbox has changed, or the mailbox itself; says whether it is a matter for the client."""
         if folder == WHOLE:
             self.doubtful = True
-            return True
+            return False
         if self.selected is None or self.selected.folder.id != folder:
             return False
         self.stale = True
@@ -206,3 +228,6 @@ class Session:
         """Select nothing."""
         self.selected = None
         self.stale = False
+        if self.unfollow is not None:
+            self.unfollow()
+            self.unfollow = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from postroom.mailbox.access import Mailbox
 from postroom.model.actors import Credentials
 from postroom.protocols.imap.grammar.answers import Done
 from postroom.protocols.imap.grammar.scanner import Literal
@@ -84,11 +85,18 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Hear of changes in another's mailbox too, until its folder is left."""
+
+    mailbox: Mailbox
+
+
+@dataclass(frozen=True, slots=True)
 class StartTls:
     """Write the answer, forget what has come in, and go on encrypted."""
 
     answer: bytes
 
 
-Step = bytes | Look | Read | WriteWhile | Write | Prepare | SignIn | Ask | Listen | Watch | StartTls
+Step = bytes | Look | Read | WriteWhile | Write | Prepare | SignIn | Ask | Listen | Watch | Follow | StartTls
 Steps = Generator[Step, Any, Done]

@@ -100,10 +100,10 @@ def carry_out(session: Session, tag: bytes, command: Command) -> Steps:
     if not session.state & verb.states:
         yield answers.bad(b"This command is not possible now.").line(tag)
         return answers.SILENT
-    if goodbye := (yield from updates.readmit(session)):
-        yield goodbye
-        return answers.SILENT
     try:
+        if goodbye := (yield from updates.readmit(session)):
+            yield goodbye
+            return answers.SILENT
         done = yield from verb.handler(session, command)
     except PostroomError as error:
         done = answer(error)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postroom.mailbox import folders, items, keywords
+from postroom.mailbox import items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.contents import Prepared
 from postroom.mailbox.items import Appended
 from postroom.model import errors
+from postroom.protocols.imap import places
 from postroom.protocols.imap.errors import try_create
 from postroom.protocols.imap.grammar import answers, sets
 from postroom.protocols.imap.grammar.commands import Append, Flags
+from postroom.protocols.imap.places import Origin
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.steps import Prepare, Steps, Write
 from postroom.storage.engine import Tx
@@ -37,7 +39,7 @@ def append(session: Session, command: Append) -> Steps:
         prepared: Prepared = yield Prepare(message.content)
         ready.append(Incoming(prepared, message.flags, message.received_at))
     try:
-        folder, appended = yield Write(_append, session.own, command.mailbox, ready)
+        folder, appended = yield Write(_append, session.origin, command.mailbox, ready)
     except errors.FolderNotFound as error:
         return try_create(error)
     session.changed(folder)
@@ -47,8 +49,9 @@ def append(session: Session, command: Append) -> Steps:
     )
 
 
-def _append(tx: Tx, mailbox: Mailbox, path: str, ready: Sequence[Incoming]) -> tuple[int, list[Appended]]:
-    folder = folders.get(tx, mailbox, path)
+def _append(tx: Tx, origin: Origin, name: str, ready: Sequence[Incoming]) -> tuple[int, list[Appended]]:
+    place = places.find(tx, origin, name)
+    folder, mailbox = place.folder(tx), place.mailbox
     return folder.id, [
         items.append(
             tx,

@@ -1,14 +1,14 @@
 """COPY and MOVE: messages to another folder (RFC 3501 §6.4.7, RFC 6851; COPYUID RFC 4315 §3)."""
 
-from postroom.mailbox import folders, items
-from postroom.mailbox.access import Mailbox
+from postroom.mailbox import items
 from postroom.mailbox.items import Copied, Ranges
 from postroom.model import errors
-from postroom.protocols.imap import updates
+from postroom.protocols.imap import places, updates
 from postroom.protocols.imap.errors import try_create
 from postroom.protocols.imap.grammar import answers, sets
 from postroom.protocols.imap.grammar.commands import Copy, Move
-from postroom.protocols.imap.session import Session
+from postroom.protocols.imap.places import Origin
+from postroom.protocols.imap.session import Selected, Session
 from postroom.protocols.imap.steps import Steps, Write
 from postroom.storage.engine import Tx
 
@@ -21,16 +21,17 @@ def copy(session: Session, command: Copy) -> Steps:
         return answers.ok(b"COPY completed, nothing to copy.")
     ranges = selected.view.ranges(slices)
     try:
-        folder, copied = yield Write(_copy, session.own, selected.folder.id, ranges, command.mailbox)
+        folder, copied = yield Write(_copy, session.origin, selected, ranges, command.mailbox)
     except errors.FolderNotFound as error:
         return try_create(error)
     session.changed(folder)
     return answers.ok(b"COPY completed.", _code(copied))
 
 
-def _copy(tx: Tx, mailbox: Mailbox, folder: int, ranges: Ranges, path: str) -> tuple[int, Copied]:
-    target = folders.get(tx, mailbox, path)
-    return target.id, items.copy(tx, mailbox, folder, ranges, mailbox, target.id)
+def _copy(tx: Tx, origin: Origin, selected: Selected, ranges: Ranges, name: str) -> tuple[int, Copied]:
+    target = places.find(tx, origin, name)
+    folder = target.folder(tx).id
+    return folder, items.copy(tx, selected.mailbox, selected.folder.id, ranges, target.mailbox, folder)
 
 
 def move(session: Session, command: Move) -> Steps:
@@ -41,9 +42,9 @@ def move(session: Session, command: Move) -> Steps:
     slices = selected.view.resolve(command.numbers, command.uid)
     if not slices:
         return answers.ok(b"MOVE completed, nothing to move.")
-    mailbox, ranges = session.own, selected.view.ranges(slices)
+    ranges = selected.view.ranges(slices)
     try:
-        moved, caught = yield Write(updates.aloud, mailbox, selected, _move, mailbox, selected.folder.id, ranges, command.mailbox)
+        moved, caught = yield Write(updates.aloud, selected, _move, session.origin, selected, ranges, command.mailbox)
     except errors.FolderNotFound as error:
         return try_create(error)
     if moved.pairs:
@@ -53,8 +54,9 @@ def move(session: Session, command: Move) -> Steps:
     return answers.ok(b"MOVE completed.", code)
 
 
-def _move(tx: Tx, mailbox: Mailbox, folder: int, ranges: Ranges, path: str) -> Copied:
-    return items.move(tx, mailbox, folder, ranges, mailbox, folders.get(tx, mailbox, path).id)
+def _move(tx: Tx, origin: Origin, selected: Selected, ranges: Ranges, name: str) -> Copied:
+    target = places.find(tx, origin, name)
+    return items.move(tx, selected.mailbox, selected.folder.id, ranges, target.mailbox, target.folder(tx).id)
 
 
 def _code(copied: Copied) -> bytes:

@@ -14,8 +14,7 @@ def expunge(session: Session, command: Expunge) -> Steps:
     if selected.read_only:
         return answers.no(b"The mailbox is selected read-only.", b"NOPERM")
     uids = None if command.uids is None else selected.view.ranges(selected.view.resolve(command.uids, uid=True))
-    mailbox = session.own
-    _, caught = yield Write(updates.aloud, mailbox, selected, items.expunge, mailbox, selected.folder.id, uids)
+    _, caught = yield Write(updates.aloud, selected, items.expunge, selected.mailbox, selected.folder.id, uids)
     yield (yield from updates.tell(selected, caught, expunges=True))
     code = b"HIGHESTMODSEQ %d" % selected.modseq if selected.condstore else b""
     return answers.ok(b"EXPUNGE completed.", code)

@@ -48,9 +48,9 @@ def fetch(session: Session, command: Fetch) -> Steps:
             if unseen:
                 yield from written
                 written = ()
-                yield (yield from _mark_seen(session, selected, unseen))
+                yield (yield from _mark_seen(selected, unseen))
                 using = _with_flags(command, selected, extra)
-        reading = read(rendering.batch, session.own, selected, using, now, command.changed_since)
+        reading = read(rendering.batch, selected.mailbox, selected, using, now, command.changed_since)
         batch: Batch = yield WriteWhile(written, reading) if written else reading
         written = _pieces(batch.data if batch.names is None else [selected.rename(batch.names), *batch.data])
         missing += batch.missing
@@ -70,15 +70,13 @@ def _pieces(answers: Iterable[bytes]) -> Iterator[bytes]:
             yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
 
 
-def _mark_seen(session: Session, selected: Selected, unseen: Sequence[int]) -> Generator[Step, Any, bytes]:
+def _mark_seen(selected: Selected, unseen: Sequence[int]) -> Generator[Step, Any, bytes]:
     """Mark messages \\Seen; gives what there is to tell about changes by others."""
-    mailbox = session.own
     stored: tuple[Caught, StoreResult] = yield Write(
         updates.quietly,
-        mailbox,
         selected,
         items.set_flags,
-        mailbox,
+        selected.mailbox,
         selected.folder.id,
         sets.ranges(unseen),
         "add",

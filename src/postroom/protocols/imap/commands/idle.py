@@ -13,7 +13,7 @@ def idle(session: Session, command: Idle) -> Steps:
     """Tell every change as it comes, until the client says DONE."""
     yield b"+ idling\r\n"
     while (line := (yield LISTEN)) is None:
-        yield (yield from updates.readmit(session)) or (yield from updates.announce(session, expunges=True))
+        yield (yield from updates.announce(session, expunges=True))
         if session.leaving:
             return answers.SILENT
     if line.strip().upper() != b"DONE":

@@ -7,7 +7,6 @@ sets of UIDs on the way.
 from collections.abc import Callable, Sequence
 
 from postroom.mailbox import items, keywords
-from postroom.mailbox.access import Mailbox
 from postroom.model import search
 from postroom.model.flags import Flag
 from postroom.model.search import Query
@@ -32,7 +31,7 @@ def search_messages(session: Session, command: Search) -> Steps:
     by_modseq = _mentions(command.key, b"MODSEQ")
     if by_modseq:
         yield use_condstore(session)
-    uids, highest = yield Read(_search, session.own, selected, command, by_modseq)
+    uids, highest = yield Read(_search, selected, command, by_modseq)
     numbers = uids if command.uid else selected.view.numbers(uids)
     if command.returns is None:
         mark = b" (MODSEQ %d)" % highest if by_modseq and uids else b""
@@ -62,8 +61,8 @@ def _mentions(key: Key, name: bytes) -> bool:
     return key.name == name or any(isinstance(inner, Key) and _mentions(inner, name) for inner in key.arguments)
 
 
-def _search(tx: Tx, mailbox: Mailbox, selected: Selected, command: Search, by_modseq: bool) -> tuple[list[int], int]:
-    query = translate(command.key, selected, tx.now, lambda name: keywords.mask(tx, mailbox, [name], create=False))
+def _search(tx: Tx, selected: Selected, command: Search, by_modseq: bool) -> tuple[list[int], int]:
+    query = translate(command.key, selected, tx.now, lambda name: keywords.mask(tx, selected.mailbox, [name], create=False))
     uids = selected.view.known(items.search(tx, selected.folder.id, query))
     if not by_modseq:
         return uids, 0

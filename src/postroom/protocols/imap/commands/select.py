@@ -2,18 +2,18 @@
 
 from array import array
 
-from postroom.mailbox import access, folders, items, keywords
-from postroom.mailbox.access import Mailbox, Right
+from postroom.mailbox import folders, items, keywords
 from postroom.mailbox.folders import Folder
-from postroom.model.actors import Actor
+from postroom.protocols.imap import places
 from postroom.protocols.imap.grammar import answers
 from postroom.protocols.imap.grammar.commands import Close, Select, Unselect
+from postroom.protocols.imap.places import Origin, Place
 from postroom.protocols.imap.session import Selected, Session
-from postroom.protocols.imap.steps import Read, Steps, Write
+from postroom.protocols.imap.steps import Follow, Read, Steps, Write
 from postroom.protocols.imap.view import Remembered
 from postroom.storage.engine import Tx
 
-_Found = tuple[Mailbox, Folder, "array[int]", dict[int, str], int | None]
+_Found = tuple[Place, Folder, "array[int]", dict[int, str], int | None]
 
 
 def select(session: Session, command: Select) -> Steps:
@@ -23,30 +23,34 @@ def select(session: Session, command: Select) -> Steps:
     if out:
         yield out
     session.condstore |= command.condstore
-    found: _Found = yield Read(_look, session.actor, command.mailbox, session.views)
-    session.mailbox, folder, uids, names, first_unseen = found
-    session.views.keep(session.mailbox.scope, folder.id, folder.modseq, uids)
-    selected = Selected(folder, uids, names, read_only=command.examine, condstore=session.condstore)
+    found: _Found = yield Read(_look, session.origin, command.mailbox, session.views)
+    place, folder, uids, names, first_unseen = found
+    session.views.keep(place.mailbox.scope, folder.id, folder.modseq, uids)
+    selected = Selected(place.mailbox, folder, uids, names, read_only=command.examine, condstore=session.condstore)
     if folder.recent_from < folder.uidnext:
         first, until = (folder.recent_from, folder.uidnext) if command.examine else (yield Write(folders.claim_recent, folder))
         selected.claim(first, until)
     session.selected = selected
     session.stale = True
+    if place.prefix:
+        yield Follow(place.mailbox)
+    else:
+        session.mailbox = place.mailbox
     yield _lines(selected, first_unseen)
     if command.examine:
         return answers.ok(b"EXAMINE completed.", b"READ-ONLY")
     return answers.ok(b"SELECT completed.", b"READ-WRITE")
 
 
-def _look(tx: Tx, actor: Actor, path: str, views: Remembered) -> _Found:
-    """Open the mailbox again, which may have been closed to the user since, and read the folder."""
-    mailbox = access.open_mailbox(tx, actor, actor.user_id, Right.WRITE)
-    folder = folders.get(tx, mailbox, path)
+def _look(tx: Tx, origin: Origin, name: str, views: Remembered) -> _Found:
+    """Open the mailbox, be it again, and read the folder."""
+    place = places.enter(tx, origin, name)
+    folder, mailbox = place.folder(tx), place.mailbox
     unseen = items.first_unseen(tx, folder.id) if folder.unseen else None
     uids = views.find(mailbox.scope, folder.id, folder.modseq)
     if uids is None:
         uids = array("I", items.uids(tx, folder.id))
-    return mailbox, folder, uids, keywords.names(tx, mailbox), unseen
+    return place, folder, uids, keywords.names(tx, mailbox), unseen
 
 
 def _lines(selected: Selected, first_unseen: int | None) -> bytes:
@@ -65,7 +69,7 @@ def close(session: Session, command: Close) -> Steps:
     """Leave the folder; what is \\Deleted goes, without a word, unless it was only examined."""
     selected = session.open
     if not selected.read_only:
-        yield Write(items.expunge, session.own, selected.folder.id)
+        yield Write(items.expunge, selected.mailbox, selected.folder.id)
     session.leave_folder()
     return answers.ok(b"CLOSE completed.")
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from postroom.mailbox import folders, items
-from postroom.mailbox.access import Mailbox
+from postroom.mailbox import items
 from postroom.mailbox.folders import Folder
 from postroom.model import search
 from postroom.model.flags import Flag
+from postroom.protocols.imap import places
 from postroom.protocols.imap.commands.enable import use_condstore
 from postroom.protocols.imap.grammar import answers, sets
 from postroom.protocols.imap.grammar.commands import Status
+from postroom.protocols.imap.places import Origin
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.steps import Look, Read, Steps
 from postroom.storage.engine import Tx
@@ -22,16 +23,17 @@ _DELETED = frozenset({b"DELETED", b"DELETED-STORAGE"})
 def status(session: Session, command: Status) -> Steps:
     """Give the counts asked for."""
     read = Read if _DELETED.intersection(command.items) else Look
-    folder, counted = yield read(_look, session.own, command.mailbox, command.items)
+    name, folder, counted = yield read(_look, session.origin, command.mailbox, command.items)
     if b"HIGHESTMODSEQ" in command.items:
         yield use_condstore(session)
-    yield line(session, folder, command.items, counted)
+    yield line(session, name, folder, command.items, counted)
     return answers.ok(b"STATUS completed.")
 
 
-def _look(tx: Tx, mailbox: Mailbox, path: str, wanted: Sequence[bytes]) -> tuple[Folder, Counted]:
-    folder = folders.get(tx, mailbox, path)
-    return folder, count(tx, [folder], wanted)
+def _look(tx: Tx, origin: Origin, name: str, wanted: Sequence[bytes]) -> tuple[str, Folder, Counted]:
+    place = places.find(tx, origin, name)
+    folder = place.folder(tx)
+    return place.name(folder), folder, count(tx, [folder], wanted)
 
 
 def count(tx: Tx, given: Iterable[Folder], wanted: Iterable[bytes]) -> Counted:
@@ -54,7 +56,7 @@ def _deleted(tx: Tx, folder: Folder) -> dict[bytes, int]:
     return {b"DELETED": len(uids), b"DELETED-STORAGE": -(-size // 1024)}
 
 
-def line(session: Session, folder: Folder, wanted: Iterable[bytes], counted: Counted) -> bytes:
+def line(session: Session, name: str, folder: Folder, wanted: Iterable[bytes], counted: Counted) -> bytes:
     """Write a STATUS answer."""
     values = {
         b"MESSAGES": folder.total,
@@ -65,5 +67,5 @@ def line(session: Session, folder: Folder, wanted: Iterable[bytes], counted: Cou
         b"SIZE": folder.size,
         b"APPENDLIMIT": session.settings.maximum_message,
     } | counted[folder.id]
-    counts = b" ".join(b"%b %d" % (name, values[name]) for name in wanted)
-    return b"* STATUS %b (%b)\r\n" % (answers.mailbox(folder.path), counts)
+    counts = b" ".join(b"%b %d" % (item, values[item]) for item in wanted)
+    return b"* STATUS %b (%b)\r\n" % (answers.mailbox(name), counts)

@@ -1,7 +1,6 @@
 """STORE: change flags (RFC 3501 §6.4.6; UNCHANGEDSINCE RFC 7162 §3.1.3)."""
 
 from postroom.mailbox import items, keywords
-from postroom.mailbox.access import Mailbox
 from postroom.mailbox.items import Ranges, StoreResult
 from postroom.protocols.imap import rendering, updates
 from postroom.protocols.imap.commands.enable import use_condstore
@@ -26,7 +25,7 @@ def store(session: Session, command: Store) -> Steps:
     if not slices:
         return answers.ok(b"STORE completed, nothing to change.")
     ranges = selected.view.ranges(slices)
-    stored: Stored = yield Write(_store, session.own, selected, ranges, command)
+    stored: Stored = yield Write(_store, selected, ranges, command)
     caught, result, told, names = stored
     out = yield from updates.tell(selected, caught, expunges=False)
     if names is not None:
@@ -40,12 +39,13 @@ def store(session: Session, command: Store) -> Steps:
     return answers.ok(b"STORE completed.")
 
 
-def _store(tx: Tx, mailbox: Mailbox, selected: Selected, ranges: Ranges, command: Store) -> Stored:
+def _store(tx: Tx, selected: Selected, ranges: Ranges, command: Store) -> Stored:
     """Change the flags and write the answers, after reading what others have changed."""
+    mailbox = selected.mailbox
     mask = command.flags.mask | keywords.mask(tx, mailbox, command.flags.keywords, create=command.how != "remove")
     tell = not command.silent or selected.condstore
     caught, result = updates.quietly(
-        tx, mailbox, selected, items.set_flags, mailbox, selected.folder.id, ranges, command.how, mask, command.unchanged_since, tell
+        tx, selected, items.set_flags, mailbox, selected.folder.id, ranges, command.how, mask, command.unchanged_since, tell
     )
     if not tell:
         return caught, result, [], None

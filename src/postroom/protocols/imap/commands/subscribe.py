@@ -8,6 +8,6 @@ from postroom.protocols.imap.steps import Steps, Write
 
 
 def subscribe(session: Session, command: Subscribe) -> Steps:
-    """Note whether a name is subscribed, be there a folder or not."""
+    """Note whether a name is subscribed, be there a folder or not; names in the mailboxes of others too are noted at home."""
     yield Write(folders.subscribe, session.own, command.mailbox, command.on)
     return answers.ok(b"SUBSCRIBE completed." if command.on else b"UNSUBSCRIBE completed.")

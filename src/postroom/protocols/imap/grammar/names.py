@@ -4,20 +4,28 @@ Inside the house a folder's path is plain text with "/" between its parts and th
 write `INBOX` and, in IMAP4rev1, modified UTF-7 (RFC 3501 §5.1.3). Names with raw 8-bit bytes are taken as UTF-8, as many
 clients send them. A pattern with wildcards before its end is matched with all its possible positions at once, as bits of one
 integer, so that no pattern of stars can make it slow.
+
+Names that begin with `Shared/` and an address lie in the mailbox of whoever has that address (RFC 2342 §5, other users); decoded, the
+address is in the form in which addresses are compared. A folder of one's own may be called `Shared` too.
 """
 
 import binascii
 import re
+from contextlib import suppress
 
+from postroom.model import addresses, errors
 from postroom.protocols.imap.grammar.scanner import Malformed
 
 INBOX = "Inbox"
 SEPARATOR = "/"
+SHARED = "Shared"
+"""The name above the mailboxes of others."""
 PATTERN_LIMIT = 1000
 
 _PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*")
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
-_INBOX = re.compile(r"\Ainbox(?![^/*%])", re.IGNORECASE | re.ASCII)
+_OTHERS = re.compile(rf"{SHARED}/([^/]*@[^/]*)(?:/(.*))?", re.DOTALL)
+_INBOX = re.compile(rf"\A((?-i:{SHARED})/[^/*%]*@[^/*%]*/)?inbox(?![^/*%])", re.IGNORECASE | re.ASCII)
 _FOREIGN = re.compile(r"[^\x20-\x7e]+|&")
 
 
@@ -72,13 +80,36 @@ def _bad() -> Malformed:
     return Malformed("This is not a possible mailbox name.", b"NO", b"CANNOT")
 
 
+def split(path: str) -> tuple[str, str]:
+    """Part a name into the address of whose mailbox it lies in, empty for the client's own, and the path there."""
+    found = _OTHERS.fullmatch(path) if path.startswith(SHARED) else None
+    return (found[1], found[2] or "") if found else ("", path)
+
+
+def root_of(address: str) -> str:
+    """Name what the names in another's mailbox begin with, without the separator behind it."""
+    return SHARED + SEPARATOR + address
+
+
 def _house(text: str) -> str:
+    address, path = split(text)
+    if not address:
+        return _own(text)
+    with suppress(errors.InvalidParameter):  # nobody's, as it will turn out
+        address = addresses.parse(address).key
+    return root_of(address) + (SEPARATOR + _own(path) if path else "")
+
+
+def _own(text: str) -> str:
     first, separator, rest = text.partition(SEPARATOR)
     return INBOX + separator + rest if first.lower() == "inbox" else text
 
 
 def _wire(path: str) -> str:
     """Spell the inbox as clients do."""
+    address, within = split(path)
+    if address:
+        return root_of(address) + SEPARATOR + _wire(within) if within else path
     return "INBOX" + path[len(INBOX) :] if path == INBOX or path.startswith(INBOX + SEPARATOR) else path
 
 
@@ -131,12 +162,20 @@ class Pattern:
                 return states
             states = wider
 
+    def reaches(self, above: str) -> bool:
+        """Say whether anything below a name could match."""
+        return bool(self._follow(above + SEPARATOR))
+
     def matches(self, path: str) -> bool:
         """Say whether a path of the house matches."""
         name = _wire(path)
         if self._plain:
             rest = name[len(self._head) :]
             return name.startswith(self._head) and (not rest or "*" in self._tail or ("%" in self._tail and SEPARATOR not in rest))
+        return bool(self._follow(name) & self._accept)
+
+    def _follow(self, name: str) -> int:
+        """Give the positions the pattern may be at behind a name."""
         states = self._start
         for character in name:
             stay = states & self._any
@@ -144,11 +183,11 @@ class Pattern:
                 stay |= states & self._within
             states = self._spread(((states & self._places.get(character, 0)) << 1) | stay)
             if not states:
-                return False
-        return bool(states & self._accept)
+                break
+        return states
 
 
 def pattern(reference: bytes, name: bytes) -> Pattern:
     """Join a LIST command's reference and pattern (RFC 3501 §6.3.8)."""
     text = _text(reference + name)
-    return Pattern(_INBOX.sub("INBOX", text, count=1))
+    return Pattern(_INBOX.sub(lambda found: (found[1] or "") + "INBOX", text, count=1))

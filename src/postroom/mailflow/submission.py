@@ -23,6 +23,7 @@ from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.model.actors import Actor
 from postroom.model.addresses import domain_key, parse
+from postroom.policy import sign_in
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import sending
 
@@ -114,10 +115,12 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: 
     """Send a user's letter, or none of it.
 
     Raises `SenderNotAllowed`, `EntityNotFound` for an unknown recipient in the organization, `LimitExceeded` when the
-    day's recipients are used up, `OverQuota` when nobody could take it, `NotPermitted` to who acts for reading alone.
+    day's recipients are used up, `OverQuota` when nobody could take it, `NotPermitted` to who would not get in any more
+    or acts for reading alone.
     """
     if actor.read_only:
         raise errors.NotPermitted()
+    sign_in.require_admitted(tx, actor)
     own = own_addresses(tx, actor)
     for name in ((envelope.sender,) if envelope.sender else ()) + letter.names:
         require_own(own, name)

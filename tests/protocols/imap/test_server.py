@@ -218,14 +218,14 @@ async def test_an_idle_that_fails_leaves_the_connection_in_step(
 ) -> None:
     idle = await server.connect(ALICE, "INBOX")
 
-    def fail(session: object) -> Steps:
+    def fail(session: object, *, expunges: bool) -> Steps:
         raise RuntimeError("a bug")
         yield
 
     await idle.send(b"a1 IDLE\r\n")
     assert await idle.line() == b"+ idling"
     with monkeypatch.context() as broken:
-        broken.setattr(updates, "readmit", fail)
+        broken.setattr(updates, "announce", fail)
         fill(store, organization, 1)
         assert (await idle.line()).startswith(b"a1 NO [SERVERBUG]")
     await idle.ok(b"NOOP")

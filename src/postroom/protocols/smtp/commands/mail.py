@@ -1,6 +1,7 @@
 """MAIL: a mail transaction begins (RFC 5321 §4.1.1.2)."""
 
 from postroom.mailflow import submission
+from postroom.policy import sign_in
 from postroom.protocols.smtp.grammar import Mail, Reply
 from postroom.protocols.smtp.session import Conversation, Read, Session, Transaction
 
@@ -10,6 +11,8 @@ def mail(session: Session, command: Mail) -> Conversation:
     refusal = _untimely(session) or _too_large(session, command)
     if refusal:
         return refusal
+    if session.actor is not None:
+        yield Read(session.actor.scope, sign_in.require_admitted, (session.actor,))
     if session.actor is not None and command.sender:
         if not session.own_addresses:
             session.own_addresses = yield Read(session.actor.scope, submission.own_addresses, (session.actor,))

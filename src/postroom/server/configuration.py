@@ -7,6 +7,7 @@ docs/configuration.md is made. A key that no struct knows is refused, with the n
 import difflib
 import ipaddress
 import math
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -137,6 +138,13 @@ class Policy(PolicySettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The `[policy]` table: who may do what, beyond what the API says."""
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[retention]` table: when retention policies are obeyed; what they say is set by PutRetentionPolicy."""
+
+    at: str = "02:30"
+    """The time of day, UTC, at which the work of a night begins, within ten minutes."""
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[log]` table."""
 
@@ -171,6 +179,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     domains: Domains = Domains()
     aws: Aws = Aws()
     policy: Policy = Policy()
+    retention: Retention = Retention()
     log: Log = Log()
     metrics: Metrics = Metrics()
 
@@ -245,6 +254,7 @@ def check(settings: Settings) -> Settings:
     for name, host in (("mail.hostname", settings.mail.hostname), ("domains.base", settings.domains.base)):
         _checked(name, _domain, host)
     _refuse_impossible_numbers(settings)
+    _checked("retention.at", time_of_day, settings.retention.at)
     if settings.mail.smarthost:
         _checked("mail.smarthost", endpoints.split, settings.mail.smarthost, 25)
     if bool(settings.tls.certificate) != bool(settings.tls.key):
@@ -265,6 +275,14 @@ def _refuse_impossible_numbers(settings: Settings) -> None:
                 raise ConfigurationError(f"[{table.name}] {name} must be above 0")
     if settings.mail.port > 65535:
         raise ConfigurationError("[mail] port must be below 65536")
+
+
+def time_of_day(text: str) -> float:
+    """Read a time of day such as `02:30`; gives seconds after midnight. Raises ValueError."""
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text, re.ASCII)
+    if found is None:
+        raise ValueError(f'"{text}" is no time of day; write it like 02:30')
+    return int(found[1]) * 3600.0 + int(found[2]) * 60.0
 
 
 def _name_server(text: str) -> None:

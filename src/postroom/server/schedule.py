@@ -1,7 +1,8 @@
-"""Runs the jobs: each on its own interval, in each organization, in one process at a time.
+"""Runs the jobs: each on its own interval or once a night, in each organization, in one process at a time.
 
-A job is a plain function of `postroom.jobs`. A lease in the organization's own store decides who runs it, so several
-processes on one database share the work; a process that dies loses its lease with time.
+A job is a plain function of `postroom.jobs`. Two leases in the organization's own store decide who runs it. One lasts for two intervals and
+says whose job it is, so that several processes on one database share the work. The other says that it is being run right now, also by
+somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that dies loses its leases with time.
 """
 
 import asyncio
@@ -18,13 +19,31 @@ from postroom.storage.queries import leases
 log = structlog.get_logger("postroom.jobs")
 
 
+DAY = 86_400.0
+RUNNING_SECONDS = 60.0
+"""How long a run is taken to go on after the last sign of it."""
+SPREAD_SECONDS = 600.0
+"""Within what time nightly jobs begin, so that processes do not march in step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`run(store, scope)` gives how many things it did; seconds between two runs."""
+    """`run(store, scope)` gives how many things it did; seconds between two runs.
+
+    A nightly job begins at a time of day, in seconds after midnight, UTC. `text` says what it does, after "it".
+    """
 
     name: str
     run: Callable[[Store, int], int]
     seconds: float
+    text: str = ""
+    at: float | None = None
+
+    def pause(self, now: float) -> float:
+        """Give the seconds to wait for its next run, spread by a tenth or by ten minutes."""
+        if self.at is None:
+            return self.seconds * random.uniform(0.9, 1.1)  # noqa: S311
+        return ((self.at - now) % DAY or DAY) + random.uniform(0.0, SPREAD_SECONDS)  # noqa: S311
 
 
 class Schedule:
@@ -46,9 +65,9 @@ class Schedule:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _loop(self, job: Job) -> None:
-        """Run a job at its interval, spread by a tenth so that processes do not march in step."""
+        """Run a job whenever its time has come."""
         while True:
-            await asyncio.sleep(job.seconds * random.uniform(0.9, 1.1))  # noqa: S311
+            await asyncio.sleep(job.pause(self._store.now()))
             try:
                 await run_once(self._store, job)
             except Exception:
@@ -61,9 +80,29 @@ async def run_once(store: Store, job: Job) -> int:
     for scope in await store.run(store.scopes):
         try:
             if await store.transact(scope, leases.take, f"job/{job.name}", leases.holder(), job.seconds * 2):
-                done += await store.run(partial(job.run, store, scope))
+                done += await run_in(store, job, scope) or 0
         except Exception:  # one organization that cannot be opened, or is just deleted, is no reason to leave the others
             log.exception("job_failed", job=job.name, scope=scope)
     if done:
         log.info("job_done", job=job.name, count=done)
     return done
+
+
+async def run_in(store: Store, job: Job, scope: int) -> int | None:
+    """Run a job in one organization; give how many things it did, None when another process is running it there."""
+    lease, holder = f"running/{job.name}", leases.holder()
+    if not await store.transact(scope, leases.take, lease, holder, RUNNING_SECONDS):
+        return None
+    renewing = asyncio.create_task(_renew(store, scope, lease, holder))
+    try:
+        return await store.run(partial(job.run, store, scope))
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await store.transact(scope, leases.release, lease, holder)
+
+
+async def _renew(store: Store, scope: int, lease: str, holder: str) -> None:
+    while True:
+        await asyncio.sleep(RUNNING_SECONDS / 3)
+        await store.transact(scope, leases.take, lease, holder, RUNNING_SECONDS)

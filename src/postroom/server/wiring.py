@@ -11,7 +11,7 @@ from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
 from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
-from postroom.jobs import impersonation, sweep, words
+from postroom.jobs import impersonation, retention, sweep, words
 from postroom.mailbox import contents
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
@@ -20,11 +20,11 @@ from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
 from postroom.server import domain_work, doors, endpoints
 from postroom.server.backlog import Backlog
-from postroom.server.configuration import Settings
+from postroom.server.configuration import Settings, time_of_day
 from postroom.server.http import HttpServer
 from postroom.server.listeners import Door, Server
 from postroom.server.lookups import Lookups
-from postroom.server.schedule import Job, Schedule
+from postroom.server.schedule import DAY, Job, Schedule
 from postroom.storage.engine import REGISTRY, Store
 
 HEALTH_SECONDS = 5.0
@@ -106,11 +106,14 @@ def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext) 
 
 def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     """List the background work with its intervals, in seconds."""
-    yield Job("sweep-contents", sweep.sweep_contents, 600.0)
-    yield Job("sweep-files", sweep.sweep_files, 3600.0)
-    yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0)
-    yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0)
-    yield Job("mail-domains", domains_work(settings, aws), 60.0)
+    yield Job("sweep-contents", sweep.sweep_contents, 600.0, "deletes contents that nothing refers to")
+    yield Job("sweep-files", sweep.sweep_files, 3600.0, "removes blob files that no content refers to")
+    yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago")
+    yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
+    night = time_of_day(settings.retention.at)
+    yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night)
+    yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night)
+    yield Job("mail-domains", domains_work(settings, aws), 60.0, "asks DNS about mail domains and makes their keys")
 
 
 def domains_work(settings: Settings, aws: Aws | None) -> Callable[[Store, int], int]:

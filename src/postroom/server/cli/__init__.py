@@ -14,6 +14,7 @@ VERBS = {
     "keys": "access keys of the API: create, list, disable, enable, delete",
     "users": "users, when the API is out of reach: list, reset-password",
     "domains": "mail domains: list, records, keys, verify",
+    "jobs": "background work: list, run",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from postroom.api import operations
@@ -34,6 +35,27 @@ def problems(shape: Shape | None, value: Any, path: str = "$") -> list[str]:
         )
         return [] if fits else [f"{path}: {value!r} is no {shape.name}"]
     return []
+
+
+def devices_and_roles(inside: Callable[..., Any], user: str) -> None:
+    """Call everything about mobile devices and impersonation."""
+    rule = inside("CreateMobileDeviceAccessRule", Name="a", Effect="DENY", DeviceTypes=["x"], NotDeviceModels=["y"])["MobileDeviceAccessRuleId"]
+    inside("ListMobileDeviceAccessRules")
+    inside("GetMobileDeviceAccessEffect", DeviceType="x")
+    inside("UpdateMobileDeviceAccessRule", MobileDeviceAccessRuleId=rule, Name="a", Effect="ALLOW")
+    inside("DeleteMobileDeviceAccessRule", MobileDeviceAccessRuleId=rule)
+    inside("PutMobileDeviceAccessOverride", UserId=user, DeviceId="A1", Effect="DENY", Description="d")
+    inside("GetMobileDeviceAccessOverride", UserId=user, DeviceId="A1")
+    inside("ListMobileDeviceAccessOverrides", MaxResults=1)
+    inside("DeleteMobileDeviceAccessOverride", UserId=user, DeviceId="A1")
+    rules = [{"ImpersonationRuleId": "r", "Name": "n", "Description": "d", "Effect": "ALLOW", "TargetUsers": [user]}]
+    role = inside("CreateImpersonationRole", Name="a", Type="READ_ONLY", Description="d", Rules=rules)["ImpersonationRoleId"]
+    inside("GetImpersonationRole", ImpersonationRoleId=role)
+    inside("ListImpersonationRoles", MaxResults=1)
+    inside("GetImpersonationRoleEffect", ImpersonationRoleId=role, TargetUser=user)
+    inside("AssumeImpersonationRole", ImpersonationRoleId=role)
+    inside("UpdateImpersonationRole", ImpersonationRoleId=role, Name="a", Type="FULL_ACCESS", Rules=[])
+    inside("DeleteImpersonationRole", ImpersonationRoleId=role)
 
 
 def test_every_answer_fits_its_shape(gate: Gate) -> None:
@@ -92,6 +114,7 @@ def test_every_answer_fits_its_shape(gate: Gate) -> None:
     inside("DeleteAlias", EntityId=user, Alias="second@example.test")
     inside("UpdateMailboxQuota", UserId=user, MailboxQuota=100)
     inside("GetMailboxDetails", UserId=user)
+    devices_and_roles(inside, user)
     call("TagResource", ResourceARN=arn, Tags=[{"Key": "team", "Value": "a"}])
     call("ListTagsForResource", ResourceARN=arn)
     call("UntagResource", ResourceARN=arn, TagKeys=["team"])

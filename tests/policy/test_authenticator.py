@@ -1,6 +1,7 @@
 """Clients that wait: verified once, remembered, slowed down."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 
@@ -11,9 +12,10 @@ from postroom.directory import registration, users
 from postroom.model import errors
 from postroom.model.actors import Action, Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization
-from postroom.policy import access_rules, authenticator, passwords, throttle
+from postroom.policy import access_rules, authenticator, passwords, permissions, throttle
 from postroom.policy.access_rules import AccessRule, Conditions, Effect
 from postroom.policy.authenticator import Authenticator
+from postroom.policy.permissions import Permission
 from postroom.policy.settings import Settings
 from postroom.storage.engine import Store
 from tests.conftest import Clock
@@ -213,3 +215,33 @@ async def test_the_operator_says_under_which_action_other_protocols_are_decided(
     door = Authenticator(store, clock, Settings(other_protocols=Action.WEBMAIL))
     actor = await door.authenticate(credentials, client)
     assert actor.client.action is Action.WEBMAIL
+
+
+async def test_who_asks_for_anothers_mailbox_is_counted_and_remembered_as_who_gives_the_password(
+    store: Store, organization: Organization, door: Authenticator, alice: str, verified: Counted
+) -> None:
+    bob = add_user(store, organization, "bob", passwords.hash("Another-One-2"))
+    direct = "bob@example.test*alice@example.test"
+    await enter(door)
+    with pytest.raises(errors.SignInFailed):
+        await enter(door, direct)
+    with store.transaction(organization.number) as tx:
+        permissions.put(tx, bob, alice, {Permission.FULL_ACCESS})
+    assert (await enter(door, direct)).home_id == bob
+    assert (await enter(door)).home_id == alice
+    assert verified.count == 1, "the password is the same, whatever it is to open"
+    with store.transaction(organization.number) as tx:
+        permissions.delete(tx, bob, alice)
+    with pytest.raises(errors.SignInFailed):
+        await enter(door, direct)
+    asked = itertools.cycle((direct, "nobody@example.test*alice@example.test", "alice@example.test"))
+    for number in range(throttle.PER_ACCOUNT.burst):
+        with pytest.raises(errors.SignInFailed):
+            await enter(door, next(asked), f"guess{number}", address=f"198.51.100.{number}")
+    for name in (direct, "alice@example.test"):
+        with pytest.raises(errors.TryLater):
+            await enter(door, name, "guess", address="203.0.113.1")
+    assert (await enter(door, "bob@example.test", "Another-One-2", address="203.0.113.1")).user_id == bob
+    for name in (f"{'a' * 400}@example.test*alice@example.test", f"bob@example.test*{'a' * 400}@example.test"):
+        with pytest.raises(errors.SignInFailed):
+            await enter(door, name, address="203.0.113.2")

@@ -9,8 +9,9 @@ from postroom.directory import addresses, groups, registration, users
 from postroom.model import errors
 from postroom.model.actors import Action, Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization
-from postroom.policy import access_rules, passwords, sign_in
+from postroom.policy import access_rules, passwords, permissions, sign_in
 from postroom.policy.access_rules import AccessRule, Conditions, Effect
+from postroom.policy.permissions import Permission
 from postroom.policy.sign_in import Denial
 from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import organizations
@@ -143,3 +144,62 @@ def test_a_sign_in_lasts_as_long_as_what_it_rests_on(tx: Tx, organization: Organ
     assert sign_in.reconsider(tx, again) is None
     registration.deregister(tx, alice)
     assert sign_in.reconsider(tx, again) == Denial("unknown")
+
+
+DIRECT = "owner@example.test*alice@example.test"
+
+
+@pytest.fixture
+def owner(tx: Tx, alice: str) -> str:
+    user = users.create(tx, name="owner", display_name="", password_hash=passwords.hash("Another-One-2"))
+    registration.register(tx, user.id, "owner@example.test")
+    return user.id
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        Credentials("Alice@example.test", PASSWORD, "OWNER@example.test"),
+        Credentials(DIRECT, PASSWORD),
+        Credentials(f" {DIRECT} ", PASSWORD),
+    ],
+)
+def test_who_may_open_anothers_mailbox_may_sign_in_to_it(
+    tx: Tx, organization: Organization, alice: str, owner: str, credentials: Credentials
+) -> None:
+    def signed_in(protocol: Protocol) -> bool:
+        try:
+            actor = sign_in.sign_in(tx, organization, credentials, replace(CLIENT, protocol=protocol))
+        except errors.SignInFailed:
+            return False
+        assert (actor.user_id, actor.email, actor.owner_id, actor.home_id) == (alice, "Alice@example.test", owner, owner)
+        return True
+
+    opened = []
+    for permission in (None, *Permission):
+        permissions.put(tx, owner, alice, {permission} if permission else set())
+        opened.append((signed_in(Protocol.IMAP), signed_in(Protocol.SMTP)))
+    assert opened == [(False, False), (True, False), (False, True), (False, True)]
+
+
+def test_the_password_and_the_access_rules_are_those_of_who_signs_in(tx: Tx, organization: Organization, alice: str, owner: str) -> None:
+    permissions.put(tx, owner, alice, {Permission.FULL_ACCESS})
+    for name, password in ((DIRECT, "Another-One-2"), ("alice@example.test*owner@example.test", "Another-One-2")):
+        with pytest.raises(errors.SignInFailed):
+            sign_in.sign_in(tx, organization, Credentials(name, password), CLIENT)
+    access_rules.put(tx, AccessRule("not-the-owner", Effect.DENY, Conditions(user_ids=(owner,))))
+    assert sign_in.sign_in(tx, organization, Credentials(DIRECT, PASSWORD), CLIENT).home_id == owner
+    access_rules.put(tx, AccessRule("not-alice", Effect.DENY, Conditions(user_ids=(alice,))))
+    with pytest.raises(errors.SignInFailed):
+        sign_in.sign_in(tx, organization, Credentials(DIRECT, PASSWORD), CLIENT)
+
+
+@pytest.mark.parametrize("name", ["a*b@example.test", "owner*alice@example.test", "*", "a@b", '"a@b*c"@example.test'])
+def test_a_star_alone_asks_for_nobodys_mailbox(name: str) -> None:
+    assert sign_in.unfold(Credentials(name, PASSWORD)).username == name
+
+
+def test_a_star_in_a_local_part_is_a_letter() -> None:
+    assert sign_in.unfold(Credentials("o*o@example.test*a*a@example.test", PASSWORD)) == Credentials(
+        "a*a@example.test", PASSWORD, "o*o@example.test"
+    )

@@ -86,3 +86,10 @@ class Actor:
     """Opens mailboxes to read at the most, and sends nothing (WorkMail: READ_ONLY impersonation roles)."""
     impersonation_role_id: str = ""
     """The role by which a program acts as this user; empty for the user."""
+    owner_id: str = ""
+    """Whose mailbox the client asked to have as its own, by signing in on another's behalf; empty for the user's."""
+
+    @property
+    def home_id(self) -> str:
+        """Whose mailbox the client has as its own."""
+        return self.owner_id or self.user_id

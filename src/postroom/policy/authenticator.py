@@ -67,11 +67,12 @@ class Authenticator:
         return actor
 
     async def _attempt(self, credentials: Credentials, client: Client) -> tuple[Actor | None, Denial]:
-        if len(credentials.username) > LONGEST_NAME or len(credentials.password) > LONGEST_PASSWORD:
+        credentials = sign_in.unfold(credentials)
+        if max(len(credentials.username), len(credentials.authzid)) > LONGEST_NAME or len(credentials.password) > LONGEST_PASSWORD:
             return None, Denial("too_long")
         self._throttle.check_network(client.address)
         candidate = await self._look_up(credentials, client)
-        account = candidate.actor.user_id if candidate.actor else sign_in.key_of(credentials.username) or credentials.username
+        account = candidate.user_id or sign_in.key_of(credentials.username) or credentials.username
         self._throttle.check(client.address, account)
         digest = self._digest(credentials)
         right = self._recall(digest, candidate.stored)

@@ -16,25 +16,30 @@ import structlog
 
 from postroom.directory import domains
 from postroom.model import addresses, errors
-from postroom.model.actors import Actor, Client, Credentials
+from postroom.model.actors import Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization, OrganizationStatus
-from postroom.policy import access_rules, passwords
+from postroom.policy import access_rules, passwords, permissions
 from postroom.policy.access_rules import AccessRule, Situation
+from postroom.policy.permissions import Permission
 from postroom.storage.engine import Tx
 from postroom.storage.queries import credentials as stored_credentials
-from postroom.storage.queries import organizations
+from postroom.storage.queries import entities, organizations
 
 log = structlog.get_logger("postroom.policy")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who would act if the password is right; `reason` and `rules` say why nobody would, for the log alone."""
+    """Who would act if the password is right; `reason` and `rules` say why nobody would, for the log alone.
+
+    `user_id` is whose password it is, whatever comes of it.
+    """
 
     stored: str
     actor: Actor | None
     reason: str = ""
     rules: tuple[str, ...] = ()
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,18 @@ def key_of(username: str) -> str | None:
         return None
 
 
+def unfold(credentials: Credentials) -> Credentials:
+    """Read the user name `owner@domain*user@domain` as that of the user, who asks to act as the owner.
+
+    Clients that can say nothing but a name and a password reach the mailbox of another so (RFC 4616 §2 has a place of its own for it).
+    """
+    name = credentials.username.strip()
+    star = name.find("*", name.find("@") + 1)
+    if credentials.authzid or star < 0 or "@" not in name[:star] or key_of(name) is not None:
+        return credentials
+    return Credentials(name[star + 1 :], credentials.password, name[:star])
+
+
 def locate(tx: Tx, username: str) -> Organization | None:
     """Find the active organization that hosts the domain of a user name. Registry."""
     key = key_of(username)
@@ -67,8 +84,8 @@ def locate(tx: Tx, username: str) -> Organization | None:
 def look_up(tx: Tx, organization: Organization, credentials: Credentials, client: Client) -> Candidate:
     """Find who would act, as far as the organization can say without the password.
 
-    A user name is a full address, primary or alias. Acting as another is for those who open another's mailbox, not here: an
-    authorization identity must be one of the user's own addresses (RFC 4616 §2).
+    A user name is a full address, primary or alias. An authorization identity is one of the user's own addresses, or one of those whose
+    mailbox is opened to the user or, at SMTP, under whose name the user may send (RFC 4616 §2).
     """
     rules = access_rules.load(tx)
     row = _find(tx, credentials.username)
@@ -76,19 +93,20 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
         return NOBODY
     user_id, email, stored, mailbox = row
     if stored is None:
-        return Candidate(passwords.NOBODYS, None, "no_password")
-    if credentials.authzid:
-        other = _find(tx, credentials.authzid)
-        if other is None or other[0] != user_id:
-            return Candidate(stored, None, "authzid")
+        return Candidate(passwords.NOBODYS, None, "no_password", user_id=user_id)
+    owner_id = _owner(tx, user_id, credentials.authzid, client.protocol) if credentials.authzid else ""
+    if owner_id is None:
+        return Candidate(stored, None, "authzid", user_id=user_id)
     decision = access_rules.decide(rules, Situation(client.action, client.address, user_id=user_id))
     if not decision.allowed:
-        return Candidate(stored, None, "access_rule", decision.rules)
-    return Candidate(stored, Actor(tx.organization, organization.id, user_id, email, client, mailbox or 0, _proof(stored)))
+        return Candidate(stored, None, "access_rule", decision.rules, user_id)
+    actor = Actor(tx.organization, organization.id, user_id, email, client, mailbox or 0, _proof(stored), owner_id=owner_id)
+    return Candidate(stored, actor, user_id=user_id)
 
 
 def sign_in(tx: Tx, organization: Organization, credentials: Credentials, client: Client) -> Actor:
     """Say who acts, or raise `SignInFailed`; takes as long as a password takes to verify, so not in a waiting loop."""
+    credentials = unfold(credentials)
     candidate = look_up(tx, organization, credentials, client)
     if not passwords.verify(candidate.stored, credentials.password) or candidate.actor is None:
         raise errors.SignInFailed()
@@ -141,6 +159,16 @@ def _situation(actor: Actor) -> Situation:
 def _proof(stored: str) -> str:
     """Give what stands for a stored password; each has its own salt, so no two are alike."""
     return hashlib.blake2b(stored.encode(), digest_size=16).hexdigest()
+
+
+def _owner(tx: Tx, user_id: str, authzid: str, protocol: Protocol) -> str | None:
+    """Find as whom a user asks to act: '' for the user, None for whoever does not exist or has not permitted it."""
+    key = key_of(authzid)
+    owner = entities.find_by_address(tx, key) if key else None
+    if owner is None or owner.id == user_id:
+        return None if owner is None else ""
+    needed = permissions.SENDING if protocol is Protocol.SMTP else {Permission.FULL_ACCESS}
+    return owner.id if needed & permissions.held(tx, user_id, owner.id) else None
 
 
 def _find(tx: Tx, username: str) -> tuple[str, str, str | None, int | None] | None:

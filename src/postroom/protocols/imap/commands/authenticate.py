@@ -82,7 +82,7 @@ def _sign_in(session: Session, credentials: Credentials) -> Generator[Step, Any,
         return answer(error)
     session.actor = actor
     try:
-        session.mailbox = yield Look(access.open_mailbox, actor, actor.user_id, Right.WRITE)
+        session.mailbox = yield Look(access.open_mailbox, actor, actor.home_id, Right.WRITE)
     except errors.PostroomError:
         session.actor = None
         raise

@@ -204,7 +204,9 @@ def test_access_rules_about_the_role(role: Role) -> None:
 
     put(Effect.DENY, impersonation_role_ids=(role.id,), actions=("EWS",))
     assert role.refuses() is errors.NotPermitted
-    put(Effect.DENY, impersonation_role_ids=("another",))
+    with role.store.transaction(scope) as tx:
+        another = impersonation.create(tx, name="another", type=RoleType.FULL_ACCESS, rules=[])
+    put(Effect.DENY, impersonation_role_ids=(another,))
     assert role.admit().user_id == role.users["alice"]
     put(Effect.DENY, not_ip_ranges=("192.0.2.0/24",))
     assert role.refuses(client=replace(CLIENT, address="198.51.100.1")) is errors.NotPermitted
@@ -256,7 +258,7 @@ def test_what_a_role_may_name(role: Role) -> None:
             tx,
             name="b",
             type=RoleType.READ_ONLY,
-            rules=[Rule(id="r", effect=Effect.ALLOW, targets=("bob@example.test",), not_targets=("alice",))],
+            rules=[Rule(id="r", effect=Effect.ALLOW, targets=("bob@example.test", "bob"), not_targets=("alice",))],
         )
         assert impersonation.get(tx, id).rules == (
             Rule(id="r", effect=Effect.ALLOW, targets=(role.users["bob"],), not_targets=(role.users["alice"],)),

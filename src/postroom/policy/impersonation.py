@@ -149,18 +149,22 @@ def _rules(text: str) -> tuple[Rule, ...]:
 
 
 def _checked(tx: Tx, rules: Sequence[Rule]) -> str:
-    """Write rules down, with every target by its id."""
+    """Write rules down, with targets named by their ids, each once."""
     if len({rule.id for rule in rules}) < len(rules):
         raise errors.InvalidParameter("Two rules of a role have the same id.")
     known = [
         msgspec.structs.replace(
             rule,
-            targets=tuple(_target(tx, user) for user in rule.targets),
-            not_targets=tuple(_target(tx, user) for user in rule.not_targets),
+            targets=_targets(tx, rule.targets),
+            not_targets=_targets(tx, rule.not_targets),
         )
         for rule in rules
     ]
     return msgspec.json.encode(known).decode()
+
+
+def _targets(tx: Tx, references: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_target(tx, user) for user in references))
 
 
 def _target(tx: Tx, user: str) -> str:

@@ -20,7 +20,7 @@ from postroom.directory import entities, users
 from postroom.model import errors
 from postroom.model.actors import Action
 from postroom.storage.engine import Tx
-from postroom.storage.queries import access_rules
+from postroom.storage.queries import access_rules, impersonation
 
 MAXIMUM = 10
 """Rules of one organization (WorkMail API: AccessControlRulesList)."""
@@ -115,7 +115,8 @@ def load(tx: Tx) -> list[AccessRule]:
 def put(tx: Tx, rule: AccessRule) -> None:
     """Add a rule, or replace the one of the same name, whose time of creation stays (WorkMail API: PutAccessControlRule).
 
-    Raises `InvalidParameter` for an unknown action, `EntityNotFound` for an unknown user, `LimitExceeded`.
+    Raises `InvalidParameter` for an unknown action, `EntityNotFound` for an unknown user, `ResourceNotFound` for an unknown
+    impersonation role, `LimitExceeded`.
     """
     conditions = _checked(tx, rule.conditions)
     if access_rules.count(tx, besides=rule.name) >= MAXIMUM:
@@ -146,9 +147,12 @@ def action(name: str) -> Action:
 
 
 def _checked(tx: Tx, asked: Conditions) -> Conditions:
-    """Check what a rule asks for, with users named by their ids, each once."""
+    """Check what a rule asks for, and name its users by their ids, each once."""
     for name in asked.actions + asked.not_actions:
         action(name)
+    for role in asked.impersonation_role_ids + asked.not_impersonation_role_ids:
+        if impersonation.find(tx, role) is None:
+            raise errors.ResourceNotFound(f"There is no impersonation role {role}.")
     return msgspec.structs.replace(asked, user_ids=_ids(tx, asked.user_ids), not_user_ids=_ids(tx, asked.not_user_ids))
 
 

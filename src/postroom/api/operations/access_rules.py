@@ -5,7 +5,7 @@ from postroom.api.operation import Answer, Call, operation
 from postroom.directory import entities, users
 from postroom.model import errors
 from postroom.model.actors import Action
-from postroom.policy import access_rules
+from postroom.policy import access_rules, impersonation
 from postroom.policy.access_rules import AccessRule, Conditions, Effect, Situation
 
 CONDITIONS = {
@@ -59,7 +59,7 @@ def _situation(call: Call) -> Situation:
         return Situation(action, address, user_id=entities.get(call.tx, reference or "", users.KINDS).id)
     if action is not Action.EWS:
         raise errors.InvalidParameter("An impersonation role is used by EWS alone.")
-    return Situation(action, address, impersonation_role_id=role)
+    return Situation(action, address, impersonation_role_id=impersonation.get(call.tx, role).id)
 
 
 def _shown(rule: AccessRule) -> Answer:

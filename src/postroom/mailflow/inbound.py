@@ -6,17 +6,39 @@ for all of them. So does the copy for a mailbox that filled up meanwhile, when o
 again for days before its sender hears of it.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from postroom.formats import headers
 from postroom.mailbox import access, contents, folders, items
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import queue, recipients
+from postroom.mailflow import events, flow, queue, recipients
 from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.flow import Direction
 from postroom.mailflow.recipients import Division
 from postroom.model import errors
 from postroom.storage.engine import Store, Tx
+
+
+@dataclass(slots=True)
+class _Copies:
+    """What becomes of a letter here: its content, its id in the message flow, who has it in which folder, and who has no room."""
+
+    content: int | None = None
+    trace: str = ""
+    places: list[tuple[str, str]] = field(default_factory=list)
+    full: list[str] = field(default_factory=list)
+
+    def keep(self, tx: Tx, prepared: Prepared) -> int:
+        """Give the content, kept by now."""
+        if self.content is None:
+            self.content = contents.keep(tx, prepared)
+        return self.content
+
+    def enter(self, tx: Tx, prepared: Prepared) -> str:
+        """Give the id under which the letter has come in, by now."""
+        self.trace = self.trace or flow.enter(tx, self.keep(tx, prepared), Direction.INCOMING)
+        return self.trace
 
 
 def prepare(store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits) -> Prepared:
@@ -64,62 +86,109 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared) -> None:
     distribute(tx, envelope, division, prepared)
 
 
+def refuse(tx: Tx, envelope: Envelope, prepared: Prepared, reason: errors.PostroomError) -> None:
+    """Tell of a letter that nobody here could take; its sender hears of it by the answer."""
+    here = [target.address for target in recipients.divide(tx, envelope.recipients).here]
+    trace = flow.passing_id(tx)
+    events.received(tx, trace, prepared.summary.letterhead, here)
+    for address in here:
+        events.refused(tx, trace, address, reason=reason.text, status="5.2.2")
+
+
 def distribute(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "") -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
-    Raises `OverQuota` when nobody could take it.
+    `author` is the user who sends it. Raises `OverQuota` when nobody could take it.
     """
-    full = _append_all(tx, division.owners, prepared)
-    if full and len(full) == len(division.owners) and not division.elsewhere:
+    copies = _Copies()
+    _append_all(tx, division.owners, prepared, copies)
+    if copies.full and len(copies.full) == len(division.owners) and not division.elsewhere:
         raise errors.OverQuota("The mailbox is full")
-    _wait(tx, envelope, prepared, [*division.elsewhere, *recipients.addresses_of(tx, full)], author)
+    trace = _depart(tx, envelope, division, prepared, copies) if author else ""
+    if division.here:
+        _arrive(tx, [target.address for target in division.here], prepared, copies)
+    waiting = [*division.elsewhere, *recipients.addresses_of(tx, copies.full)]
+    _wait(tx, envelope, prepared, waiting, author=author, trace=trace or copies.trace)
 
 
-def hand_over(tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, prepared: Prepared) -> list[errors.PostroomError | None]:
+def hand_over(
+    tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, prepared: Prepared, *, trace: str = ""
+) -> list[errors.PostroomError | None]:
     """Deliver queued copies, each at most once ever; `numbers` are the ids of the recipients' rows in scope `source`.
 
-    Gives for each the error that kept it out, or None. What was delivered before a crash is not delivered again.
+    Gives for each the error that kept it out, or None. What was delivered before a crash is not delivered again. A letter that waited here
+    for room keeps its `trace`, one from another organization gets one of ours.
     """
     outcomes: list[errors.PostroomError | None] = []
     served: set[str] = set()
+    known = trace if source == tx.organization else ""
+    copies = _Copies(trace=known)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
         if not queue.is_handed_over(tx, source, number):
-            outcome = _hand_over(tx, address, envelope, prepared, served)
+            outcome = _hand_over(tx, address, envelope, prepared, served, copies)
             if outcome is None:
                 queue.note_hand_over(tx, source, number)
         outcomes.append(outcome)
+    if copies.content is not None:
+        taken = [address for address, outcome in zip(envelope.recipients, outcomes, strict=True) if outcome is None]
+        _arrive(tx, taken, prepared, copies, known=bool(known))
     return outcomes
 
 
-def _append_all(tx: Tx, owners: Iterable[str], prepared: Prepared) -> list[str]:
-    """Put a letter into the inbox of each; give those whose mailboxes are full."""
+def _append_all(tx: Tx, owners: Mapping[str, str], prepared: Prepared, copies: _Copies) -> list[str]:
+    """Put a letter into the inbox of each, named by id and primary address; give those without room."""
     full = []
-    for owner in owners:
+    for owner, email in owners.items():
         mailbox = access.open_for_delivery(tx, owner)
         inbox = folders.by_role(tx, mailbox, "inbox")
         try:
-            items.append(tx, mailbox, inbox.id, prepared)
+            copies.content = items.append(tx, mailbox, inbox.id, prepared).content
         except errors.OverQuota:
             full.append(owner)
+        else:
+            copies.places.append((email, inbox.name))
+    copies.full += full
     return full
 
 
-def _hand_over(tx: Tx, address: str, envelope: Envelope, prepared: Prepared, served: set[str]) -> errors.PostroomError | None:
+def _hand_over(
+    tx: Tx, address: str, envelope: Envelope, prepared: Prepared, served: set[str], copies: _Copies
+) -> errors.PostroomError | None:
     target = recipients.resolve(tx, address)
     if target is None:
         return errors.EntityNotFound("No such address here")
-    owners = [owner for owner in target.owners if owner not in served]
-    full = _append_all(tx, owners, prepared)
+    owners = {owner: email for owner, email in zip(target.owners, target.emails, strict=True) if owner not in served}
+    full = _append_all(tx, owners, prepared, copies)
     if full and not target.group:
         return errors.OverQuota("The mailbox is full")
     served.update(owners)
     if full:
-        _wait(tx, envelope, prepared, recipients.addresses_of(tx, full))
+        _wait(tx, envelope, prepared, recipients.addresses_of(tx, full), trace=copies.enter(tx, prepared))
     return None
 
 
-def _wait(tx: Tx, envelope: Envelope, prepared: Prepared, addresses: Iterable[str], author: str = "") -> None:
+def _arrive(tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copies, *, known: bool = False) -> None:
+    """Put a letter that came in into the message flow, unless it is `known` there, and tell of its copies."""
+    trace = copies.enter(tx, prepared)
+    if not known:
+        events.received(tx, trace, prepared.summary.letterhead, addresses)
+    for email, folder in copies.places:
+        events.delivered(tx, trace, email, folder)
+
+
+def _depart(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, copies: _Copies) -> str:
+    """Put a user's letter into the message flow under an id of its own, which it gives, and tell of it and of who has it already."""
+    head = prepared.summary.letterhead
+    trace = flow.enter(tx, copies.keep(tx, prepared), Direction.OUTGOING)
+    events.submitted(tx, trace, head, envelope.recipients)
+    for target in division.here:
+        if not set(target.owners) <= set(copies.full):
+            events.sent(tx, trace, head, target.address)
+    return trace
+
+
+def _wait(tx: Tx, envelope: Envelope, prepared: Prepared, addresses: Iterable[str], *, author: str = "", trace: str) -> None:
     later = replace(envelope, recipients=tuple(addresses))
     if later.recipients:
-        queue.enqueue(tx, later, contents.keep(tx, prepared), size=prepared.size, author=author)
+        queue.enqueue(tx, later, contents.keep(tx, prepared), size=prepared.size, author=author, trace=trace)

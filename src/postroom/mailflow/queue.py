@@ -56,6 +56,7 @@ class Parcel:
     international: bool
     queued_at: float
     copies: tuple[Copy, ...]
+    trace: str = ""
 
     @property
     def envelope(self) -> Envelope:
@@ -63,14 +64,18 @@ class Parcel:
         return Envelope(self.sender, tuple(copy.recipient for copy in self.copies), self.eight_bit, self.international)
 
 
-def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str = "") -> int:
-    """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id."""
+def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str = "", trace: str = "") -> int:
+    """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id.
+
+    `trace` is the letter's id in the message flow, '' for what is in none.
+    """
     message = queries.insert(
         tx,
         content=content,
         size=size,
         sender=envelope.sender,
         author=author,
+        trace=trace,
         eight_bit=envelope.eight_bit,
         international=envelope.international,
         recipients=[(address, domain_of(address)) for address in dict.fromkeys(envelope.recipients)],
@@ -153,7 +158,7 @@ def _parcels(scope: int, rows: list[queries.Row]) -> list[Parcel]:
 
 
 def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:
-    _, message, _, domain, _, _, _, content, size, sender, author, eight_bit, international, queued_at = rows[0]
+    _, message, _, domain, _, _, _, content, size, sender, author, eight_bit, international, queued_at, trace = rows[0]
     return Parcel(
         scope=scope,
         message=message,
@@ -165,5 +170,6 @@ def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:
         eight_bit=bool(eight_bit),
         international=bool(international),
         queued_at=queued_at,
+        trace=trace,
         copies=tuple(Copy(row[0], row[2], row[4], row[5], bool(row[6])) for row in rows),
     )

@@ -12,11 +12,12 @@ from postroom.storage.queries import mailboxes
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address of this organization and the ids of those whose mailboxes it leads to."""
+    """An address of this organization and the ids of those whose mailboxes it leads to, with their primary addresses."""
 
     address: str
     owners: tuple[str, ...]
     group: bool
+    emails: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,9 @@ class Division:
     unknown: tuple[str, ...]
 
     @property
-    def owners(self) -> list[str]:
-        """Everybody who gets a copy, once, in order."""
-        return list(dict.fromkeys(owner for target in self.here for owner in target.owners))
+    def owners(self) -> dict[str, str]:
+        """Everybody who gets a copy, once, in order, with the primary address."""
+        return {owner: email for target in self.here for owner, email in zip(target.owners, target.emails, strict=True)}
 
 
 def resolve(tx: Tx, address: str) -> Target | None:
@@ -39,9 +40,10 @@ def resolve(tx: Tx, address: str) -> Target | None:
     if entity is None:
         return None
     if entity.kind is Kind.GROUP:
-        owners = tuple(member.id for member in groups.expand(tx, entity.id))
-        return Target(address, owners, group=True) if owners else None
-    return Target(address, (entity.id,), group=False) if entity.has_mailbox else None
+        members = groups.expand(tx, entity.id)
+        owners, emails = tuple(member.id for member in members), tuple(member.email or address for member in members)
+        return Target(address, owners, group=True, emails=emails) if owners else None
+    return Target(address, (entity.id,), group=False, emails=(entity.email or address,)) if entity.has_mailbox else None
 
 
 def admit(tx: Tx, address: str, size: int) -> None:

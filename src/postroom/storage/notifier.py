@@ -22,11 +22,12 @@ _Calls = dict[asyncio.AbstractEventLoop, list[tuple[Callable[[int], None], int]]
 class Changes:
     """The notes of one transaction."""
 
-    __slots__ = ("folders", "topics")
+    __slots__ = ("events", "folders", "topics")
 
     def __init__(self) -> None:
         self.folders: set[tuple[int, int]] = set()
         self.topics: set[str] = set()
+        self.events: list[object] = []
 
     def add(self, mailbox: int, folder: int) -> None:
         """Note that a folder of a mailbox has a new entry in its change log."""
@@ -40,6 +41,10 @@ class Changes:
         """Note that a job has new work, for example `queue`."""
         self.topics.add(topic)
 
+    def tell(self, event: object) -> None:
+        """Note something for those who keep a record of what happens, once and in this process."""
+        self.events.append(event)
+
 
 class Notifier:
     """Subscriptions to mailboxes (`callback(folder)`) and to topics (`callback(scope)`)."""
@@ -47,6 +52,7 @@ class Notifier:
     def __init__(self) -> None:
         self._mailboxes: dict[tuple[int, int], dict[int, tuple[asyncio.AbstractEventLoop, MailboxCallback]]] = {}
         self._topics: dict[str, dict[int, tuple[asyncio.AbstractEventLoop, TopicCallback]]] = defaultdict(dict)
+        self._recorders: list[Callable[[list[object]], None]] = []
         self._next = 0
         self._doubts = itertools.count(1)
         self.doubts = 0
@@ -78,6 +84,10 @@ class Notifier:
 
         return unsubscribe
 
+    def record(self, recorder: Callable[[list[object]], None]) -> None:
+        """Give it what transactions tell, on the thread that has committed; it must be quick and raise nothing."""
+        self._recorders.append(recorder)
+
     def publish(self, scope: int, changes: Sequence[Changes]) -> None:
         """Tell the subscribers; called from any thread, after COMMIT."""
         calls: _Calls = {}
@@ -90,6 +100,9 @@ class Notifier:
             for loop, callback in list(self._topics.get(topic, {}).values()):
                 calls.setdefault(loop, []).append((callback, scope))
         _deliver(calls)
+        for recorder in self._recorders:
+            if events := [event for change in changes for event in change.events]:
+                recorder(events)
 
     def missed(self) -> None:
         """Tell everybody that changes may have been missed, and so that all must ask again; called from any thread."""

@@ -12,12 +12,15 @@ import os
 import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import structlog
 from prometheus_client import Counter, Gauge
 
 from postroom.directory import domains
+from postroom.formats import message
+from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import bounces, inbound, queue, verdicts
@@ -25,6 +28,7 @@ from postroom.mailflow.outbound import dialling
 from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
+from postroom.mailflow.outbound.story import Story
 from postroom.mailflow.queue import Copy, Parcel
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.trace import without_return_path
@@ -251,11 +255,11 @@ class Carrier:
             log.error("carrying_failed", message=parcel.message, domain=parcel.domain, exc_info=True)
             results = [(copy, verdicts.deferred("4.3.0", "Internal error")) for copy in parcel.copies]
         finally:
-            await self._finish(parcel, results, raw)
+            await self._finish(parcel, results, raw, lane.scope)
         return link
 
-    async def _finish(self, parcel: Parcel, results: Results | None, raw: bytes) -> None:
-        """Settle what is known; without results the parcel was interrupted and goes back as it was.
+    async def _finish(self, parcel: Parcel, results: Results | None, raw: bytes, scope: int | None = None) -> None:
+        """Settle what is known; without results the parcel was interrupted and goes back as it was. `scope` is where it went, if here.
 
         While the carrier closes, a delay says nothing of the next hop: it is our own hanging up.
         """
@@ -264,7 +268,7 @@ class Carrier:
             if results is None or (self._closing and all(verdict.fate is Fate.DEFERRED for _, verdict in results)):
                 await self._store.transact(parcel.scope, queue.release, self._holder, parcel.copies)
             else:
-                await self._settle(parcel, results, raw)
+                await self._settle(parcel, results, raw, scope)
         except errors.OrganizationNotFound:
             log.info("queue_gone", scope=parcel.scope)
         except Exception:
@@ -280,7 +284,8 @@ class Carrier:
         prepared = await self._store.run(contents.prepare, self._store, scope, raw)
         envelope = parcel.envelope
         numbers = [copy.number for copy in parcel.copies]
-        outcomes = await self._store.transact(scope, inbound.hand_over, parcel.scope, numbers, envelope, prepared)
+        deliver = partial(inbound.hand_over, trace=parcel.trace)
+        outcomes = await self._store.transact(scope, deliver, parcel.scope, numbers, envelope, prepared)
         return [(copy, _judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
 
     async def _send(self, lane: _Lane, parcel: Parcel, raw: bytes, link: Link | None) -> tuple[Link | None, Results]:
@@ -309,7 +314,7 @@ class Carrier:
 
     # Writing down
 
-    async def _settle(self, parcel: Parcel, results: Results, raw: bytes) -> None:
+    async def _settle(self, parcel: Parcel, results: Results, raw: bytes, scope: int | None) -> None:
         age = self._store.now() - parcel.queued_at
         final = [_final(copy, verdict, age) for copy, verdict in results]
         for copy, verdict in final:
@@ -328,7 +333,8 @@ class Carrier:
         late = [pair for pair in final if self._warns(parcel, *pair, age)]
         bounce = await self._notification(parcel, lost, raw, "failed")
         warning = await self._notification(parcel, late, raw, "delayed")
-        await self._store.transact(parcel.scope, _write_down, self._holder, parcel, final, age, bounce, warning)
+        story = Story(parcel, message.letterhead(raw) if parcel.author else Letterhead(), scope)
+        await self._store.transact(parcel.scope, _write_down, self._holder, story, final, age, bounce, warning)
 
     def _warns(self, parcel: Parcel, copy: Copy, verdict: Verdict, age: float) -> bool:
         waiting = verdict.fate is Fate.DEFERRED and not copy.warned and age >= queue.WARNING
@@ -343,14 +349,17 @@ class Carrier:
 
 
 def _write_down(
-    tx: Tx, holder: str, parcel: Parcel, results: Results, age: float, bounce: Prepared | None, warning: Prepared | None
+    tx: Tx, holder: str, story: Story, results: Results, age: float, bounce: Prepared | None, warning: Prepared | None
 ) -> None:
     """Settle a parcel in one transaction; copies that another holder has taken over are left to that one."""
+    parcel = story.parcel
     ours = [(copy, verdict) for copy, verdict in results if verdict.fate is Fate.DEFERRED or queue.done(tx, holder, copy)]
     for copy, verdict in ours:
         if verdict.fate is Fate.DEFERRED:
             warned = copy.warned or warning is not None
             queue.postpone(tx, holder, copy, verdict.text, age=age, warned=warned)
+        else:
+            story.tell(tx, copy, verdict)
     if bounce is not None and any(verdict.fate is Fate.FAILED for _, verdict in ours):
         bounces.send(tx, parcel, bounce)
     if warning is not None:

@@ -4,14 +4,18 @@ Strangers' mail goes to `mailflow.inbound`, our users' to `mailflow.submission`.
 (parsed, hashed, large bodies written) and then committed in one transaction; 250 is said after its fsync.
 """
 
+from collections.abc import Generator
+from typing import Any
+
 import structlog
 from prometheus_client import Counter
 
+from postroom.mailbox.contents import Prepared
 from postroom.mailflow import inbound, submission, trace
 from postroom.mailflow.envelopes import Envelope, Limits
-from postroom.model.errors import OrganizationNotFound, TryLater
+from postroom.model.errors import OrganizationNotFound, OverQuota, TryLater
 from postroom.protocols.smtp.grammar import Reply
-from postroom.protocols.smtp.session import Conversation, Session, Transaction, Work, Write
+from postroom.protocols.smtp.session import Ask, Conversation, Session, Transaction, Work, Write
 
 MESSAGES = Counter("postroom_smtp_messages", "Messages accepted", ["role"])
 OCTETS = Counter("postroom_smtp_octets", "Octets of messages accepted", ["role"])
@@ -63,10 +67,19 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
     else:
         try:
             prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)
-            yield Write(scope, inbound.deliver, (envelope, prepared))
+            yield from _accept(scope, envelope, prepared)
         except OrganizationNotFound as gone:  # deleted since RCPT, but others may be waiting for the letter
             raise TryLater("A recipient has just been removed") from gone
     return _accepted(session, transaction, envelope, spool.size)
+
+
+def _accept(scope: int, envelope: Envelope, prepared: Prepared) -> Generator[Ask, Any, None]:
+    """Deliver a stranger's letter; one that nobody has room for leaves word, when its own transaction is undone."""
+    try:
+        yield Write(scope, inbound.deliver, (envelope, prepared))
+    except OverQuota as full:
+        yield Write(scope, inbound.refuse, (envelope, prepared, full))
+        raise
 
 
 def _accepted(session: Session, transaction: Transaction, envelope: Envelope, size: int) -> Reply:

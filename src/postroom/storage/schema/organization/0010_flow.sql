@@ -13,17 +13,17 @@ CREATE TABLE email_monitoring (
     PRIMARY KEY (organization)
 ) {clustered};
 
--- Letters that came in or were submitted lately; a row keeps its contents alive. Ids of one organization sort by age. `replaced_by` is the
--- content that was put in the place of the letter's own.
+-- Letters that came in or were submitted at a time (epoch seconds), each by a random number; a row keeps its contents alive. `replaced_by` is
+-- the content that was put in the place of the letter's own. One tree alone, as every letter pays for it.
 CREATE TABLE flow_messages (
     organization BIGINT NOT NULL,
-    id           {key} NOT NULL,
-    direction    TEXT NOT NULL,
     content      BIGINT NOT NULL,
+    number       BIGINT NOT NULL,
+    direction    TEXT NOT NULL,
+    passed_at    BIGINT NOT NULL,
     replaced_by  BIGINT,
-    PRIMARY KEY (organization, id)
+    PRIMARY KEY (organization, content, number)
 ) {clustered};
-CREATE INDEX flow_messages_by_content ON flow_messages (organization, content);
 CREATE INDEX flow_messages_by_replacement ON flow_messages (organization, replaced_by) WHERE replaced_by IS NOT NULL;
 
 -- The id of the letter in the message flow, which the events of its copies bear; '' for one that was queued by an earlier version.

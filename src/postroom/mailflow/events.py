@@ -1,0 +1,73 @@
+"""What happens to letters, told after COMMIT as WorkMail's email event log tells it.
+
+Every event bears the id that its letter has in the message flow, so that they can be read together. A letter from a user to a user of
+the same organization has two, as it goes out and comes in. An event is a note in the transaction (`Tx.changes`): there is none of what
+did not happen; a crash just after COMMIT loses those that were not written yet.
+
+WorkMail administrator guide: monitoring email event logs
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from postroom.formats.message import Letterhead
+from postroom.storage.engine import Tx
+
+
+class MailEvent(msgspec.Struct, frozen=True):
+    """Something that happened in an organization (`scope`) at a time, epoch seconds, to the letter `trace`."""
+
+    scope: int
+    at: float
+    trace: str
+    name: str
+    fields: Mapping[str, Any]
+
+
+def received(tx: Tx, trace: str, head: Letterhead, recipients: Sequence[str]) -> None:
+    """Tell that a letter has come in for some of this organization."""
+    at = datetime.fromtimestamp(tx.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = {"recipients": recipients, **_names(head), "subject": head.subject, "messageId": head.message_id, "messageTimestamp": at}
+    _tell(tx, trace, "ORGANIZATION_EMAIL_RECEIVED", fields)
+
+
+def delivered(tx: Tx, trace: str, recipient: str, folder: str) -> None:
+    """Tell that a letter lies in a mailbox."""
+    _tell(tx, trace, "MAILBOX_EMAIL_DELIVERED", {"recipient": recipient, "folder": folder})
+
+
+def refused(tx: Tx, trace: str, recipient: str, *, reason: str, status: str, scope: int | None = None) -> None:
+    """Tell that a letter that came in has not reached somebody and never will; `scope` is the organization that was to take it."""
+    _tell(tx, trace, "INCOMING_EMAIL_BOUNCED", _bounced(recipient, reason, status), scope)
+
+
+def submitted(tx: Tx, trace: str, head: Letterhead, recipients: Sequence[str]) -> None:
+    """Tell that a user has sent a letter."""
+    _tell(tx, trace, "OUTGOING_EMAIL_SUBMITTED", {"recipients": recipients, **_names(head), "subject": head.subject})
+
+
+def sent(tx: Tx, trace: str, head: Letterhead, recipient: str) -> None:
+    """Tell that a user's letter has arrived with a recipient."""
+    _tell(tx, trace, "OUTGOING_EMAIL_SENT", {"recipient": recipient, **_names(head), "messageId": head.message_id})
+
+
+def returned(tx: Tx, trace: str, recipient: str, *, reason: str, status: str) -> None:
+    """Tell that a user's letter has not reached a recipient and never will."""
+    _tell(tx, trace, "OUTGOING_EMAIL_BOUNCED", _bounced(recipient, reason, status))
+
+
+def _names(head: Letterhead) -> dict[str, str]:
+    """Name the author, and who wrote on the author's behalf."""
+    other = head.sender and head.sender.casefold() != head.author.casefold()
+    return {"sender": head.sender, "from": head.author} if other else {"from": head.author}
+
+
+def _bounced(recipient: str, reason: str, status: str) -> dict[str, Any]:
+    return {"bouncedRecipient": {"emailAddress": recipient, "reason": reason, "status": status}}
+
+
+def _tell(tx: Tx, trace: str, name: str, fields: Mapping[str, Any], scope: int | None = None) -> None:
+    tx.changes.tell(MailEvent(tx.organization if scope is None else scope, tx.now, trace, name, fields))

@@ -1,28 +1,28 @@
 """A user's letter leaves: the one place that decides under which name.
 
 A letter is first completed outside any transaction (`prepare`: Bcc removed, Message-ID and Date added, the names it
-bears read), then submitted in one: names and limits are checked against the directory as it is at that moment,
-recipients in the organization get their copies, all others become rows of the queue.
+bears read and its Sender line set), then submitted in one: names and limits are checked against the directory as it is
+at that moment, recipients in the organization get their copies, all others become rows of the queue.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 
 import msgspec
 
-from postroom.directory import addresses, domains
-from postroom.formats import addresses as address_lists
+from postroom.directory import domains
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import inbound, recipients
+from postroom.mailflow import authorship, inbound, recipients
+from postroom.mailflow.authorship import Heading, SenderLine
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.model.actors import Actor
-from postroom.model.addresses import domain_key, parse
+from postroom.model.addresses import domain_key
 from postroom.policy import sign_in
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import sending
@@ -41,56 +41,47 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A completed message and the addresses its From and Sender lines bear."""
+    """A completed message, the addresses that stood in it as authors and senders, and what has become of its Sender line."""
 
     prepared: Prepared
-    names: tuple[str, ...]
+    heading: Heading
+    sender_line: SenderLine
 
 
-def own_addresses(tx: Tx, actor: Actor) -> tuple[str, ...]:
-    """List, as keys, the addresses a user may write under: those registered for the user, no plus-addresses."""
-    return tuple(parse(address).key for address in addresses.owned(tx, actor.user_id))
-
-
-def require_own(own: Iterable[str], address: str) -> None:
-    """Raise `SenderNotAllowed` unless the address is one of these keys."""
-    try:
-        key = parse(address).key
-    except errors.InvalidParameter:
-        key = ""
-    if key not in own:
-        raise errors.SenderNotAllowed(f"{address} is not an address of yours")
+def require_sender(tx: Tx, actor: Actor, address: str) -> None:
+    """Raise `SenderNotAllowed` unless a user may send from an address: one of the user's, or of somebody who has lent the name."""
+    authorship.require_sender(authorship.own_addresses(tx, actor), authorship.held_by(tx, actor), address)
 
 
 def prepare(store: Store, actor: Actor, source: Source, limits: Limits) -> Letter:
     """Complete and parse a message.
 
-    Raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`, and `SenderNotAllowed` when no one stands in From.
+    Raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`, and `SenderNotAllowed` for a name that is not the user's to use.
     """
     raw = source.read()
     inbound.check(raw, limits)
-    names = bearers(raw)
-    raw = complete(raw, domain=actor.email.rpartition("@")[2], now=store.now())
+    heading = authorship.read(raw)
+    line = _sender_line(store, actor, heading)
+    raw = complete(_with_sender(raw, line, actor.email), domain=actor.email.rpartition("@")[2], now=store.now())
     prepared = contents.prepare(store, actor.scope, raw)
     inbound.check_attachments(prepared, limits)
-    return Letter(prepared, names)
+    return Letter(prepared, heading, line)
 
 
-def bearers(raw: bytes) -> tuple[str, ...]:
-    """List the addresses under whose names a message goes out; raises `MalformedMessage` (RFC 5322 §3.6.2).
+def _sender_line(store: Store, actor: Actor, heading: Heading) -> SenderLine:
+    """Find what the Sender line has to say; the directory is asked only where a letter bears more than the user's primary address."""
+    if authorship.bears_only(heading, actor.email):
+        return SenderLine.AS_IT_IS
+    with store.transaction(actor.scope, write=False) as tx:
+        return authorship.decide(heading, authorship.own_addresses(tx, actor), authorship.held_by(tx, actor))
 
-    A line so long that not all of its names were read may hide some.
-    """
-    lines = [headers.find_all(raw, name) for name in ("From", "Sender", "Resent-From", "Resent-Sender")]
-    if len(lines[0]) != 1 or len(lines[1]) > 1:
-        raise errors.MalformedMessage("A message has one From line and at most one Sender line")
-    if any(len(address_lists.parse(value)) >= address_lists.MAX_ADDRESSES for values in lines for value in values):
-        raise errors.MalformedMessage("Too many names in a line")
-    authors = headers.addresses(lines[0][0])
-    if not authors:
-        raise errors.MalformedMessage("The From line names nobody")
-    others = [address for values in lines[1:] for value in values for address in headers.addresses(value)]
-    return (*authors, *others)
+
+def _with_sender(raw: bytes, line: SenderLine, user: str) -> bytes:
+    """Write into a message who sent it (RFC 5322 §3.6.2)."""
+    if line is SenderLine.AS_IT_IS:
+        return raw
+    raw = headers.remove(raw, "Sender")
+    return _append_lines(raw, [f"Sender: {user}".encode()]) if line is SenderLine.SET else raw
 
 
 def complete(raw: bytes, *, domain: str, now: float) -> bytes:
@@ -121,13 +112,15 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: 
     if actor.read_only:
         raise errors.NotPermitted()
     sign_in.require_admitted(tx, actor)
-    own = own_addresses(tx, actor)
-    for name in ((envelope.sender,) if envelope.sender else ()) + letter.names:
-        require_own(own, name)
+    own, held = authorship.own_addresses(tx, actor), authorship.held_by(tx, actor)
+    if envelope.sender:
+        authorship.require_sender(own, held, envelope.sender)
+    if authorship.decide(letter.heading, own, held) is not letter.sender_line:
+        raise errors.TryLater("What you may send has just changed; try again")
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
         raise errors.EntityNotFound(f"{division.unknown[0]} does not exist")
-    _count(tx, actor, envelope.sender or letter.names[0], division, allowance or Allowance())
+    _count(tx, actor, envelope.sender or letter.heading.authors[0], division, allowance or Allowance())
     inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id)
 
 

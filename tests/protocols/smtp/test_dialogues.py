@@ -2,7 +2,7 @@
 
 `C:` a line of the client, `R:` its raw octets with Python escapes, `S:` a line of the server (`*` stands for anything),
 `S: ...` any further lines of the same reply, `TLS` a handshake, `END` the server has hung up. `# role:` picks the port,
-`# set:` settings as JSON.
+`# set:` settings as JSON, `# grant: bob alice SEND_AS` lets alice send as bob.
 """
 
 import asyncio
@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from postroom.policy import permissions
+from postroom.policy.permissions import Permission
+from postroom.storage.engine import Store
 from tests.protocols.smtp.conftest import Listen
 
 FOLDER = Path(__file__).parents[2] / "golden" / "smtp"
@@ -58,9 +61,13 @@ def test_there_are_dialogues() -> None:
 @pytest.mark.parametrize(
     ("name", "lines"), [(path.name, path.read_text().splitlines()) for path in DIALOGUES], ids=[path.stem for path in DIALOGUES]
 )
-async def test_dialogue(name: str, lines: list[str], listen: Listen, client_tls: ssl.SSLContext) -> None:
+async def test_dialogue(name: str, lines: list[str], listen: Listen, client_tls: ssl.SSLContext, store: Store) -> None:
     facts = dict(line[2:].split(": ", 1) for line in lines if re.match(r"# (role|set): ", line))
     role = facts.get("role", "mx")
+    grants = [line.removeprefix("# grant: ").split() for line in lines if line.startswith("# grant: ")]
+    with store.transaction(1) as tx:
+        for owner, grantee, value in grants:
+            permissions.put(tx, owner, grantee, {Permission(value)})
     listening = await listen(role.split()[0], implicit=role.endswith("tls"), **json.loads(facts.get("set", "{}")))
     reader, writer = await asyncio.open_connection(
         listening.host,

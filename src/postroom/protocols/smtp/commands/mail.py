@@ -1,6 +1,6 @@
 """MAIL: a mail transaction begins (RFC 5321 §4.1.1.2)."""
 
-from postroom.mailflow import submission
+from postroom.mailflow import authorship, submission
 from postroom.policy import sign_in
 from postroom.protocols.smtp.grammar import Mail, Reply
 from postroom.protocols.smtp.session import Conversation, Read, Session, Transaction
@@ -15,8 +15,9 @@ def mail(session: Session, command: Mail) -> Conversation:
         yield Read(session.actor.scope, sign_in.require_admitted, (session.actor,))
     if session.actor is not None and command.sender:
         if not session.own_addresses:
-            session.own_addresses = yield Read(session.actor.scope, submission.own_addresses, (session.actor,))
-        submission.require_own(session.own_addresses, command.sender)
+            session.own_addresses = yield Read(session.actor.scope, authorship.own_addresses, (session.actor,))
+        if not authorship.is_own(session.own_addresses, command.sender):
+            yield Read(session.actor.scope, submission.require_sender, (session.actor, command.sender))
     session.transaction = Transaction(
         sender=command.sender,
         size=command.size or 0,

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.interop.nameserver import Nameserver
-from tests.program import COMMAND, Program, running
+from tests.program import Program, running
+from tests.server.served import configured, eventually, postroom, workmail
 
-BASE = """
-data = "data"
-[mail]
-hostname = "mail.lab.test"
-[api]
-listen = ["127.0.0.1:0"]
-[smtp]
-listen = ["127.0.0.1:0"]
-[submission]
-listen = ["127.0.0.1:0"]
-listen_tls = ["127.0.0.1:0"]
-[imap]
-listen = ["127.0.0.1:0"]
-listen_tls = ["127.0.0.1:0"]
-"""
 NAME = "letters.test"
 
 
@@ -47,32 +30,6 @@ def moto() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
-
-
-def configured(folder: Path, text: str) -> Path:
-    path = folder / "postroom.toml"
-    path.write_text(BASE + text)
-    return path
-
-
-def postroom(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, arguments[0], "--config", str(config), *arguments[1:]]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def workmail(program: Program) -> Any:
-    key, secret = re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)\n", program.tail()).groups()  # type: ignore[union-attr]
-    return boto3.client(
-        "workmail", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
-    )
-
-
-def eventually(check: Any, seconds: float = 30.0) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def publish(nameserver: Nameserver, printed: str) -> None:

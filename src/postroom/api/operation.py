@@ -28,6 +28,7 @@ from typing import Any
 from postroom.api.model import WORKMAIL
 from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
+from postroom.model.availability import Provider
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store, Tx
 
@@ -77,6 +78,15 @@ class MailDomainPolicy:
     """The domain under which test domains are made, and nobody may register another."""
 
 
+Probe = Callable[[Provider, bytes], str]
+"""Asks an availability provider, a function with this question, and says why it cannot be used; empty when it can."""
+
+
+def nobody_asks(provider: Provider, question: bytes) -> str:
+    """Say that nothing outside can be asked from here."""
+    return "This server asks no other systems."
+
+
 @dataclass(frozen=True, slots=True)
 class Facilities:
     """What the program lends to operations, one value for as long as it runs."""
@@ -84,6 +94,8 @@ class Facilities:
     mail_domains: MailDomainPolicy = MailDomainPolicy()
     aws: Aws | None = None
     """AWS, where the settings let it be asked; never inside a transaction."""
+    probe: Probe = nobody_asks
+    """Tries an availability provider; never inside a transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from postroom.policy.settings import Settings as PolicySettings
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
+from postroom.server.availability import Settings as AvailabilitySettings
 
 
 class ConfigurationError(Exception):
@@ -145,6 +146,10 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The time of day, UTC, at which the work of a night begins, within ten minutes."""
 
 
+class Availability(AvailabilitySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[availability]` table: how servers of others are asked when their people are free."""
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[log]` table."""
 
@@ -178,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dns: Dns = Dns()
     domains: Domains = Domains()
     aws: Aws = Aws()
+    availability: Availability = Availability()
     policy: Policy = Policy()
     retention: Retention = Retention()
     log: Log = Log()
@@ -236,6 +242,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
         keys=replace(settings.keys, keyring=str(data / (settings.keys.keyring or "keyring.json"))),
         tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
         mail=replace(settings.mail, hostname=hostname, smarthost_ca=_absolute(folder, settings.mail.smarthost_ca)),
+        availability=replace(settings.availability, ca=_absolute(folder, settings.availability.ca)),
         domains=_pointed(settings.domains, hostname),
         smtp=replace(settings.smtp, hostname=_named(settings.smtp.hostname, hostname)),
         submission=replace(settings.submission, hostname=_named(settings.submission.hostname, hostname)),

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from postroom.api import operation
 from postroom.api.gateway import Gateway
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
@@ -19,8 +20,9 @@ from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
 from postroom.server import domain_work, doors, endpoints
+from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
-from postroom.server.configuration import Settings, time_of_day
+from postroom.server.configuration import ConfigurationError, Settings, time_of_day
 from postroom.server.http import HttpServer
 from postroom.server.listeners import Door, Server
 from postroom.server.lookups import Lookups
@@ -60,7 +62,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol."""
     authenticator = Authenticator(store, settings=settings.policy)
     lent = aws(settings)
-    gateway = Gateway(store, api_settings(settings, lent))
+    gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent)))
     servers = _servers(settings, store, tls, authenticator, gateway)
     return Rooms(
         list(_doors(settings, servers, tls)),
@@ -133,7 +135,15 @@ def aws(settings: Settings) -> Aws | None:
     return Aws(settings.aws, settings.api.region) if settings.aws.enabled else None
 
 
-def api_settings(settings: Settings, aws: Aws | None = None) -> ApiSettings:
+def probe(settings: Settings, aws: Aws | None) -> Probe:
+    """Give what tries availability providers; raises ConfigurationError when the authorities cannot be read."""
+    try:
+        return Probe(Lookups(settings.dns.nameservers), settings.availability, aws)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"[availability] ca: {error}") from None
+
+
+def api_settings(settings: Settings, aws: Aws | None = None, probe: operation.Probe = operation.nobody_asks) -> ApiSettings:
     """Give the gateway's settings."""
     policy = MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
     return ApiSettings(
@@ -141,7 +151,7 @@ def api_settings(settings: Settings, aws: Aws | None = None) -> ApiSettings:
         account=settings.api.account,
         body_bytes=settings.api.body_bytes,
         buffered_bytes=settings.api.buffered_bytes,
-        facilities=Facilities(mail_domains=policy, aws=aws),
+        facilities=Facilities(mail_domains=policy, aws=aws, probe=probe),
     )
 
 

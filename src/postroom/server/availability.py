@@ -1,0 +1,223 @@
+"""Tries availability providers for the API: EWS servers over HTTPS, Lambda functions through AWS.
+
+The endpoint is chosen by whoever may call the API, so it is asked with care: only addresses of the Internet unless the settings permit
+others, and the very address that was looked at is connected to; the certificate must be the host's; no redirect is followed; time and
+size of an answer are bounded, and nothing of it is shown. Two providers are tried at once, so that the storage threads that wait for
+them stay few.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import msgspec
+
+from postroom.aws.clients import Aws
+from postroom.formats import availability
+from postroom.model.availability import EwsProvider, LambdaProvider, Provider
+from postroom.model.errors import TryLater
+from postroom.server.lookups import Lookups, NoAnswer
+
+SECONDS = 25.0
+"""How long a provider may take (WorkMail administration: custom availability providers)."""
+AT_ONCE = 2
+ANSWER_BYTES = 1024 * 1024
+REASON_LETTERS = 256
+
+_METADATA = ipaddress.ip_address("fd00:ec2::254")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How providers are reached."""
+
+    private_addresses: bool = False
+    """Whether the endpoint of a provider may have an address of a private network or of this machine. Link-local addresses, where
+    clouds keep credentials, are never asked."""
+    ca: str = ""
+    """A PEM file of authorities that are trusted beside those of the machine."""
+
+
+class Failed(Exception):
+    """The provider did not pass; the text says why."""
+
+
+class Probe:
+    """Tries providers, `SECONDS` at the most each."""
+
+    def __init__(self, lookups: Lookups, settings: Settings, aws: Aws | None = None, seconds: float = SECONDS) -> None:
+        self._lookups = lookups
+        self._private = settings.private_addresses
+        self._aws = aws
+        self._seconds = seconds
+        self._tls = ssl.create_default_context()
+        if settings.ca:
+            self._tls.load_verify_locations(settings.ca)
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+
+    def __call__(self, provider: Provider, question: bytes) -> str:
+        """Say why a provider cannot be used, a function for this question; empty when it can. Raises `TryLater` while others are tried."""
+        if not self._turns.acquire(blocking=False):
+            raise TryLater("Other availability providers are being tested; try again.")
+        tried: Future[None] = Future()
+        threading.Thread(target=self._run, args=(tried, provider, question), name="availability", daemon=True).start()
+        try:
+            tried.result(self._seconds)
+        except Failed as failed:
+            return str(failed)[:REASON_LETTERS]
+        except TimeoutError:
+            return f"There is no answer within {self._seconds:g} seconds."
+        return ""
+
+    def _run(self, tried: Future[None], provider: Provider, question: bytes) -> None:
+        try:
+            if isinstance(provider, EwsProvider):
+                self._log_in(provider)
+            else:
+                self._invoke(provider, question)
+            tried.set_result(None)
+        except BaseException as error:
+            tried.set_exception(error)
+        finally:
+            self._turns.release()
+
+    def _log_in(self, provider: EwsProvider) -> None:
+        """Ask an EWS server for what it shows only to those it has let in."""
+        url = urlsplit(provider.endpoint)
+        host = url.hostname or ""
+        connection = _Pinned(host, url.port or 443, self._address(host), self._tls, self._seconds)
+        ending = threading.Timer(self._seconds, connection.cut)
+        ending.daemon = True
+        ending.start()
+        try:
+            status, body = connection.ask(f"{url.path}?{url.query}" if url.query else url.path, provider)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Failed(f"The endpoint does not answer: {_reason(error)}") from error
+        finally:
+            ending.cancel()
+            connection.close()
+        _judge(status, body)
+
+    def _address(self, host: str) -> str:
+        """Find the address to connect to, or raise Failed; the answer of DNS is not asked for again."""
+        try:
+            found = [host] if _is_address(host) else self._lookups.records(host, "A") + self._lookups.records(host, "AAAA")
+        except NoAnswer:
+            raise Failed(f"No name server knows whether there is {host}.") from None
+        for address in found:
+            if permitted(ipaddress.ip_address(address), private=self._private):
+                return address
+        raise Failed(f"{host} has no address that may be asked." if found else f"{host} has no address.")
+
+    def _invoke(self, provider: LambdaProvider, question: bytes) -> None:
+        """Invoke a function as for a user's question, and look at who else may."""
+        if self._aws is None:
+            raise Failed("This server has no access to AWS Lambda.")
+        try:
+            client = self._aws.client("lambda")
+            given = client.invoke(FunctionName=provider.arn, InvocationType="RequestResponse", Payload=question)
+            body = given["Payload"].read(ANSWER_BYTES + 1)
+        except Exception as error:  # botocore's errors are many, and botocore is not to be imported here
+            raise Failed(f"The function cannot be invoked: {error}") from error
+        if given.get("FunctionError"):
+            raise Failed("The function ended with an error.")
+        try:
+            if len(body) > ANSWER_BYTES:
+                raise ValueError("it is too long")
+            availability.answer(body)
+        except ValueError as error:
+            raise Failed(f"The function's answer cannot be read: {error}") from error
+        if self._admits_anybody(client, provider.arn):
+            raise Failed("The function's policy lets the service in for anybody: add a condition on aws:SourceArn or aws:SourceAccount.")
+
+    @staticmethod
+    def _admits_anybody(client: object, arn: str) -> bool:
+        """Look at a function's resource policy; without one nobody but its account may invoke it."""
+        try:
+            return availability.admits_anybody(client.get_policy(FunctionName=arn)["Policy"])  # type: ignore[attr-defined]
+        except Exception as error:
+            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+            if code == "ResourceNotFoundException":
+                return False
+            raise Failed(f"The function's policy cannot be read: {error}") from error
+
+
+class _Pinned(http.client.HTTPSConnection):
+    """A connection to one address of a host, which another thread can cut."""
+
+    def __init__(self, host: str, port: int, address: str, tls: ssl.SSLContext, seconds: float) -> None:
+        super().__init__(host, port, timeout=seconds, context=tls)
+        self._address = address
+        self._tls = tls
+
+    def connect(self) -> None:
+        """Connect to the address, and speak TLS as with the host."""
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self.sock.do_handshake()
+
+    def cut(self) -> None:
+        """End it, whatever it waits for."""
+        if self.sock is not None:
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def ask(self, path: str, provider: EwsProvider) -> tuple[int, bytes]:
+        """Post the question under the provider's name; give the status and the beginning of the answer."""
+        credentials = base64.b64encode(f"{provider.username}:{provider.password}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "text/xml; charset=utf-8", "User-Agent": "Postroom"}
+        self.request("POST", path, availability.LOGIN, headers)
+        answer = self.getresponse()
+        return answer.status, answer.read(ANSWER_BYTES)
+
+
+def permitted(address: Address, *, private: bool) -> bool:
+    """Say whether an address may be connected to: one of the Internet, or with `private` another that is no cloud's own."""
+    inner = _inner(address)
+    if inner is not None:
+        return permitted(inner, private=private)
+    if address.is_link_local or address.is_multicast or address.is_unspecified or address == _METADATA:
+        return False
+    return private or address.is_global
+
+
+def _inner(address: Address) -> ipaddress.IPv4Address | None:
+    """Find the IPv4 address that an IPv6 address stands for, by any of the ways in which it may."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in _NAT64 or 1 < int(address) < 2**32:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+def _judge(status: int, body: bytes) -> None:
+    """Raise Failed unless this is how an EWS server answers somebody it knows; an error in the answer is of the question alone."""
+    if status in (401, 403):
+        raise Failed("The endpoint refuses the user name or the password.")
+    if 300 <= status < 400:
+        raise Failed("The endpoint redirects elsewhere; give the final address.")
+    if status not in (200, 500) or availability.SOAP not in body:
+        raise Failed(f"The endpoint answers {status}, and not as an EWS server does.")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid ({error.verify_message})"
+    return str(error) or type(error).__name__
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

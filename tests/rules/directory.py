@@ -6,7 +6,6 @@ must refuse with. What the server makes up (ids) is taken from its answer; times
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -422,8 +421,3 @@ class Directory:
             if columns[name] == "email":
                 rows = [one for one in rows if one.email is not None]
         return rows
-
-
-def inside(address: str, ranges: Collection[str]) -> bool:
-    """Say whether an address is in one of these networks."""
-    return any(ipaddress.ip_address(address) in ipaddress.ip_network(one, strict=False) for one in ranges)

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.rules.directory import PROFILE, Directory
+from tests.rules.directory import PROFILE
+from tests.rules.policies import ACTIONS, PROPERTIES, World
 
 Params = dict[str, Any]
 Draw = Callable[["Requests"], Params]
@@ -20,7 +21,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 class Requests:
     """Draws requests with the help of what a world knows; the seed tells which."""
 
-    def __init__(self, world: Directory, seed: int, domains: tuple[str, ...]) -> None:
+    def __init__(self, world: World, seed: int, domains: tuple[str, ...]) -> None:
         self.world, self.random, self.domains = world, random.Random(seed), domains
         self.operations = list(DRAWS)
         self.weights = [DRAWS[name][0] for name in self.operations]
@@ -77,6 +78,36 @@ class Requests:
         names = self.random.sample(list(columns), min(len(columns), self.one(0, 1, 1, 1, 2)))
         return {"Filters": {name: columns[name]() for name in names}} if names else {}
 
+    def users(self) -> list[str]:
+        return [self.id("USER") for _ in range(self.one(1, 1, 2))]
+
+    def role(self) -> str:
+        return str(self.one(*self.world.roles, *(["absent"] if self.rarely() or not self.world.roles else [])))
+
+    def role_rules(self) -> list[Params]:
+        return [
+            {"ImpersonationRuleId": self.one("a", "b", "c", "d"), "Effect": self.effect()}
+            | self.some(Name="a rule", TargetUsers=lambda: [self.reference("USER")], NotTargetUsers=lambda: [self.reference("USER")])
+            for _ in range(self.one(0, 1, 1, 2))
+        ]
+
+    def effect(self) -> str:
+        return str(self.one("ALLOW", "ALLOW", "DENY"))
+
+    def device_rule(self) -> Params:
+        names = [*(f"{name}s" for name in PROPERTIES), *(f"Not{name}s" for name in PROPERTIES)]
+        conditions = self.random.sample(names, self.one(0, 1, 1, 2))
+        asked = {name: [self.one("iPhone", "IPAD", "a", "$NONE") for _ in range(self.one(1, 2))] for name in conditions}
+        return {"Name": self.one("phones", "tablets"), "Effect": self.effect()} | self.some(Description="a rule") | asked
+
+    def device(self) -> str:
+        return str(self.one("phone1", "PHONE1", "tab2", "watch3"))
+
+    def folder(self) -> Params:
+        action = self.one("NONE", "DELETE", "PERMANENTLY_DELETE")
+        period = {} if self.rarely() else {"Period": self.random.randrange(1, 731)}
+        return {"Name": self.one("INBOX", "DELETED_ITEMS", "SENT_ITEMS", "DRAFTS", "JUNK_EMAIL"), "Action": action} | period
+
     def prefix(self) -> str:
         return self.name()[: self.one(1, 2, 3)]
 
@@ -86,6 +117,14 @@ class Requests:
 
 def _entity_filters(draw: Requests, name: str) -> Params:
     return draw.filters(**{name: draw.prefix, "PrimaryEmailPrefix": lambda: draw.address()[: draw.one(1, 3, 20)], "State": draw.state})
+
+
+def _address_in(draw: Requests) -> str:
+    return f"{draw.one('192.0.2', '198.51.100', '10.1.2')}.{draw.random.randrange(256)}"
+
+
+def _range(draw: Requests) -> list[str]:
+    return [f"{_address_in(draw)}/{draw.one(0, 8, 24, 25, 32)}"]
 
 
 DRAWS: dict[str, tuple[int, Draw]] = {
@@ -167,5 +206,90 @@ DRAWS: dict[str, tuple[int, Draw]] = {
     "list_tags_for_resource": (1, lambda d: {}),
     "update_mailbox_quota": (1, lambda d: {"UserId": d.reference(), "MailboxQuota": d.random.randrange(1, 51200)}),
     "get_mailbox_details": (2, lambda d: {"UserId": d.reference()}),
+    "put_mailbox_permissions": (
+        6,
+        lambda d: {
+            "EntityId": d.reference(),
+            "GranteeId": d.reference(),
+            "PermissionValues": d.random.choices(["FULL_ACCESS", "SEND_AS", "SEND_ON_BEHALF"], k=d.one(0, 1, 1, 2, 3)),
+        },
+    ),
+    "delete_mailbox_permissions": (2, lambda d: {"EntityId": d.reference(), "GranteeId": d.reference()}),
+    "list_mailbox_permissions": (4, lambda d: {"EntityId": d.reference()}),
+    "put_access_control_rule": (
+        4,
+        lambda d: (
+            {"Name": d.one("default", "office", "one", "two"), "Effect": d.effect(), "Description": "a rule"}
+            | d.some(
+                IpRanges=lambda: _range(d),
+                NotIpRanges=lambda: _range(d),
+                Actions=lambda: [d.one(*sorted(ACTIONS), "POP") for _ in range(d.one(1, 2, 4))],
+                NotActions=lambda: [d.one(*sorted(ACTIONS))],
+                UserIds=d.users,
+                NotUserIds=d.users,
+                ImpersonationRoleIds=lambda: [d.role()],
+            )
+        ),
+    ),
+    "delete_access_control_rule": (2, lambda d: {"Name": d.one("default", "office", "one", "two", "three")}),
+    "list_access_control_rules": (2, lambda d: {}),
+    "get_access_control_effect": (
+        8,
+        lambda d: (
+            {"IpAddress": _address_in(d), "Action": d.one("EWS", *sorted(ACTIONS), "POP")}
+            | (d.some(ImpersonationRoleId=d.role) or {"UserId": d.id("USER")})
+        ),
+    ),
+    "create_mobile_device_access_rule": (2, lambda d: d.device_rule()),
+    "update_mobile_device_access_rule": (
+        2,
+        lambda d: {"MobileDeviceAccessRuleId": d.one(*d.world.device_rules, "absent")} | d.device_rule(),
+    ),
+    "delete_mobile_device_access_rule": (2, lambda d: {"MobileDeviceAccessRuleId": d.one(*d.world.device_rules, "absent")}),
+    "list_mobile_device_access_rules": (1, lambda d: {}),
+    "get_mobile_device_access_effect": (
+        6,
+        lambda d: d.some(**{name: d.one("iPhone 15", "ipad", "Android", "a") for name in PROPERTIES}),
+    ),
+    "put_mobile_device_access_override": (
+        3,
+        lambda d: {"UserId": d.reference("USER"), "DeviceId": d.device(), "Effect": d.effect()} | d.some(Description="lost"),
+    ),
+    "get_mobile_device_access_override": (2, lambda d: {"UserId": d.reference("USER"), "DeviceId": d.device()}),
+    "delete_mobile_device_access_override": (1, lambda d: {"UserId": d.reference("USER"), "DeviceId": d.device()}),
+    "list_mobile_device_access_overrides": (2, lambda d: d.some(UserId=lambda: d.reference("USER"), DeviceId=d.device)),
+    "create_impersonation_role": (
+        2,
+        lambda d: {"Name": "auditor", "Type": d.one("FULL_ACCESS", "READ_ONLY"), "Rules": d.role_rules()} | d.some(Description="a role"),
+    ),
+    "update_impersonation_role": (
+        2,
+        lambda d: {"ImpersonationRoleId": d.role(), "Name": "keeper", "Type": "READ_ONLY", "Rules": d.role_rules()},
+    ),
+    "delete_impersonation_role": (1, lambda d: {"ImpersonationRoleId": d.role()}),
+    "get_impersonation_role": (2, lambda d: {"ImpersonationRoleId": d.role()}),
+    "list_impersonation_roles": (1, lambda d: {}),
+    "get_impersonation_role_effect": (4, lambda d: {"ImpersonationRoleId": d.role(), "TargetUser": d.reference("USER")}),
+    "assume_impersonation_role": (1, lambda d: {"ImpersonationRoleId": d.role()}),
+    "put_retention_policy": (
+        2,
+        lambda d: (
+            {"Name": d.one("default", "other"), "FolderConfigurations": [d.folder() for _ in range(d.one(0, 1, 2, 2))]}
+            | d.some(Id=lambda: d.one("policy-1", "policy-2"), Description="a policy")
+        ),
+    ),
+    "get_default_retention_policy": (2, lambda d: {}),
+    "delete_retention_policy": (1, lambda d: {"Id": d.world.retention.get("Id", "none").replace(" ", "-")}),
+    "put_inbound_dmarc_settings": (1, lambda d: {"Enforced": d.boolean()}),
+    "describe_inbound_dmarc_settings": (1, lambda d: {}),
+    "put_email_monitoring_configuration": (
+        1,
+        lambda d: (
+            {"LogGroupArn": f"arn:aws:logs:us-east-1:000000000000:log-group:{d.one('a', 'b')}:*"}
+            | d.some(RoleArn="arn:aws:iam::000000000000:role/events")
+        ),
+    ),
+    "describe_email_monitoring_configuration": (1, lambda d: {}),
+    "delete_email_monitoring_configuration": (1, lambda d: {}),
 }
 """Operations by how often they are drawn and what draws them."""

@@ -16,7 +16,8 @@ from postroom.api.model import load
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store
 from tests.api.conftest import ACCOUNT, REGION, Gate
-from tests.rules.directory import TIME, Directory, Fault
+from tests.rules.directory import TIME, Fault
+from tests.rules.policies import World
 from tests.rules.requests import Params, Requests
 
 STEPS = int(os.environ.get("POSTROOM_RULES_STEPS", "10000"))
@@ -27,9 +28,9 @@ TEST_DOMAIN = "example.postroom.test"
 DOMAINS = ("example.test", TEST_DOMAIN, "pending.example", "absent.example")
 
 
-def world() -> Directory:
+def world() -> World:
     """The oracle's view of the fixture `organization`."""
-    return Directory("example.test", ("example.test", TEST_DOMAIN), TEST_DOMAIN)
+    return World("example.test", ("example.test", TEST_DOMAIN), TEST_DOMAIN)
 
 
 def aws_name(operation: str) -> str:
@@ -84,7 +85,7 @@ def plain(value: Any, key: str = "") -> Any:
     return TIME if key.endswith(("Date", "DateCreated", "DateModified")) else value
 
 
-def expected(oracle: Directory, operation: str, params: Params, made: Params) -> tuple[str, Params]:
+def expected(oracle: World, operation: str, params: Params, made: Params) -> tuple[str, Params]:
     """Ask the oracle."""
     try:
         return "", plain(getattr(oracle, operation)(made, **params))

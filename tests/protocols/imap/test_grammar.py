@@ -214,3 +214,39 @@ def test_flags_are_written_by_name() -> None:
     assert texts[1 | 1 << 7 | 1 << 9] == b"\\Seen $Junk"
     assert texts[answers.RECENT | 2] == b"\\Answered \\Recent"
     assert texts.all() == b"\\Seen \\Answered \\Flagged \\Deleted \\Draft blue $Junk"
+
+
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [
+        ("*", True),
+        ("%", False),
+        ("Shared/%", False),
+        ("%/%/%", True),
+        ("INBOX", False),
+        ("Shared/a@b.test/I%", True),
+        ("Shared/a@b.tes%", False),
+        ("*x*/Z", True),
+    ],
+)
+def test_a_pattern_says_whether_it_reaches_below_a_name(text: str, below: bool) -> None:
+    assert names.pattern(b"", text.encode()).reaches("Shared/a@b.test") is below
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "shown"),
+    [
+        (b"Shared/A@B.test/inbox", "Shared/a@b.test/Inbox", b"Shared/a@b.test/INBOX"),
+        (b"Shared/A@B.test/Inbox/x", "Shared/a@b.test/Inbox/x", b"Shared/a@b.test/INBOX/x"),
+        (b"Shared/A@B.test", "Shared/a@b.test", b"Shared/a@b.test"),
+        (b"Shared/a&-b@b.test/&ANw-", "Shared/a&b@b.test/\u00dc", b"Shared/a&-b@b.test/&ANw-"),
+        (b"Shared/@/inbox", "Shared/@/Inbox", b"Shared/@/INBOX"),
+        (b"Shared/inbox", "Shared/inbox", b"Shared/inbox"),
+        (b"shared/A@b.test/inbox", "shared/A@b.test/inbox", b"shared/A@b.test/inbox"),
+        (b"Sharedx/A@b.test", "Sharedx/A@b.test", b"Sharedx/A@b.test"),
+    ],
+)
+def test_names_in_the_mailboxes_of_others(written: bytes, name: str, shown: bytes) -> None:
+    assert names.decode(written) == name
+    assert names.encode(name) == shown
+    assert names.pattern(b"", shown).matches(name)

@@ -1,0 +1,161 @@
+"""Another's mailbox in a living session: what is heard there, what is told here, and that it closes when it is closed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from postroom.directory import mailboxes, registration, users
+from postroom.policy import passwords, permissions
+from postroom.policy.permissions import Permission
+from postroom.storage.engine import Store
+from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running
+
+FULL = Permission.FULL_ACCESS
+SHARED = "Shared/alice@example.test"
+LETTER = b"Subject: one\r\n\r\ntext\r\n"
+
+
+@pytest.fixture(autouse=True)
+async def opened(server: Running, store: Store) -> None:
+    """Alice's mailbox is open to bob."""
+    await store.transact(1, permissions.put, "alice", "bob", {FULL})
+
+
+async def append(client: Client, name: str, letter: bytes = LETTER) -> list[bytes]:
+    return await client.command(b'APPEND "%b" {%d+}\r\n%b' % (name.encode(), len(letter), letter))
+
+
+async def begin_idle(client: Client) -> None:
+    await client.send(b"i IDLE\r\n")
+    assert await client.line() == b"+ idling"
+
+
+async def expelled(client: Client) -> None:
+    assert (await client.line()).startswith(b"* BYE ")
+    assert await client.ended()
+
+
+async def withdraw(store: Store) -> None:
+    await store.transact(1, permissions.put, "alice", "bob", {Permission.SEND_AS})
+
+
+async def delete(store: Store) -> None:
+    await store.transact(1, permissions.delete, "alice", "bob")
+
+
+async def deregister_owner(store: Store) -> None:
+    await store.transact(1, registration.deregister, "alice")
+
+
+async def deregister_user(store: Store) -> None:
+    await store.transact(1, registration.deregister, "bob")
+
+
+async def reset_password(store: Store) -> None:
+    await store.transact(1, users.reset_password, "bob", passwords.hash("Another-Horse-8"))
+
+
+@pytest.mark.parametrize("end", [withdraw, delete, deregister_owner, deregister_user])
+async def test_who_is_in_a_mailbox_that_closes_is_sent_away(server: Running, store: Store, end: Callable[[Store], Awaitable[None]]) -> None:
+    idle, silent, direct = (
+        await server.connect(BOB, f"{SHARED}/INBOX"),
+        await server.connect(BOB, f"{SHARED}/Drafts"),
+        await server.connect(),
+    )
+    await direct.ok(f'LOGIN "{ALICE}*{BOB}" "{PASSWORD}"'.encode())
+    for client in (idle, direct):
+        await begin_idle(client)
+    await end(store)
+    for client in (idle, silent, direct):
+        await expelled(client)
+
+
+async def test_a_new_password_of_the_user_ends_what_it_has_opened(server: Running, store: Store) -> None:
+    direct = await server.connect()
+    await direct.ok(f'LOGIN "{ALICE}*{BOB}" "{PASSWORD}"'.encode())
+    await reset_password(store)
+    await expelled(direct)
+
+
+async def test_who_has_left_hears_no_more_of_it(server: Running, store: Store) -> None:
+    left, elsewhere, owner = (
+        await server.connect(BOB, f"{SHARED}/INBOX"),
+        await server.connect(BOB, "INBOX"),
+        await server.connect(ALICE, "INBOX"),
+    )
+    await left.ok(b"CLOSE")
+    await withdraw(store)
+    for client in (left, elsewhere, owner):
+        await client.ok(b"NOOP")
+    assert b" NO [NOPERM]" in (await left.command(f"SELECT {SHARED}/INBOX".encode()))[-1]
+    await left.ok(b"SELECT INBOX")
+    await left.ok(b"NOOP")
+
+
+async def test_each_hears_at_once_what_the_other_does(server: Running) -> None:
+    owner, user = await server.connect(ALICE, "INBOX"), await server.connect(BOB, f"{SHARED}/INBOX")
+    await begin_idle(user)
+    await append(owner, "INBOX")
+    assert await user.line() == b"* 1 EXISTS"
+    await user.send(b"DONE\r\n")
+    await user.until(b"i OK")
+    await owner.ok(b"NOOP")
+    await begin_idle(owner)
+    await user.ok(b"STORE 1 +FLAGS.SILENT (\\Flagged $Done)")
+    told = await owner.until(b"* 1 FETCH")
+    assert told[0].startswith(b"* FLAGS (")
+    assert b"\\Flagged $Done" in told[-1]
+    await user.ok(b"UID MOVE 1 INBOX")
+    assert await owner.line() == b"* 1 EXPUNGE"
+
+
+async def test_letters_move_both_ways_with_their_keywords(server: Running) -> None:
+    user = await server.connect(BOB, "INBOX")
+    for keyword in (b"$Mine", b"$Other"):  # so that a keyword has another bit in each mailbox
+        await append(user, "INBOX")
+        await user.ok(b"STORE * +FLAGS.SILENT (\\Seen %b)" % keyword)
+    await user.ok(f"COPY 2 {SHARED}/Drafts".encode())
+    await user.ok(f"MOVE 2 {SHARED}/Drafts".encode())
+    assert (await user.ok(b"FETCH 1:* (FLAGS)"))[-1] == b"* 1 FETCH (FLAGS (\\Seen $Mine \\Recent))"
+    await user.ok(f"SELECT {SHARED}/Drafts".encode())
+    assert await user.ok(b"SEARCH KEYWORD $Other SEEN") == [b"* SEARCH 1 2"]
+    await user.ok(b"MOVE 1 INBOX")
+    await user.ok(b'COPY 1 "Sent Items"')
+    for name, count in (("INBOX", 2), ('"Sent Items"', 1), (f"{SHARED}/Drafts", 1)):
+        assert (await user.ok(f"STATUS {name} (MESSAGES)".encode()))[0].endswith(b"(MESSAGES %d)" % count)
+    await user.ok(b"SELECT INBOX")
+    assert await user.ok(b"SEARCH KEYWORD $Other SEEN") == [b"* SEARCH 2"]
+
+
+async def test_the_quota_is_the_owners_and_nothing_is_lost_when_it_is_full(server: Running, store: Store) -> None:
+    await store.transact(1, mailboxes.set_quota, "alice", 1)
+    large = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 9000
+    user = await server.connect(BOB, "INBOX")
+    for _ in range(2):
+        assert b" OK " in (await append(user, "INBOX", large))[-1]
+    assert b" OK " in (await append(user, f"{SHARED}/INBOX", large))[-1]
+    assert b" NO [OVERQUOTA]" in (await append(user, f"{SHARED}/INBOX", large))[-1]
+    for verb in (b"COPY", b"MOVE"):
+        assert b" NO [OVERQUOTA]" in (await user.command(b"%b 1:2 %b/INBOX" % (verb, SHARED.encode())))[-1]
+    assert (await user.ok(b"STATUS INBOX (MESSAGES)"))[0].endswith(b"(MESSAGES 2)")
+    assert (await user.ok(f"STATUS {SHARED}/INBOX (MESSAGES)".encode()))[0].endswith(b"(MESSAGES 1)")
+
+
+async def test_names_that_are_sent_in_other_letters_are_the_same(server: Running) -> None:
+    user = await server.connect(BOB)
+    await user.ok(b"CREATE Shared/alice@example.test/&ANw-bung")
+    for name in (b"Shared/ALICE@EXAMPLE.TEST/&ANw-bung", "Shared/alice@example.test/U\u0308bung".encode()):
+        assert await user.ok(b'STATUS "%b" (MESSAGES)' % name) == [b"* STATUS Shared/alice@example.test/&ANw-bung (MESSAGES 0)"]
+
+
+async def test_many_who_come_and_go_leave_nobody_listening(server: Running, store: Store) -> None:
+    clients = await asyncio.gather(*(server.connect(BOB, f"{SHARED}/INBOX") for _ in range(5)))
+    for client in clients[:3]:
+        await client.command(b"LOGOUT")
+        assert await client.ended()
+    await clients[3].ok(b"SELECT INBOX")
+    await begin_idle(clients[4])
+    await withdraw(store)
+    await expelled(clients[4])
+    await clients[3].ok(b"NOOP")

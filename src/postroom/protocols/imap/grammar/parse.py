@@ -79,7 +79,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}|=")
 
 def _login(scanner: Scanner) -> Command:
     scanner.space()
-    username = scanner.astring()
+    username = scanner.user_name()
     scanner.space()
     return commands.Login(username, scanner.astring())
 

@@ -148,6 +148,12 @@ class Scanner:
             return self.string()
         return self.take(ASTRING_ATOM, "string")
 
+    def user_name(self) -> bytes:
+        """Consume a user name, which clients leave without quotes whatever is in it, be it a star."""
+        if self.peek() in (b'"', b"{"):
+            return self.string()
+        return self.take(LIST_ATOM, "string")
+
     def list_mailbox(self) -> bytes:
         """Consume a mailbox pattern, which may hold wildcards."""
         if self.peek() in (b'"', b"{"):

@@ -58,6 +58,18 @@ def devices_and_roles(inside: Callable[..., Any], user: str) -> None:
     inside("DeleteImpersonationRole", ImpersonationRoleId=role)
 
 
+def availability(inside: Callable[..., Any]) -> None:
+    """Call everything about availability."""
+    function = {"LambdaArn": "arn:aws:lambda:us-east-1:123456789012:function:availability"}
+    ews = {"EwsEndpoint": "https://ews.other.test/EWS/", "EwsUsername": "us", "EwsPassword": "secret"}
+    inside("CreateAvailabilityConfiguration", DomainName="other.test", LambdaProvider=function)
+    inside("ListAvailabilityConfigurations")
+    inside("UpdateAvailabilityConfiguration", DomainName="other.test", EwsProvider=ews)
+    inside("ListAvailabilityConfigurations", MaxResults=1)
+    inside("TestAvailabilityConfiguration", DomainName="other.test")
+    inside("DeleteAvailabilityConfiguration", DomainName="other.test")
+
+
 def test_every_answer_fits_its_shape(gate: Gate) -> None:
     model, called = load(), set()
 
@@ -115,6 +127,7 @@ def test_every_answer_fits_its_shape(gate: Gate) -> None:
     inside("UpdateMailboxQuota", UserId=user, MailboxQuota=100)
     inside("GetMailboxDetails", UserId=user)
     devices_and_roles(inside, user)
+    availability(inside)
     call("TagResource", ResourceARN=arn, Tags=[{"Key": "team", "Value": "a"}])
     call("ListTagsForResource", ResourceARN=arn)
     call("UntagResource", ResourceARN=arn, TagKeys=["team"])

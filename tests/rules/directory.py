@@ -393,6 +393,9 @@ class Directory:
             raise Fault("InvalidParameter")
         if found.enabled:
             raise Fault("EntityState")
+        rooms = [one for one in self.entities.values() if one.kind == "RESOURCE" and one.delegates == {found.id}]
+        if any(not room.booking["AutoAcceptRequests"] for room in rooms):
+            raise Fault("EntityState")
         del self.entities[found.id]
         for one in self.entities.values():
             one.members.discard(found.id)

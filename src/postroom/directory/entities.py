@@ -72,7 +72,8 @@ def require_enabled(entity: Entity) -> None:
 def delete(tx: Tx, reference: str, kind: Kind) -> None:
     """Remove a disabled entity and all that refers to it; what is not there is gone already.
 
-    Its mailbox stays parked for its time (WorkMail API: DeleteUser, DeleteGroup, DeleteResource).
+    The last delegate of a resource that does not answer by itself stays: `EntityState`. A mailbox stays parked for its time
+    (WorkMail API: DeleteUser, DeleteGroup, DeleteResource).
     """
     found = find(tx, reference)
     if found is None:
@@ -81,6 +82,9 @@ def delete(tx: Tx, reference: str, kind: Kind) -> None:
         raise errors.InvalidParameter(f"{reference} is not a {kind.lower()}.")
     if found.enabled:
         raise errors.EntityState(f"{found.name} is still registered to mail; deregister it first.")
+    resource = delegates.resting_on(tx, found.id)
+    if resource is not None:
+        raise errors.EntityState(f"{found.name} is the only delegate of {resource}, which does not answer by itself.")
     for table in (members, delegates, permissions, device_overrides):
         table.delete_all(tx, found.id)
     for part in (profiles, credentials, resources):

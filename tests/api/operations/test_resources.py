@@ -99,3 +99,18 @@ def test_delete_only_when_disabled_and_again_without_complaint(api: Api) -> None
     for _ in range(2):
         api("delete_resource", ResourceId=room)
     assert api.fails("describe_resource", ResourceId=room) == "EntityNotFoundException"
+
+
+def test_the_last_delegate_of_a_resource_that_needs_one_is_not_deleted(api: Api) -> None:
+    room = api("create_resource", Name="room", Type="ROOM")["ResourceId"]
+    alice = api("create_user", Name="alice", DisplayName="")["UserId"]
+    staff = api("create_group", Name="staff")["GroupId"]
+    for delegate in (alice, staff):
+        api("associate_delegate_to_resource", ResourceId=room, EntityId=delegate)
+    api("update_resource", ResourceId=room, BookingOptions={"AutoAcceptRequests": False})
+    api("delete_user", UserId=alice)
+    assert api.fails("delete_group", GroupId=staff) == "EntityStateException"
+    assert api("describe_group", GroupId=staff)["Name"] == "staff"
+    api("update_resource", ResourceId=room, BookingOptions={"AutoAcceptRequests": True})
+    api("delete_group", GroupId=staff)
+    assert api("list_resource_delegates", ResourceId=room) == {"Delegates": []}

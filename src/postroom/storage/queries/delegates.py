@@ -39,6 +39,19 @@ def page(tx: Tx, resource: str, *, after: str, limit: int) -> list[tuple[object,
     )
 
 
+def resting_on(tx: Tx, delegate: str) -> str | None:
+    """Find the name of a resource that does not answer by itself and has no other delegate than this one."""
+    row = tx.one(
+        "SELECT e.name FROM delegates d JOIN resources r ON r.organization = d.organization AND r.entity = d.resource "
+        "JOIN entities e ON e.organization = d.organization AND e.id = d.resource "
+        "WHERE d.organization = :organization AND d.delegate = :delegate AND r.auto_accept = 0 AND NOT EXISTS "
+        "(SELECT 1 FROM delegates o WHERE o.organization = d.organization AND o.resource = d.resource AND o.delegate <> d.delegate) "
+        "LIMIT 1",
+        delegate=delegate,
+    )
+    return row[0] if row else None
+
+
 def count(tx: Tx, resource: str) -> int:
     """Count a resource's delegates."""
     row = tx.one("SELECT COUNT(*) FROM delegates WHERE organization = :organization AND resource = :resource", resource=resource)

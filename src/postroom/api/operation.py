@@ -92,6 +92,8 @@ class Facilities:
     """What the program lends to operations, one value for as long as it runs."""
 
     mail_domains: MailDomainPolicy = MailDomainPolicy()
+    most_users: int = 100_000
+    """The most users of an organization."""
     aws: Aws | None = None
     """AWS, where the settings let it be asked; never inside a transaction."""
     probe: Probe = nobody_asks

@@ -54,6 +54,12 @@ def create(
     return user
 
 
+def require_room(tx: Tx, most: int) -> None:
+    """Raise `InvalidParameter` in an organization that has all the users it may have: CreateUser declares no other error for it."""
+    if entities.at_least(tx, Kind.USER, most):
+        raise errors.InvalidParameter(f"An organization may have {most} users.")
+
+
 def update(
     tx: Tx,
     reference: str,

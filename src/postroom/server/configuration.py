@@ -65,6 +65,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Connections at once; beyond it a request is answered 503."""
     body_bytes: int = 1_048_576
     """The largest request body."""
+    users: int = 100_000
+    """The most users an organization may have; WorkMail's default is 1000."""
     buffered_bytes: int = 67_108_864
     """What all bodies on their way in may take together; more is told to come back later."""
 

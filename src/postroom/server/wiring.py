@@ -151,7 +151,7 @@ def api_settings(settings: Settings, aws: Aws | None = None, probe: operation.Pr
         account=settings.api.account,
         body_bytes=settings.api.body_bytes,
         buffered_bytes=settings.api.buffered_bytes,
-        facilities=Facilities(mail_domains=policy, aws=aws, probe=probe),
+        facilities=Facilities(mail_domains=policy, most_users=settings.api.users, aws=aws, probe=probe),
     )
 
 

@@ -1,10 +1,14 @@
 """Users by boto3."""
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from postroom.api.operation import Facilities
+from postroom.api.settings import Settings
+from postroom.model.organizations import Organization
 from postroom.policy import passwords
 from postroom.storage.engine import Store
 from postroom.storage.queries import credentials
@@ -199,3 +203,19 @@ def test_a_token_of_another_list_is_refused(api: Api) -> None:
     assert api.fails("list_users", NextToken=token, Filters={"State": "DISABLED"}) == "InvalidParameterException"
     assert api.fails("list_groups", NextToken=token) == "InvalidParameterException"
     assert api.fails("list_users", NextToken="bm9uc2Vuc2U=") == "InvalidParameterException"
+
+
+def test_an_organization_has_so_many_users(connect: Callable[[Settings], Any], organization: Organization) -> None:
+    api = Api(connect(Settings(facilities=Facilities(most_users=2))), organization)
+    first = created(api)
+    api("create_group", Name="staff")
+    created(api, "bob")
+    assert api.fails("create_user", Name="carol", DisplayName="") == "InvalidParameterException"
+    api("delete_user", UserId=first)
+    created(api, "carol")
+
+
+def test_the_longest_password_and_the_first_too_long(api: Api) -> None:
+    created(api, Password="Aa1-" + "x" * 59)
+    assert api.fails("create_user", Name="bob", DisplayName="", Password="Aa1-" + "x" * 60) == "InvalidPasswordException"
+    created(api, "bob", Password="ÄÖÜ-1234")

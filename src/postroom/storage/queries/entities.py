@@ -72,6 +72,16 @@ def name_exists(tx: Tx, name_key: str) -> bool:
     return tx.one("SELECT 1 FROM entities WHERE organization = :organization AND name_key = :name_key", name_key=name_key) is not None
 
 
+def at_least(tx: Tx, kind: Kind, number: int) -> bool:
+    """Say whether there are so many entities of a kind, one or more."""
+    found = tx.one(
+        "SELECT 1 FROM entities WHERE organization = :organization AND kind = :kind ORDER BY id LIMIT 1 OFFSET :before",
+        kind=kind.value,
+        before=number - 1,
+    )
+    return found is not None
+
+
 def insert(tx: Tx, new: Entity) -> None:
     """Add a disabled entity."""
     tx.run(

@@ -1,8 +1,10 @@
 import asyncio
+import time
 
 import pytest
 
-from postroom.server.schedule import Job, Schedule, run_once
+from postroom.server import schedule
+from postroom.server.schedule import Job, Schedule, run_in, run_once
 from postroom.storage.queries import leases
 from tests.conftest import make_organization
 
@@ -42,10 +44,10 @@ async def test_a_failing_job_is_tried_again(store, organization):
             loop.call_soon_threadsafe(again.set)
         raise RuntimeError("not today")
 
-    schedule = Schedule(store, [Job("failing", run, 0.01)])
-    schedule.start()
+    running = Schedule(store, [Job("failing", run, 0.01)])
+    running.start()
     await asyncio.wait_for(again.wait(), 10)
-    await schedule.close()
+    await running.close()
     ran = len(runs)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.Event().wait(), 0.05)
@@ -64,3 +66,38 @@ async def test_one_organization_that_fails_keeps_the_job_from_no_other(store, or
 
     assert await run_once(store, Job("failing", run, 60.0)) == 1
     assert runs == [other.number]
+
+
+async def test_what_is_being_run_is_not_run_twice_and_says_so_as_long_as_it_goes_on(store, organization, clock, monkeypatch):
+    monkeypatch.setattr(schedule, "RUNNING_SECONDS", 0.2)
+
+    def lease(scope: int) -> float:
+        with store.transaction(scope, write=False) as tx:
+            return max(row[0] for row in tx.all("SELECT expires_at FROM leases WHERE organization = :organization AND name = 'running/long'"))
+
+    def run(store, scope: int) -> int:
+        before = lease(scope)
+        with store.transaction(scope) as tx:
+            assert not leases.take(tx, "running/long", "another", 1.0)
+        clock.advance(0.1)
+        end = time.monotonic() + 10
+        while lease(scope) == before:
+            assert time.monotonic() < end, "not renewed"
+        return 7
+
+    assert await run_in(store, Job("long", run, 60.0), organization.number) == 7
+    with store.transaction(organization.number) as tx:
+        assert leases.take(tx, "running/long", "another", 1.0)
+    assert await run_in(store, Job("long", run, 60.0), organization.number) is None
+
+
+def test_a_nightly_job_waits_for_its_time_of_day():
+    job = Job("nightly", lambda store, scope: 0, schedule.DAY, at=2.5 * 3600)
+    midnight = 20_000 * schedule.DAY
+    for hours, wait in ((0.0, 2.5), (2.0, 0.5), (2.5, 24.0), (3.0, 23.5), (23.5, 3.0)):
+        pauses = [job.pause(midnight + hours * 3600) for _ in range(20)]
+        assert min(pauses) >= wait * 3600
+        assert max(pauses) <= wait * 3600 + schedule.SPREAD_SECONDS
+    pauses = [Job("often", lambda store, scope: 0, 100.0).pause(midnight) for _ in range(20)]
+    assert min(pauses) >= 90
+    assert max(pauses) <= 110

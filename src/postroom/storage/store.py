@@ -220,6 +220,10 @@ class EngineStore:
                 self._writer(registry).scrub()
         finally:
             self._leave(registry)
+        changes = Changes()
+        changes.doubt_all()  # who is still signed in there finds nobody at home
+        self.notifier.publish(scope, [changes])
+        self._engine.tell(scope, [changes])
 
     def close(self) -> None:
         """Wait for running transactions and close everything."""

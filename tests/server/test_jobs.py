@@ -1,0 +1,96 @@
+"""`postroom jobs`, beside a demo that runs meanwhile."""
+
+import imaplib
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from postroom.mailbox import access, contents, folders, items
+from postroom.server import configuration, wiring
+from postroom.storage import keys, sqlite
+from postroom.storage.engine import Store
+from postroom.storage.queries import leases
+from tests.program import COMMAND, Program, demo, hire, running
+
+DAYS = 86_400.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("jobs")
+
+
+@pytest.fixture(scope="module")
+def program(folder):
+    with running(demo(folder)) as program:
+        yield program
+
+
+def postroom(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "jobs", "--config", str(folder / "data" / "postroom.toml"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def past(program, folder):
+    """The demo's store as it was opened ten days ago."""
+    keyring = keys.LocalKeyring(folder / "data" / "keyring.json")
+    store = sqlite.open_store(folder / "data", keyring, lambda: time.time() - 10 * DAYS)
+    yield store
+    store.close()
+
+
+def put(store: Store, owner: str, raw: bytes) -> None:
+    (scope,) = store.scopes()
+    prepared = contents.prepare(store, scope, raw)
+    with store.transaction(scope) as tx:
+        mailbox = access.open_for_delivery(tx, owner)
+        items.append(tx, mailbox, folders.by_role(tx, mailbox, "inbox").id, prepared)
+
+
+def test_they_are_listed(program: Program, folder: Path) -> None:
+    listed = postroom(folder, "list")
+    assert listed.returncode == 0, listed.stderr
+    settings = configuration.load(folder / "data" / "postroom.toml")
+    names = [line.split()[0] for line in listed.stdout.splitlines()[1:]]
+    assert names == [job.name for job in wiring.jobs(settings)]
+    assert re.search(r"^retention +daily, 02:30 UTC +moves or removes mail as the retention policy says$", listed.stdout, re.MULTILINE)
+    assert re.search(r"^sweep-contents +every 10 min +\w", listed.stdout, re.MULTILINE)
+    assert re.search(r"^purge-mailboxes +every 1 h +\w", listed.stdout, re.MULTILINE)
+
+
+def test_one_is_run_and_says_what_it_did(program: Program, folder: Path, past: Store) -> None:
+    user = hire(program.ready, "old")
+    put(past, user.id, b"Subject: old\r\n\r\nold\r\n")
+    rules = [{"Name": "INBOX", "Action": "DELETE", "Period": 9}]
+    organization = {"OrganizationId": program.ready.organization_id}
+    program.ready.workmail().put_retention_policy(**organization, Name="p", FolderConfigurations=rules)
+    for did in (1, 0):
+        done = postroom(folder, "run", "retention")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"demo: retention did {did}\n", "")
+    with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as imap:
+        imap.login(user.email, user.password)
+        assert imap.select("INBOX")[1] == [b"0"]
+        assert imap.select('"Deleted Items"')[1] == [b"1"]
+
+
+def test_one_that_runs_elsewhere_is_left_alone(program: Program, folder: Path, past: Store) -> None:
+    (scope,) = past.scopes()
+    with past.transaction(scope) as tx:
+        assert leases.take(tx, "running/retention", "another", 11 * DAYS)
+    done = postroom(folder, "run", "retention")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "demo: retention is being run by another process\n")
+    with past.transaction(scope) as tx:
+        leases.release(tx, "running/retention", "another")
+    assert postroom(folder, "run", "retention", "--organization", "demo").stdout == "demo: retention did 0\n"
+
+
+def test_what_is_not_there_is_not_run(program: Program, folder: Path) -> None:
+    done = postroom(folder, "run", "retentoin")
+    assert done.returncode == 1
+    assert done.stderr.startswith("postroom: There is no job retentoin; there are: sweep-contents, ")
+    done = postroom(folder, "run", "retention", "--organization", "other")
+    assert (done.returncode, done.stderr) == (1, "postroom: There is no organization other.\n")

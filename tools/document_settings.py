@@ -82,7 +82,7 @@ def spelled(kind: Any) -> str:
         return names[kind]
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(f"`{value}`" for value in typing.get_args(kind))
-    if isinstance(kind, enum.EnumType):
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return " or ".join(f"`{member.value}`" for member in kind)
     if typing.get_origin(kind) in (tuple, list):
         return f"list of {spelled(typing.get_args(kind)[0])}s"

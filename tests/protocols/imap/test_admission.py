@@ -1,6 +1,7 @@
 """Who has signed in stays as long as what let them in: rules, passwords and mailboxes that change under living sessions."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -119,14 +120,20 @@ async def test_a_client_that_does_not_read_goes_without_a_word(
     client = await server.connect(ALICE)
     await client.ok(b"APPEND INBOX {%d+}\r\n" % len(LARGE) + LARGE)
     await client.ok(b"SELECT INBOX")
-    for _ in range(5):
+    for _ in range(6):
         await client.ok(b"COPY 1:* INBOX")
-    await client.send(b"f FETCH 1:* BODY.PEEK[]\r\n" * 4)
+    for small in (client.writer.get_extra_info("socket"), next(iter(server.imap.fronts)).transport.get_extra_info("socket")):
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            small.setsockopt(socket.SOL_SOCKET, buffer, 1 << 16)
+    await client.send(b"f FETCH 1:* BODY.PEEK[]\r\n")
     await client.line()
     (front,) = server.imap.fronts
+    unread, quiet = 0, 0
     async with asyncio.timeout(20):
-        while front.transport.get_write_buffer_size() < server.imap.settings.write_buffer:
+        while not unread or quiet < 20:  # until the kernel takes no more either
             await asyncio.sleep(0.01)
+            before, unread = unread, front.transport.get_write_buffer_size()
+            quiet = quiet + 1 if unread == before else 0
     await deny(store, organization)
     async with asyncio.timeout(20):
         while server.imap.fronts:

@@ -96,6 +96,8 @@ class Facilities:
     """The most users of an organization."""
     aws: Aws | None = None
     """AWS, where the settings let it be asked; never inside a transaction."""
+    buckets: frozenset[str] = frozenset()
+    """The buckets that are folders of this machine."""
     probe: Probe = nobody_asks
     """Tries an availability provider; never inside a transaction."""
 

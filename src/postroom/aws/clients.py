@@ -28,6 +28,9 @@ class Aws:
             connect_timeout=settings.connect_seconds,
             read_timeout=settings.read_seconds,
             retries={"mode": "standard", "total_max_attempts": 4},
+            request_checksum_calculation="when_required",  # services that speak as AWS does often know no others
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"} if settings.endpoint or settings.endpoints.get("s3") else None,
             user_agent_extra="postroom",
         )
         self._made: dict[tuple[str, str, str], Any] = {}

@@ -152,6 +152,17 @@ class Availability(AvailabilitySettings, frozen=True, kw_only=True, forbid_unkno
     """The `[availability]` table: how servers of others are asked when their people are free."""
 
 
+class Exports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[exports]` table: where the mailboxes go that StartMailboxExportJob exports."""
+
+    buckets: dict[str, str] = {}
+    """Buckets that are folders of this machine, such as `archive = "/srv/archive"`; the others are asked of Amazon S3, by `[aws]`."""
+    assume_role: bool = True
+    """Whether Amazon S3 is asked under the role an export names. If not, under this server's own key: for services without STS."""
+    encrypt: bool = True
+    """Whether Amazon S3 is asked to encrypt under the KMS key an export names. Turn it off for services without KMS alone."""
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[log]` table."""
 
@@ -185,6 +196,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dns: Dns = Dns()
     domains: Domains = Domains()
     aws: Aws = Aws()
+    exports: Exports = Exports()
     availability: Availability = Availability()
     policy: Policy = Policy()
     retention: Retention = Retention()
@@ -243,6 +255,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
         data=str(data),
         keys=replace(settings.keys, keyring=str(data / (settings.keys.keyring or "keyring.json"))),
         tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
+        exports=replace(settings.exports, buckets={name: _absolute(folder, path) for name, path in settings.exports.buckets.items()}),
         mail=replace(settings.mail, hostname=hostname, smarthost_ca=_absolute(folder, settings.mail.smarthost_ca)),
         availability=replace(settings.availability, ca=_absolute(folder, settings.availability.ca)),
         domains=_pointed(settings.domains, hostname),

@@ -4,18 +4,23 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from postroom.api import operation
 from postroom.api.gateway import Gateway
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
+from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
-from postroom.jobs import impersonation, retention, sweep, words
+from postroom.jobs import exports, impersonation, retention, sweep, words
+from postroom.jobs.export_folders import FolderUpload
+from postroom.jobs.exports import Places
 from postroom.mailbox import contents
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
+from postroom.model.exports import Export, Refused, Upload
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
@@ -23,6 +28,7 @@ from postroom.server import domain_work, doors, endpoints
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
 from postroom.server.configuration import ConfigurationError, Settings, time_of_day
+from postroom.server.exporting import Exporter
 from postroom.server.http import HttpServer
 from postroom.server.listeners import Door, Server
 from postroom.server.lookups import Lookups
@@ -42,6 +48,7 @@ class Rooms:
     index: Backlog
     domains: Backlog
     carrier: Carrier
+    exporter: Exporter
     gateway: Gateway
 
     def start(self) -> "asyncio.Task[None]":
@@ -49,12 +56,13 @@ class Rooms:
         self.schedule.start()
         self.index.start()
         self.domains.start()
+        self.exporter.start()
         return asyncio.create_task(self.carrier.run(), name="carrier")
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
         background = (self.schedule.close(), self.index.close(), self.domains.close(), self.carrier.close(grace))
-        await asyncio.gather(*(server.close(grace) for server in self.servers), *background)
+        await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
         await self.gateway.close()
 
 
@@ -71,6 +79,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
+        Exporter(store, places(settings, lent)),
         gateway,
     )
 
@@ -111,6 +120,7 @@ def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     yield Job("sweep-contents", sweep.sweep_contents, 600.0, "deletes contents that nothing refers to")
     yield Job("sweep-files", sweep.sweep_files, 3600.0, "removes blob files that no content refers to")
     yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago")
+    yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports")
     yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night)
@@ -143,6 +153,21 @@ def probe(settings: Settings, aws: Aws | None) -> Probe:
         raise ConfigurationError(f"[availability] ca: {error}") from None
 
 
+def places(settings: Settings, aws: Aws | None) -> Places:
+    """Find the place of an export: a folder of this machine, or S3."""
+    part = settings.exports
+
+    def place(export: Export) -> Upload:
+        folder = part.buckets.get(export.bucket)
+        if folder is not None:
+            return FolderUpload(Path(folder), export.path)
+        if aws is None:
+            raise Refused(f"The bucket {export.bucket} is not known to this server, which has no access to Amazon S3.")
+        return ObjectUpload(aws, export, assume_role=part.assume_role, encrypt=part.encrypt)
+
+    return place
+
+
 def api_settings(settings: Settings, aws: Aws | None = None, probe: operation.Probe = operation.nobody_asks) -> ApiSettings:
     """Give the gateway's settings."""
     policy = MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
@@ -151,7 +176,7 @@ def api_settings(settings: Settings, aws: Aws | None = None, probe: operation.Pr
         account=settings.api.account,
         body_bytes=settings.api.body_bytes,
         buffered_bytes=settings.api.buffered_bytes,
-        facilities=Facilities(mail_domains=policy, most_users=settings.api.users, aws=aws, probe=probe),
+        facilities=Facilities(mail_domains=policy, most_users=settings.api.users, aws=aws, probe=probe, buckets=frozenset(settings.exports.buckets)),
     )
 
 

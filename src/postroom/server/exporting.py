@@ -1,0 +1,146 @@
+"""Works on exports: a few at a time, each on a thread of its own, in one process at a time.
+
+An export is taken with a lease, which is renewed as long as the work goes on. One whose process has died is taken up by another when its
+lease is over, and at once where one process serves the store alone. The threads wait for networks, so they are none of the storage's.
+"""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from postroom.jobs import exports as work
+from postroom.jobs.exports import Places
+from postroom.mailbox import exports
+from postroom.model.errors import PostroomError
+from postroom.storage.engine import Store
+from postroom.storage.queries import leases
+
+AT_ONCE = 2
+"""Exports that a process works on: packing takes a processor."""
+LOOK_SECONDS = 60.0
+"""How often it is looked for exports that others have left, or that wait for their next try."""
+RENEW_SECONDS = exports.LEASE_SECONDS / 4
+
+log = structlog.get_logger("postroom.jobs")
+
+
+class Exporter:
+    """Takes up exports that are due, until it is closed."""
+
+    def __init__(self, store: Store, places: Places, *, look_seconds: float = LOOK_SECONDS) -> None:
+        self._store = store
+        self._places = places
+        self._look_seconds = look_seconds
+        self._holder = f"{leases.holder()}:{secrets.token_hex(4)}"
+        self._announced: set[int] = set()
+        self._woken = asyncio.Event()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._works: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._ending = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to listen and to work."""
+        self._unsubscribe = self._store.notifier.on(exports.TOPIC, self._announce)
+        self._task = asyncio.create_task(self._run(), name="exports")
+
+    async def close(self, grace: float) -> None:
+        """Stop: each export is left at its next part, or where it is when `grace` seconds are over."""
+        self._unsubscribe()
+        self._ending.set()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._works:
+            await asyncio.wait(self._works.values(), timeout=grace)
+        for task in list(self._works.values()):
+            task.cancel()
+
+    def _announce(self, scope: int) -> None:
+        self._announced.add(scope)
+        self._woken.set()
+
+    async def _run(self) -> None:
+        """Look everywhere at the start and every now and then, and where an export is announced at once."""
+        await self._look_everywhere(alone=self._store.engine == "sqlite")
+        while True:
+            try:
+                async with asyncio.timeout(self._look_seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                await self._look_everywhere()
+            self._woken.clear()
+            while self._announced:
+                await self._look(self._announced.pop())
+
+    async def _look_everywhere(self, *, alone: bool = False) -> None:
+        try:
+            for scope in await self._store.run(self._store.scopes):
+                await self._look(scope, alone=alone)
+        except Exception:
+            log.exception("exports_not_looked_for")
+
+    async def _look(self, scope: int, *, alone: bool = False) -> None:
+        """Take up what is due in an organization; `alone` says that no other process can be at work on it."""
+        try:
+            if alone:
+                await self._store.transact(scope, exports.release_all)
+            for id in await self._store.read(scope, exports.due):
+                if (scope, id) not in self._works:
+                    self._works[scope, id] = asyncio.create_task(self._work(scope, id), name=f"export-{id}")
+        except PostroomError as error:  # one organization that cannot be opened is no reason to leave the others
+            log.warning("exports_not_looked_for", scope=scope, reason=error.text)
+        except Exception:
+            log.exception("exports_not_looked_for", scope=scope)
+
+    async def _work(self, scope: int, id: str) -> None:
+        try:
+            async with self._slots:
+                if self._ending.is_set() or not await self._store.transact(scope, exports.take, id, self._holder):
+                    return
+                beating = asyncio.create_task(self._beat(scope, id))
+                try:
+                    await self._on_a_thread(scope, id)
+                finally:
+                    beating.cancel()
+        except Exception:
+            log.exception("export_failed", scope=scope, export=id)
+        finally:
+            self._works.pop((scope, id), None)
+
+    async def _beat(self, scope: int, id: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self._store.transact(scope, exports.take, id, self._holder)
+            except Exception:
+                log.exception("export_lease_not_renewed", scope=scope, export=id)
+
+    async def _on_a_thread(self, scope: int, id: str) -> None:
+        """Do the work on a thread that nobody waits for when the program ends: it may be waiting for a network."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if not done.done():
+                done.set_exception(error) if error else done.set_result(None)
+
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                work.carry_on(self._store, scope, id, holder=self._holder, places=self._places, wanted=self._wanted)
+            except BaseException as failure:
+                error = failure
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(partial(settle, error))
+
+        threading.Thread(target=run, name=f"export-{id}", daemon=True).start()
+        await done
+
+    def _wanted(self) -> bool:
+        return not self._ending.is_set()

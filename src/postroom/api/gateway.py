@@ -42,6 +42,7 @@ class Gateway:
     def __init__(self, store: Store, settings: Settings | None = None) -> None:
         self._store = store
         self._settings = settings or Settings()
+        self._audit = self._settings.audit
         self._principals = Principals(store)
         self._tenants = Tenants(store)
         self._services = Services(store, self._settings, self._tenants)
@@ -92,6 +93,8 @@ class Gateway:
             exchange.code, exchange.text = self._told(exchange, error)
             reply = exchange.service.form.refuse(exchange)
         self._note(exchange)
+        if self._audit is not None and self._audit.crowded:
+            await self._audit.room()
         await requests.answer(send, reply.status, request.id, reply.body, reply.kind)
 
     async def _serve(self, exchange: Exchange, receive: Receive) -> Reply:
@@ -132,9 +135,11 @@ class Gateway:
         return "InternalFailure", f"internal error {exchange.request.id}"
 
     def _note(self, exchange: Exchange) -> None:
-        """Tell metrics and log of a call that is over, done or refused: the one place that every call comes by."""
+        """Tell metrics, audit and log of a call that is over, done or refused: the one place that every call comes by."""
         request, caller, operation = exchange.request, exchange.caller, exchange.name
         _measure(exchange)
+        if self._audit is not None:
+            self._audit.note(exchange)
         if exchange.code:
             log.info("request_refused", request_id=request.id, operation=operation, code=exchange.code, address=request.address)
         elif caller is not None and exchange.operation.writes:

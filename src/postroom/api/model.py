@@ -17,11 +17,12 @@ from typing import Any
 import msgspec
 
 WORKMAIL = "workmail"
+MESSAGE_FLOW = "workmailmessageflow"
 FILES = {
     WORKMAIL: "data/workmail/2017-10-01/service-2.json.gz",
     "iam": "data/iam/2010-05-08/service-2.json.gz",
     "sts": "data/sts/2011-06-15/service-2.json.gz",
-    "workmailmessageflow": "data/workmailmessageflow/2019-05-01/service-2.json.gz",
+    MESSAGE_FLOW: "data/workmailmessageflow/2019-05-01/service-2.json.gz",
 }
 """By the names that requests are signed for."""
 

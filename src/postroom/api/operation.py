@@ -28,6 +28,7 @@ from typing import Any
 from postroom.api.model import WORKMAIL
 from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
+from postroom.model import errors
 from postroom.model.availability import Provider
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store, Tx
@@ -87,6 +88,15 @@ def nobody_asks(provider: Provider, question: bytes) -> str:
     return "This server asks no other systems."
 
 
+LetterSource = Callable[[str, str, str], bytes]
+"""Reads an object by bucket, key and version ('' for the newest); raises `ResourceNotFound`, `TryLater`."""
+
+
+def nowhere(bucket: str, key: str, version: str) -> bytes:
+    """Read no object, as no bucket is known."""
+    raise errors.ResourceNotFound(f"The bucket {bucket} is not known to this server.")
+
+
 @dataclass(frozen=True, slots=True)
 class Facilities:
     """What the program lends to operations, one value for as long as it runs."""
@@ -96,10 +106,14 @@ class Facilities:
     """The most users of an organization."""
     aws: Aws | None = None
     """AWS, where the settings let it be asked; never inside a transaction."""
-    buckets: frozenset[str] = frozenset()
-    """The buckets that are folders of this machine."""
     probe: Probe = nobody_asks
     """Tries an availability provider; never inside a transaction."""
+    buckets: frozenset[str] = frozenset()
+    """The buckets that are folders of this machine."""
+    message_flow: bool = True
+    """Whether letters on their way can be read."""
+    letters: LetterSource = nowhere
+    """Reads what is to take the place of a letter; never inside a transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from postroom.api import sigv4
 from postroom.api.exchange import Service
+from postroom.api.message_flow import MessageFlow
 from postroom.api.model import WORKMAIL
 from postroom.api.requests import Request
 from postroom.api.settings import Settings
@@ -23,7 +24,7 @@ class Services:
     def __init__(self, store: Store, settings: Settings, tenants: Tenants) -> None:
         with store.transaction(REGISTRY) as tx:
             page_secret = principals.secret(tx, "pages")
-        offered: list[Service] = [WorkMail(store, settings, tenants, page_secret)]
+        offered: list[Service] = [WorkMail(store, settings, tenants, page_secret), MessageFlow(store, settings)]
         self._by_name = {service.name: service for service in offered}
         self._usual = self._by_name[WORKMAIL]
 

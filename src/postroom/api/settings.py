@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from postroom.api.audit import Audit
 from postroom.api.operation import Facilities
 
 
@@ -20,3 +21,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The most that all bodies on their way in may take together; more is told to come back later."""
     facilities: Facilities = Facilities()
     """What the program lends to operations."""
+    audit: Audit | None = None
+    """Where calls that are over are told."""

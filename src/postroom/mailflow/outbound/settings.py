@@ -44,3 +44,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Octets of messages held at once to be sent; one may always."""
     warn: bool = True
     """Whether an author is told after four hours that a message is delayed."""
+    message_flow: bool = True
+    """Whether every letter can be read for a day through the API `workmailmessageflow`, even if all have deleted it."""

@@ -1,0 +1,29 @@
+"""One object of S3, read whole.
+
+S3 API: GetObject
+"""
+
+from __future__ import annotations
+
+from postroom.aws.clients import Aws
+from postroom.aws.refusals import Refusal, told
+from postroom.model import errors
+
+
+def read(aws: Aws, bucket: str, key: str, *, version: str, most: int) -> bytes:
+    """Read an object of at most so many bytes, in a version or, if that is '', the newest.
+
+    Raises `ResourceNotFound` when it is not there, not permitted or too large, `TryLater` when S3 is not reached.
+    """
+    asked = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
+    with told(f"The object {key} of the bucket {bucket} cannot be read", _error):
+        answer = aws.client("s3").get_object(**asked)
+        with answer["Body"] as body:
+            if answer["ContentLength"] > most:
+                raise errors.ResourceNotFound(f"The object {key} of the bucket {bucket} is larger than {most} bytes.")
+            octets: bytes = body.read()
+    return octets
+
+
+def _error(refusal: Refusal) -> Exception:
+    return errors.TryLater(refusal.text) if refusal.passing else errors.ResourceNotFound(refusal.text)

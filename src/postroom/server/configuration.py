@@ -26,6 +26,7 @@ from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
 from postroom.server.availability import Settings as AvailabilitySettings
+from postroom.server.journal import Settings as JournalSettings
 
 
 class ConfigurationError(Exception):
@@ -141,6 +142,17 @@ class Policy(PolicySettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The `[policy]` table: who may do what, beyond what the API says."""
 
 
+class Exports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[exports]` table: where the mailboxes go that StartMailboxExportJob exports."""
+
+    buckets: dict[str, str] = {}
+    """Buckets that are folders of this machine, such as `archive = "/srv/archive"`; the others are asked of Amazon S3, by `[aws]`."""
+    assume_role: bool = True
+    """Whether Amazon S3 is asked under the role an export names. If not, under this server's own key: for services without STS."""
+    encrypt: bool = True
+    """Whether Amazon S3 is asked to encrypt under the KMS key an export names. Turn it off for services without KMS alone."""
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[retention]` table: when retention policies are obeyed; what they say is set by PutRetentionPolicy."""
 
@@ -152,15 +164,18 @@ class Availability(AvailabilitySettings, frozen=True, kw_only=True, forbid_unkno
     """The `[availability]` table: how servers of others are asked when their people are free."""
 
 
-class Exports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[exports]` table: where the mailboxes go that StartMailboxExportJob exports."""
+class Audit(JournalSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[audit]` table: the record of every call of the API, in `logs` under `data`, which `postroom audit` reads.
 
-    buckets: dict[str, str] = {}
-    """Buckets that are folders of this machine, such as `archive = "/srv/archive"`; the others are asked of Amazon S3, by `[aws]`."""
-    assume_role: bool = True
-    """Whether Amazon S3 is asked under the role an export names. If not, under this server's own key: for services without STS."""
-    encrypt: bool = True
-    """Whether Amazon S3 is asked to encrypt under the KMS key an export names. Turn it off for services without KMS alone."""
+    Requests whose signature is refused are recorded in files of their own, of the same size and number.
+    """
+
+
+class Events(JournalSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[events]` table: what becomes of letters, in `logs` under `data`, and in CloudWatch Logs where an organization asks for it."""
+
+    buffer: int = 100_000
+    """How many events may wait in memory while CloudWatch Logs does not take them."""
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,10 +211,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dns: Dns = Dns()
     domains: Domains = Domains()
     aws: Aws = Aws()
-    exports: Exports = Exports()
     availability: Availability = Availability()
+    exports: Exports = Exports()
     policy: Policy = Policy()
     retention: Retention = Retention()
+    audit: Audit = Audit()
+    events: Events = Events()
     log: Log = Log()
     metrics: Metrics = Metrics()
 

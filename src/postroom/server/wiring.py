@@ -11,10 +11,11 @@ from postroom.api.gateway import Gateway
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
+from postroom.aws.log_delivery import LogDelivery
 from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
-from postroom.jobs import exports, impersonation, retention, sweep, words
+from postroom.jobs import exports, flow, impersonation, retention, sweep, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.mailbox import contents
@@ -24,18 +25,23 @@ from postroom.model.exports import Export, Refused, Upload
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import domain_work, doors, endpoints
+from postroom.server import domain_work, doors, endpoints, journal
+from postroom.server.audit_log import AuditLog
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
 from postroom.server.configuration import ConfigurationError, Settings, time_of_day
+from postroom.server.event_log import EventLog
 from postroom.server.exporting import Exporter
 from postroom.server.http import HttpServer
+from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
 from postroom.server.lookups import Lookups
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.storage.engine import REGISTRY, Store
 
 HEALTH_SECONDS = 5.0
+JOURNAL_SECONDS = 0.7
+"""How long journals may take to be written at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,13 @@ class Rooms:
     carrier: Carrier
     exporter: Exporter
     gateway: Gateway
+    events: EventLog
+    audit: AuditLog
 
     def start(self) -> "asyncio.Task[None]":
         """Start the background work; gives the carrier's task, which ends when the rooms are closed."""
+        self.events.start()
+        self.audit.start()
         self.schedule.start()
         self.index.start()
         self.domains.start()
@@ -64,13 +74,15 @@ class Rooms:
         background = (self.schedule.close(), self.index.close(), self.domains.close(), self.carrier.close(grace))
         await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
         await self.gateway.close()
+        await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
 
 
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol."""
     authenticator = Authenticator(store, settings=settings.policy)
     lent = aws(settings)
-    gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent)))
+    audit = audit_log(settings, store)
+    gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent), audit))
     servers = _servers(settings, store, tls, authenticator, gateway)
     return Rooms(
         list(_doors(settings, servers, tls)),
@@ -81,6 +93,8 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
         Exporter(store, places(settings, lent)),
         gateway,
+        event_log(settings, store, lent),
+        audit,
     )
 
 
@@ -118,6 +132,8 @@ def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext) 
 def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     """List the background work with its intervals, in seconds."""
     yield Job("sweep-contents", sweep.sweep_contents, 600.0, "deletes contents that nothing refers to")
+    forget = flow.purge if settings.mail.message_flow else flow.forget_all
+    yield Job("purge-message-flow", forget, 600.0, "lets go of letters whose day in the message flow is over")
     yield Job("sweep-files", sweep.sweep_files, 3600.0, "removes blob files that no content refers to")
     yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago")
     yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports")
@@ -145,14 +161,6 @@ def aws(settings: Settings) -> Aws | None:
     return Aws(settings.aws, settings.api.region) if settings.aws.enabled else None
 
 
-def probe(settings: Settings, aws: Aws | None) -> Probe:
-    """Give what tries availability providers; raises ConfigurationError when the authorities cannot be read."""
-    try:
-        return Probe(Lookups(settings.dns.nameservers), settings.availability, aws)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"[availability] ca: {error}") from None
-
-
 def places(settings: Settings, aws: Aws | None) -> Places:
     """Find the place of an export: a folder of this machine, or S3."""
     part = settings.exports
@@ -168,15 +176,46 @@ def places(settings: Settings, aws: Aws | None) -> Places:
     return place
 
 
-def api_settings(settings: Settings, aws: Aws | None = None, probe: operation.Probe = operation.nobody_asks) -> ApiSettings:
+def probe(settings: Settings, aws: Aws | None) -> Probe:
+    """Give what tries availability providers; raises ConfigurationError when the authorities cannot be read."""
+    try:
+        return Probe(Lookups(settings.dns.nameservers), settings.availability, aws)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"[availability] ca: {error}") from None
+
+
+def event_log(settings: Settings, store: Store, aws: Aws | None) -> EventLog:
+    """Give the record of what becomes of letters."""
+    delivery = LogDelivery(aws, settings.events.buffer) if aws else None
+    return EventLog(store, journal.folder(settings.data), settings.events, delivery)
+
+
+def audit_log(settings: Settings, store: Store) -> AuditLog:
+    """Give the record of API calls."""
+    return AuditLog(store, journal.folder(settings.data), settings.audit, region=settings.api.region, account=settings.api.account)
+
+
+def api_settings(
+    settings: Settings, aws: Aws | None = None, probe: operation.Probe = operation.nobody_asks, audit: AuditLog | None = None
+) -> ApiSettings:
     """Give the gateway's settings."""
     policy = MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
+    letters = LetterSource(settings.exports.buckets, aws, settings.smtp.maximum_message)
     return ApiSettings(
         region=settings.api.region,
         account=settings.api.account,
         body_bytes=settings.api.body_bytes,
         buffered_bytes=settings.api.buffered_bytes,
-        facilities=Facilities(mail_domains=policy, most_users=settings.api.users, aws=aws, probe=probe, buckets=frozenset(settings.exports.buckets)),
+        facilities=Facilities(
+            mail_domains=policy,
+            most_users=settings.api.users,
+            aws=aws,
+            probe=probe,
+            buckets=frozenset(settings.exports.buckets),
+            message_flow=settings.mail.message_flow,
+            letters=letters,
+        ),
+        audit=audit,
     )
 
 

@@ -119,6 +119,16 @@ def test_other_texts_of_the_domain_and_an_old_autodiscover(store: Store, aws: Aw
     assert after[f"autodiscover.{NAME}", "CNAME"] == ["auto.lab.test."]
 
 
+def test_a_text_that_is_one_of_several_stays(store: Store, aws: Aws, zone: Zone) -> None:
+    scope = scope_of(store, zone.id)
+    texts = {"Name": NAME, "Type": "TXT", "SetIdentifier": "a", "Weight": 1, "TTL": 60, "ResourceRecords": [{"Value": '"site=1"'}]}
+    zone.client.change_resource_record_sets(
+        HostedZoneId=zone.id, ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": texts}]}
+    )
+    assert hosted_zones.write_due(store, scope, aws, TARGETS) == 1
+    assert zone.records()[NAME, "TXT"] == ['"site=1"']
+
+
 def test_a_zone_that_is_not_there_is_tried_for_three_days(store: Store, aws: Aws, clock: Any) -> None:
     scope = scope_of(store, "Z0000000000")
     waits = []

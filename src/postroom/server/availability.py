@@ -69,7 +69,11 @@ class Probe:
         if not self._turns.acquire(blocking=False):
             raise TryLater("Other availability providers are being tested; try again.")
         tried: Future[None] = Future()
-        threading.Thread(target=self._run, args=(tried, provider, question), name="availability", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(tried, provider, question), name="availability", daemon=True).start()
+        except RuntimeError as error:
+            self._turns.release()
+            raise TryLater("Too much goes on here; try again.") from error
         try:
             tried.result(self._seconds)
         except Failed as failed:
@@ -79,16 +83,19 @@ class Probe:
         return ""
 
     def _run(self, tried: Future[None], provider: Provider, question: bytes) -> None:
+        failure: BaseException | None = None
         try:
             if isinstance(provider, EwsProvider):
                 self._log_in(provider)
             else:
                 self._invoke(provider, question)
-            tried.set_result(None)
         except BaseException as error:
-            tried.set_exception(error)
-        finally:
-            self._turns.release()
+            failure = error
+        self._turns.release()
+        if failure is None:
+            tried.set_result(None)
+        else:
+            tried.set_exception(failure)
 
     def _log_in(self, provider: EwsProvider) -> None:
         """Ask an EWS server for what it shows only to those it has let in."""
@@ -158,15 +165,19 @@ class _Pinned(http.client.HTTPSConnection):
         super().__init__(host, port, timeout=seconds, context=tls)
         self._address = address
         self._tls = tls
+        self._over = False
 
     def connect(self) -> None:
         """Connect to the address, and speak TLS as with the host."""
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        if self._over:
+            raise TimeoutError("it took too long")
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         self.sock.do_handshake()
 
     def cut(self) -> None:
         """End it, whatever it waits for."""
+        self._over = True
         if self.sock is not None:
             with suppress(OSError):  # it has ended by itself
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

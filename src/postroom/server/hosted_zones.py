@@ -78,10 +78,17 @@ def _change(record: Record, there: RecordSets) -> Iterator[dict[str, Any]]:
     elif record.type == "MX":
         if "MX" not in there:
             yield _upsert(record, [f"{record.value}."])
-    else:
-        texts = [one["Value"] for one in there.get("TXT", {}).get("ResourceRecords", ())]
-        if "CNAME" not in there and not any(_makes_needless(record, text) for text in texts):
-            yield _upsert(record, [*texts, f'"{record.value}"'], ttl=there.get("TXT", {}).get("TTL", TTL_SECONDS))
+    elif not there.keys() & {"CNAME", "TXT"}:
+        yield _upsert(record, [f'"{record.value}"'])
+    elif _is_plain(there.get("TXT", {})):
+        texts = [one["Value"] for one in there["TXT"]["ResourceRecords"]]
+        if not any(_makes_needless(record, text) for text in texts):
+            yield _upsert(record, [*texts, f'"{record.value}"'], ttl=there["TXT"]["TTL"])
+
+
+def _is_plain(record_set: Mapping[str, Any]) -> bool:
+    """Say whether a record set is one of texts that another can be added to: no alias, and not one of several that share the name."""
+    return "ResourceRecords" in record_set and "SetIdentifier" not in record_set
 
 
 def _makes_needless(record: Record, text: str) -> bool:

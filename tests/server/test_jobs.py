@@ -29,8 +29,8 @@ def program(folder):
         yield program
 
 
-def postroom(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, "jobs", "--config", str(folder / "data" / "postroom.toml"), *arguments]
+def postroom(folder: Path, *arguments: str, verb: str = "jobs") -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, verb, "--config", str(folder / "data" / "postroom.toml"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -43,12 +43,12 @@ def past(program, folder):
     store.close()
 
 
-def put(store: Store, owner: str, raw: bytes) -> None:
+def put(store: Store, owner: str, raw: bytes, role: str = "inbox") -> None:
     (scope,) = store.scopes()
     prepared = contents.prepare(store, scope, raw)
     with store.transaction(scope) as tx:
         mailbox = access.open_for_delivery(tx, owner)
-        items.append(tx, mailbox, folders.by_role(tx, mailbox, "inbox").id, prepared)
+        items.append(tx, mailbox, folders.by_role(tx, mailbox, role).id, prepared)
 
 
 def test_they_are_listed(program: Program, folder: Path) -> None:
@@ -94,3 +94,23 @@ def test_what_is_not_there_is_not_run(program: Program, folder: Path) -> None:
     assert done.stderr.startswith("postroom: There is no job retentoin; there are: sweep-contents, ")
     done = postroom(folder, "run", "retention", "--organization", "other")
     assert (done.returncode, done.stderr) == (1, "postroom: There is no organization other.\n")
+
+
+def test_what_a_policy_took_from_deleted_items_is_given_back(program: Program, folder: Path, past: Store) -> None:
+    user = hire(program.ready, "sorry")
+    with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as imap:
+        imap.login(user.email, user.password)
+        put(past, user.id, b"Subject: missed\r\n\r\nmissed\r\n", "trash")
+        rules = [{"Name": "DELETED_ITEMS", "Action": "DELETE", "Period": 9}]
+        organization = {"OrganizationId": program.ready.organization_id}
+        program.ready.workmail().put_retention_policy(**organization, Name="p", FolderConfigurations=rules)
+        assert postroom(folder, "run", "retention").stdout == "demo: retention did 1\n"
+        assert imap.select('"Deleted Items"')[1] == [b"0"]
+        for recovered in (1, 0):
+            done = postroom(folder, "recover-deleted", "sorry", verb="users")
+            assert (done.returncode, done.stdout) == (0, f"sorry: {recovered} recovered to Deleted Items\n")
+        assert imap.select('"Deleted Items"')[1] == [b"1"]
+        assert imap.fetch("1", "(ENVELOPE)")[1][0].startswith(b'1 (ENVELOPE (NIL "missed" ')
+    program.ready.workmail().create_user(**organization, Name="nowhere", DisplayName="")
+    done = postroom(folder, "recover-deleted", "nowhere", verb="users")
+    assert (done.returncode, done.stderr) == (1, "postroom: nowhere has no mailbox.\n")

@@ -1,7 +1,7 @@
 """Transactions of background work, one after the other, with room in between for those that wait.
 
-Whoever commits and at once begins again gets the writer of the organization before anybody who waits for it. So each transaction is
-followed by a pause as long as it was, in which deliveries have the writer to themselves.
+Each is followed by a pause as long as it was, so that such work has the writer of the organization for half of the time at the most, and
+deliveries wait for one short transaction, not for several in a row.
 """
 
 import time

@@ -15,7 +15,6 @@ VERBS = {
     "users": "users, when the API is out of reach: list, reset-password, recover-deleted",
     "domains": "mail domains: list, records, keys, verify",
     "jobs": "background work: list, run",
-    "audit": "who has called the API: by operation, user, organization, time and outcome",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
 }
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from postroom.directory import entities, organizations, users
+from postroom.mailbox import expiry
 from postroom.model import errors
 from postroom.model.entities import Kind
 from postroom.model.organizations import Organization, OrganizationStatus
@@ -30,6 +31,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     reset.add_argument("user", help="the user's id, name or address")
     reset.add_argument("--password-stdin", action="store_true", help="read it from standard input instead of asking or making one")
     reset.set_defaults(action=_reset_password)
+    recover = actions.add_parser("recover-deleted", help="give a user back what a retention policy took from Deleted Items in 30 days")
+    recover.add_argument("user", help="the user's id, name or address")
+    recover.set_defaults(action=_recover_deleted)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,6 +86,25 @@ def _reset_password(store: Store, organization: Organization, arguments: argpars
         users.reset_password(tx, arguments.user, stored)
         user = entities.get(tx, arguments.user)
     print(f"The password of {user.name} is changed." + (f" It is: {made}" if made else ""))
+
+
+def _recover_deleted(store: Store, organization: Organization, arguments: argparse.Namespace) -> None:
+    """Move a batch at a time; what has been moved stays moved when there is no room for the rest."""
+    with store.transaction(organization.number, write=False) as tx:
+        user = entities.get(tx, arguments.user)
+    recovered = 0
+    try:
+        while batch := _recover_batch(store, organization, user.id):
+            recovered += batch
+    except errors.NotPermitted:
+        raise errors.EntityState(f"{user.name} has no mailbox.") from None
+    finally:
+        print(f"{user.name}: {recovered} recovered to Deleted Items")
+
+
+def _recover_batch(store: Store, organization: Organization, owner: str) -> int:
+    with store.transaction(organization.number) as tx:
+        return expiry.recover(tx, owner)
 
 
 def _new_password() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from postroom.api import operations
 from postroom.api.model import Shape, full_match, load
 from postroom.api.operation import OPERATIONS
+from postroom.policy import tokens
 from tests.api.conftest import Gate
 
 operations.enter_all()
@@ -70,6 +71,35 @@ def availability(inside: Callable[..., Any]) -> None:
     inside("DeleteAvailabilityConfiguration", DomainName="other.test")
 
 
+def identity_provider(call: Callable[..., Any], inside: Callable[..., Any], make_token: Callable[[], str]) -> None:
+    """Call everything about the identity provider and personal access tokens."""
+    instance = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+    application = call("CreateIdentityCenterApplication", Name="mail", InstanceArn=instance, ClientToken="a")["ApplicationArn"]
+    inside(
+        "PutIdentityProviderConfiguration",
+        AuthenticationMode="IDENTITY_PROVIDER_AND_DIRECTORY",
+        IdentityCenterConfiguration={"InstanceArn": instance, "ApplicationArn": application},
+        PersonalAccessTokenConfiguration={"Status": "ACTIVE", "LifetimeInDays": 30},
+    )
+    inside("DescribeIdentityProviderConfiguration")
+    token = make_token()
+    inside("ListPersonalAccessTokens", MaxResults=1)
+    inside("GetPersonalAccessTokenMetadata", PersonalAccessTokenId=token)
+    inside("DeletePersonalAccessToken", PersonalAccessTokenId=token)
+    inside("DeleteIdentityProviderConfiguration")
+    call("DeleteIdentityCenterApplication", ApplicationArn=application)
+
+
+def watching(inside: Callable[..., dict[str, Any]]) -> None:
+    """Call what is about DMARC and the events of mail."""
+    inside("PutInboundDmarcSettings", Enforced=False)
+    inside("DescribeInboundDmarcSettings")
+    group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/workmail/emailevents/example:*"
+    inside("PutEmailMonitoringConfiguration", LogGroupArn=group, RoleArn="arn:aws:iam::123456789012:role/events")
+    inside("DescribeEmailMonitoringConfiguration")
+    inside("DeleteEmailMonitoringConfiguration")
+
+
 def test_every_answer_fits_its_shape(gate: Gate) -> None:
     model, called = load(), set()
 
@@ -128,6 +158,13 @@ def test_every_answer_fits_its_shape(gate: Gate) -> None:
     inside("GetMailboxDetails", UserId=user)
     devices_and_roles(inside, user)
     availability(inside)
+    watching(inside)
+
+    def make_token() -> str:
+        with gate.store.transaction(1) as tx:
+            return tokens.create(tx, user, name="phone", days=7, scopes=["IMAP"])[0].id
+
+    identity_provider(call, inside, make_token)
     call("TagResource", ResourceARN=arn, Tags=[{"Key": "team", "Value": "a"}])
     call("ListTagsForResource", ResourceARN=arn)
     call("UntagResource", ResourceARN=arn, TagKeys=["team"])

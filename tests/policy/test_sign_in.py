@@ -12,7 +12,7 @@ from postroom.model.organizations import Organization
 from postroom.policy import access_rules, passwords, permissions, sign_in
 from postroom.policy.access_rules import AccessRule, Conditions, Effect
 from postroom.policy.permissions import Permission
-from postroom.policy.sign_in import Denial
+from postroom.policy.sign_in import Denial, Terms
 from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import organizations
 
@@ -133,7 +133,7 @@ def test_a_sign_in_lasts_as_long_as_what_it_rests_on(tx: Tx, organization: Organ
     access_rules.put(tx, rule)
     assert sign_in.reconsider(tx, actor) == Denial("access_rule", ("from-home",))
     assert sign_in.reconsider(tx, replace(actor, client=replace(CLIENT, address="198.51.100.1"))) is None
-    assert sign_in.reconsider(tx, actor, [AccessRule("others", Effect.ALLOW)]) is None
+    assert sign_in.reconsider(tx, actor, Terms((AccessRule("others", Effect.ALLOW),), None)) is None
     with pytest.raises(errors.NotPermitted):
         sign_in.require_admitted(tx, actor)
     access_rules.delete(tx, "from-home")

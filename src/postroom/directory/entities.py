@@ -10,6 +10,7 @@ from postroom.model import errors
 from postroom.model.entities import Entity, Kind
 from postroom.storage.engine import Tx
 from postroom.storage.queries import (
+    access_tokens,
     addresses,
     credentials,
     delegates,
@@ -85,7 +86,7 @@ def delete(tx: Tx, reference: str, kind: Kind) -> None:
     resource = delegates.resting_on(tx, found.id)
     if resource is not None:
         raise errors.EntityState(f"{found.name} is the only delegate of {resource}, which does not answer by itself.")
-    for table in (members, delegates, permissions, device_overrides):
+    for table in (members, delegates, permissions, device_overrides, access_tokens):
         table.delete_all(tx, found.id)
     for part in (profiles, credentials, resources):
         part.delete(tx, found.id)

@@ -1,5 +1,6 @@
 """Who acts, from where, by which protocol."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -88,6 +89,10 @@ class Actor:
     """The role by which a program acts as this user; empty for the user."""
     owner_id: str = ""
     """Whose mailbox the client asked to have as its own, by signing in on another's behalf; empty for the user's."""
+    token_id: str = field(default="", compare=False)
+    """The personal access token that was shown; empty for who came in by other means."""
+    until: float = field(default=math.inf, compare=False)
+    """When what let the user in comes to its end, in epoch seconds."""
 
     @property
     def home_id(self) -> str:

@@ -32,3 +32,13 @@ def new_device_rule_id() -> str:
 def new_impersonation_role_id() -> str:
     """Make 32 hex digits, which no other role ever had (WorkMail API: CreateImpersonationRole)."""
     return secrets.token_hex(16)
+
+
+def new_identity_application_id() -> str:
+    """Make `apl-` and 16 hex digits (WorkMail API: CreateIdentityCenterApplication)."""
+    return f"apl-{secrets.token_hex(8)}"
+
+
+def new_access_token_id() -> str:
+    """Make 32 hex digits (WorkMail API: GetPersonalAccessTokenMetadata)."""
+    return secrets.token_hex(16)

@@ -3,7 +3,7 @@
 Verifying costs tens of milliseconds by design, and mail clients sign in all the time, so the outcome of a check is remembered for five
 minutes under a keyed digest of user name and password, together with the stored hash it was checked against: a new password makes
 it worthless at once. Right or wrong, equal credentials that arrive together are checked once; a phone that repeats an old password
-counts as one failure, not as an attack.
+counts as one failure, not as an attack. Of personal access tokens nothing is remembered: to look one up is all there is to do.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from prometheus_client import Counter
 
 from postroom.model import errors
 from postroom.model.actors import Actor, Client, Credentials
-from postroom.policy import passwords, sign_in
+from postroom.policy import passwords, sign_in, tokens
 from postroom.policy.settings import Settings
 from postroom.policy.sign_in import Candidate, Denial
 from postroom.policy.throttle import Throttle
@@ -29,6 +29,8 @@ REMEMBERED_SECONDS = 300.0
 MAX_REMEMBERED = 50_000
 MAX_WAITING = 512
 LONGEST_NAME = 320
+LONGEST_NAMES = 2 * LONGEST_NAME + 1
+"""Letters of a user name that holds the name of another."""
 LONGEST_PASSWORD = 1024
 
 SIGN_INS = Counter("postroom_policy_sign_ins", "Sign-ins by protocol and outcome", ["protocol", "outcome"])
@@ -49,6 +51,11 @@ class Authenticator:
         self._remembered: OrderedDict[Digest, tuple[str, bool, float]] = OrderedDict()
         self._running: dict[tuple[Digest, str], asyncio.Task[bool]] = {}
         self._lanes = asyncio.Semaphore(passwords.LANES)
+        self._noting: dict[str, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """Wait for what is being noted."""
+        await asyncio.gather(*self._noting.values())
 
     async def authenticate(self, credentials: Credentials, client: Client) -> Actor:
         """Say who acts; raises `SignInFailed` with one text for every reason, or `TryLater`."""
@@ -59,30 +66,63 @@ class Authenticator:
             raise
         if actor is None:
             SIGN_INS.labels(client.protocol.value, "failed").inc()
-            name = credentials.username[:LONGEST_NAME]
+            name = credentials.username[:LONGEST_NAMES]
             rules = {"rules": list(why.rules)} if why.rules else {}
-            log.info("sign_in_failed", protocol=client.protocol.value, client=client.address, user=name, reason=why.reason, **rules)
+            log.info(
+                "sign_in_failed",
+                protocol=client.protocol.value,
+                client=client.address,
+                user=name,
+                reason=why.reason,
+                **rules,
+                **sign_in.token_of(why),
+            )
             raise errors.SignInFailed()
         SIGN_INS.labels(client.protocol.value, "succeeded").inc()
         return actor
 
     async def _attempt(self, credentials: Credentials, client: Client) -> tuple[Actor | None, Denial]:
+        if len(credentials.username) > LONGEST_NAMES or len(credentials.password) > LONGEST_PASSWORD:
+            return None, Denial("too_long")
         credentials = sign_in.unfold(credentials)
-        if max(len(credentials.username), len(credentials.authzid)) > LONGEST_NAME or len(credentials.password) > LONGEST_PASSWORD:
+        if max(len(credentials.username), len(credentials.authzid)) > LONGEST_NAME:
             return None, Denial("too_long")
         self._throttle.check_network(client.address)
         candidate = await self._look_up(credentials, client)
         account = candidate.user_id or sign_in.key_of(credentials.username) or credentials.username
         self._throttle.check(client.address, account)
-        digest = self._digest(credentials)
-        right = self._recall(digest, candidate.stored)
-        if right is None:
-            right = await self._verify(digest, candidate.stored, credentials.password, client.address, account)
-        if not right:
-            return None, Denial(candidate.reason or "password", candidate.rules)
+        shown = candidate.token.id if candidate.token else ""
+        if not (candidate.proven or await self._is_right(candidate, credentials, client.address, account)):
+            return None, Denial(candidate.reason or "password", candidate.rules, shown)
         if candidate.actor is not None:
             self._throttle.succeeded(client.address, account)
-        return candidate.actor, Denial(candidate.reason, candidate.rules)
+            self._note_token(candidate)
+        return candidate.actor, Denial(candidate.reason, candidate.rules, shown)
+
+    async def _is_right(self, candidate: Candidate, credentials: Credentials, address: str, account: str) -> bool:
+        """Say whether the password is right, from memory or by checking it."""
+        digest = self._digest(credentials)
+        right = self._recall(digest, candidate.stored)
+        return await self._verify(digest, candidate.stored, credentials.password, address, account) if right is None else right
+
+    def _note_token(self, candidate: Candidate) -> None:
+        """Log the id of the token that has opened, and keep when that was, now and then, without waiting for it."""
+        actor, token = candidate.actor, candidate.token
+        if actor is None or token is None or not candidate.proven:
+            return
+        client = actor.client
+        log.info("signed_in_by_token", protocol=client.protocol.value, client=client.address, user=actor.email, token=token.id)
+        now = self._store.now()
+        if token.stale(now) and token.id not in self._noting:
+            self._noting[token.id] = asyncio.create_task(self._note_use(actor.scope, token.id, now))
+
+    async def _note_use(self, scope: int, token_id: str, now: float) -> None:
+        try:
+            await self._store.transact(scope, tokens.note_use, token_id, now)
+        except Exception:
+            log.warning("token_use_not_noted", token=token_id, exc_info=True)
+        finally:
+            del self._noting[token_id]
 
     async def _look_up(self, credentials: Credentials, client: Client) -> Candidate:
         organization = await self._store.look(REGISTRY, sign_in.locate, credentials.username)

@@ -4,13 +4,16 @@
 password is kept and whether the access rules let this user use this protocol from there. Nobody is told which of these
 failed, and somebody who does not exist is looked up and checked like anybody else, against a password that nobody has.
 
+A personal access token in place of the password needs no checking: who finds its digest has it. One that is good for nothing here is
+checked as a password, and so takes as long as any wrong one.
+
 A sign-in lasts as long as what it rests on: `reconsider` asks all of it again of somebody who has signed in. Protocols do so for living
 sessions when they hear that something has changed (`storage.notifier`: `WHOLE`), submission for each letter, in its transaction.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -18,9 +21,11 @@ from postroom.directory import domains
 from postroom.model import addresses, errors
 from postroom.model.actors import Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization, OrganizationStatus
-from postroom.policy import access_rules, passwords, permissions
+from postroom.policy import access_rules, identity, passwords, permissions, tokens
 from postroom.policy.access_rules import AccessRule, Situation
+from postroom.policy.identity import Configuration
 from postroom.policy.permissions import Permission
+from postroom.policy.tokens import Token
 from postroom.storage.engine import Tx
 from postroom.storage.queries import credentials as stored_credentials
 from postroom.storage.queries import entities, organizations
@@ -32,7 +37,7 @@ log = structlog.get_logger("postroom.policy")
 class Candidate:
     """Who would act if the password is right; `reason` and `rules` say why nobody would, for the log alone.
 
-    `user_id` is whose password it is, whatever comes of it.
+    `user_id` is whose password it is, whatever comes of it; `token` what was given in place of it, good or not.
     """
 
     stored: str
@@ -40,14 +45,29 @@ class Candidate:
     reason: str = ""
     rules: tuple[str, ...] = ()
     user_id: str = ""
+    token: Token | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Say that a token has opened, and there is no password to check."""
+        return self.actor is not None and self.actor.token_id != ""
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why somebody who has signed in may not go on, for the log alone."""
+    """Why somebody may not come in, or go on, for the log alone; `token` is the id of the one that was shown."""
 
     reason: str
     rules: tuple[str, ...] = ()
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an organization lets its users in."""
+
+    rules: tuple[AccessRule, ...]
+    provider: Configuration | None
 
 
 NOBODY = Candidate(passwords.NOBODYS, None, "unknown")
@@ -87,44 +107,58 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
     A user name is a full address, primary or alias. An authorization identity is one of the user's own addresses, or one of those whose
     mailbox is opened to the user or, at SMTP, under whose name the user may send (RFC 4616 §2).
     """
-    rules = access_rules.load(tx)
+    terms = load(tx)
+    token = tokens.recognize(tx, credentials.password)
     row = _find(tx, credentials.username)
     if row is None:
         return NOBODY
     user_id, email, stored, mailbox = row
-    if stored is None:
-        return Candidate(passwords.NOBODYS, None, "no_password", user_id=user_id)
+    refusal = token.refusal(terms.provider, user_id, client.protocol, tx.now) if token else _no_password(terms, stored)
+    opening = token if not refusal else None
+    kept = stored if stored is not None and identity.passwords_count(terms.provider) else None
+    if opening is None and kept is None:
+        return Candidate(passwords.NOBODYS, None, refusal, user_id=user_id, token=token)
+    known = Candidate(kept or passwords.NOBODYS, None, refusal, user_id=user_id, token=token)
     owner_id = _owner(tx, user_id, credentials.authzid, client.protocol) if credentials.authzid else ""
     if owner_id is None:
-        return Candidate(stored, None, "authzid", user_id=user_id)
-    decision = access_rules.decide(rules, Situation(client.action, client.address, user_id=user_id))
+        return replace(known, reason="authzid")
+    decision = access_rules.decide(terms.rules, Situation(client.action, client.address, user_id=user_id))
     if not decision.allowed:
-        return Candidate(stored, None, "access_rule", decision.rules, user_id)
-    actor = Actor(tx.organization, organization.id, user_id, email, client, mailbox or 0, _proof(stored), owner_id=owner_id)
-    return Candidate(stored, actor, user_id=user_id)
+        return replace(known, reason="access_rule", rules=decision.rules)
+    actor = Actor(tx.organization, organization.id, user_id, email, client, mailbox or 0, owner_id=owner_id)
+    return replace(known, actor=_by_token(actor, opening) if opening else replace(actor, proof=_proof(known.stored)))
+
+
+def load(tx: Tx) -> Terms:
+    """Read the terms of an organization."""
+    return Terms(tuple(access_rules.load(tx)), identity.find(tx))
 
 
 def sign_in(tx: Tx, organization: Organization, credentials: Credentials, client: Client) -> Actor:
     """Say who acts, or raise `SignInFailed`; takes as long as a password takes to verify, so not in a waiting loop."""
     credentials = unfold(credentials)
     candidate = look_up(tx, organization, credentials, client)
-    if not passwords.verify(candidate.stored, credentials.password) or candidate.actor is None:
+    right = candidate.proven or passwords.verify(candidate.stored, credentials.password)
+    if not right or candidate.actor is None:
         raise errors.SignInFailed()
     return candidate.actor
 
 
-def reconsider(tx: Tx, actor: Actor, rules: Sequence[AccessRule] | None = None) -> Denial | None:
-    """Say why somebody who has signed in would not get in again, None if all is as it was; `rules` saves reading them.
+def reconsider(tx: Tx, actor: Actor, terms: Terms | None = None) -> Denial | None:
+    """Say why somebody who has signed in would not get in again, None if all is as it was; `terms` saves reading them.
 
-    The password counts as long as it is the one that was right, so a new one ends the sessions that the old one opened.
+    The password counts as long as it is the one that was right, so a new one ends the sessions that the old one opened; a token
+    as long as it is there and good for the protocol.
     """
     row = stored_credentials.find_of_user(tx, actor.user_id)
     if row is None:
-        return Denial("unknown")
-    if actor.proof and (row[0] is None or _proof(row[0]) != actor.proof):
-        return Denial("password")
-    decision = access_rules.decide(access_rules.load(tx) if rules is None else rules, _situation(actor))
-    return None if decision.allowed else Denial("access_rule", decision.rules)
+        return Denial("unknown", token=actor.token_id)
+    terms = terms or load(tx)
+    reason = _token_lost(tx, actor, terms) if actor.token_id else _password_lost(actor, row[0], terms)
+    if reason:
+        return Denial(reason, token=actor.token_id)
+    decision = access_rules.decide(terms.rules, _situation(actor))
+    return None if decision.allowed else Denial("access_rule", decision.rules, actor.token_id)
 
 
 def require_admitted(tx: Tx, actor: Actor) -> None:
@@ -145,7 +179,39 @@ def note_end(actor: Actor, denial: Denial) -> None:
         user=actor.email,
         reason=denial.reason,
         rules=list(denial.rules),
+        **token_of(denial),
     )
+
+
+def token_of(denial: Denial) -> dict[str, str]:
+    """Give what the log says of a token: its id, never the token."""
+    return {"token": denial.token} if denial.token else {}
+
+
+def _no_password(terms: Terms, stored: str | None) -> str:
+    """Say why no password opens; empty if one does."""
+    if stored is None:
+        return "no_password"
+    return "" if identity.passwords_count(terms.provider) else "identity_provider"
+
+
+def _by_token(actor: Actor, token: Token) -> Actor:
+    return replace(actor, token_id=token.id, until=math.inf if token.expires_at is None else token.expires_at)
+
+
+def _token_lost(tx: Tx, actor: Actor, terms: Terms) -> str:
+    """Say why the token that was shown is good no more; empty if it is."""
+    token = tokens.find(tx, actor.token_id)
+    return "token_deleted" if token is None else token.refusal(terms.provider, actor.user_id, actor.client.protocol, tx.now)
+
+
+def _password_lost(actor: Actor, stored: str | None, terms: Terms) -> str:
+    """Say why the password that was right would not be so again; empty if it would, and for who came in by other means."""
+    if not actor.proof:
+        return ""
+    if stored is None or _proof(stored) != actor.proof:
+        return "password"
+    return _no_password(terms, stored)
 
 
 def _situation(actor: Actor) -> Situation:

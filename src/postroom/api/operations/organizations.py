@@ -10,10 +10,12 @@ from typing import Any
 
 from postroom.api import paging
 from postroom.api.operation import Answer, Call, Crossing, Scope, crossing, operation
-from postroom.directory import organizations
+from postroom.directory import identity_center, organizations
 from postroom.mailflow import estate
 from postroom.model import errors
 from postroom.model.organizations import Organization, OrganizationStatus
+from postroom.policy import identity
+from postroom.storage.engine import Tx
 
 
 @crossing("CreateOrganization", any_state=True, alone=True)
@@ -47,14 +49,30 @@ def create_organization(call: Crossing) -> Answer:
 def delete_organization(call: Crossing) -> Answer:
     """Delete an organization with all it holds (WorkMail API: DeleteOrganization)."""
     answer = {"OrganizationId": call.organization.id, "State": OrganizationStatus.DELETED.value}
+    application = _application(call) if call.params.get("DeleteIdentityCenterApplication") else None
+
+    def decided(tx: Tx, _: Organization) -> None:
+        if application is not None:
+            identity_center.delete(tx, application)
+        call.remember(tx, answer)
+
     organizations.delete(
         call.store,
         call.organization,
         force=call.params.get("ForceDelete", False),
-        decided=lambda tx, _: call.remember(tx, answer),
+        decided=decided,
         settled=estate.settle,
     )
     return answer
+
+
+def _application(call: Crossing) -> str | None:
+    """Find the application that an organization's identity provider configuration names, while it can be read."""
+    if call.organization.state != OrganizationStatus.ACTIVE:
+        return None
+    with call.store.transaction(call.organization.number, write=False) as tx:
+        found = identity.find(tx)
+    return found.application_arn if found else None
 
 
 @operation("DescribeOrganization", scope=Scope.REGISTRY, any_state=True)

@@ -1,13 +1,13 @@
 """Users (WorkMail API: CreateUser to ResetPassword)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from postroom.api import listing, paging
 from postroom.api.operation import Answer, Call, operation
-from postroom.directory import entities, users
+from postroom.directory import entities, identity_center, users
 from postroom.model.entities import Kind
-from postroom.policy import passwords
+from postroom.policy import identity, passwords
 from postroom.storage.queries import entities as entity_rows
 from postroom.storage.queries import profiles
 
@@ -86,6 +86,7 @@ def describe_user(call: Call) -> Answer:
         MailboxDeprovisionedDate=user.deprovisioned_at,
         HiddenFromGlobalAddressList=user.hidden,
         IdentityProviderUserId=user.identity_user,
+        IdentityProviderIdentityStoreId=_identity_stores(call, [user.identity_user])[0],
     )
     return shown | {member: fields[field] for member, field in PROFILE.items() if fields.get(field)}
 
@@ -96,7 +97,11 @@ def list_users(call: Call) -> Answer:
     rows = entity_rows.page(
         call.tx, Kind.USER, where=listing.the_filter(call.params, FILTERS), after=call.page.after, limit=call.page.fetch
     )
-    return paging.answer(call.page, "Users", rows, key=listing.key, render=_summary)
+    answer = paging.answer(call.page, "Users", rows, key=listing.key, render=_summary)
+    stores = _identity_stores(call, [shown.get("IdentityProviderUserId") for shown in answer["Users"]])
+    for shown, store in zip(answer["Users"], stores, strict=True):
+        shown |= listing.present(IdentityProviderIdentityStoreId=store)
+    return answer
 
 
 @operation("UpdateUser")
@@ -133,3 +138,9 @@ def _summary(row: listing.Row) -> Answer:
     if row[9] is not None:
         shown["IdentityProviderUserId"] = row[9]
     return shown
+
+
+def _identity_stores(call: Call, identity_users: Sequence[str | None]) -> Sequence[str | None]:
+    """Find the identity stores of users, as far as their ids tell, where there is an identity provider."""
+    stores = [identity_center.store_of(user) for user in identity_users]
+    return stores if any(stores) and identity.find(call.tx) is not None else [None] * len(stores)

@@ -138,10 +138,13 @@ class ImapServer:
         self._sweep = asyncio.get_running_loop().call_later(pause, self._look_round)
 
     def _look_round(self) -> None:
-        """End the connections whose time is over; sleep when there are none left."""
+        """End the connections whose time is over, and ask about those whose token has expired; sleep when there are none left."""
         now = asyncio.get_running_loop().time()
         for front in [front for front in self.fronts if front.deadline < now]:
             front.expire()
+        now = self.store.now()
+        for front in [front for front in self.fronts if front.session.expired(now) and not front.expelled]:
+            self.doubt(front)
         self._sweep = None
         if self.fronts:
             self._schedule()

@@ -207,6 +207,10 @@ class Session:
         assert self.actor is not None
         return {self.own.id, self.actor.mailbox} - {0}
 
+    def expired(self, now: float) -> bool:
+        """Say whether what the client showed to come in has come to its end."""
+        return self.actor is not None and self.actor.until <= now
+
     @property
     def open(self) -> Selected:
         """The selected folder; the table of verbs lets none in here without one."""

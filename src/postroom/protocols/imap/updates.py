@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from postroom.mailbox import access, changes, folders
 from postroom.model.errors import FolderNotFound, NotPermitted, OrganizationNotFound, TryLater
-from postroom.policy import access_rules, sign_in
-from postroom.policy.access_rules import AccessRule
+from postroom.policy import sign_in
+from postroom.policy.sign_in import Terms
 from postroom.protocols.imap.session import Caught, Selected, Session, catch_up
 from postroom.protocols.imap.steps import Look, Read, Step, Write
 from postroom.storage.engine import Tx
@@ -35,14 +35,14 @@ def readmit(session: Session) -> Generator[Step, Any, bytes]:
 
 def goodbyes_of(tx: Tx, sessions: Sequence[Session]) -> list[bytes]:
     """Say goodbye to each client that would not get in any more, and nothing to the others; why is for the log alone."""
-    rules = access_rules.load(tx)
-    return [_goodbye(tx, session, rules) for session in sessions]
+    terms = sign_in.load(tx)
+    return [_goodbye(tx, session, terms) for session in sessions]
 
 
-def _goodbye(tx: Tx, session: Session, rules: Sequence[AccessRule]) -> bytes:
+def _goodbye(tx: Tx, session: Session, terms: Terms) -> bytes:
     actor = session.actor
     assert actor is not None
-    denial = sign_in.reconsider(tx, actor, rules)
+    denial = sign_in.reconsider(tx, actor, terms)
     if denial is not None:
         sign_in.note_end(actor, denial)
         return b"* BYE Sign in again.\r\n" if denial.reason != "unknown" else CLOSED

@@ -1,12 +1,13 @@
 """SQLite knows that the organization selects nothing: no everyday look-up walks a whole table by it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from postroom.model.organizations import Organization
 from postroom.storage import keys, sqlite
-from postroom.storage.queries import entities, folders
+from postroom.storage.queries import entities, folders, permissions
 from tests.conftest import Clock, make_organization
 
 LOOK_UPS = {
@@ -15,6 +16,7 @@ LOOK_UPS = {
     "a mailbox by owner": "SELECT id FROM mailboxes WHERE organization = :organization AND owner = 'x' AND parked_at IS NULL",
     "somebody's addresses": "DELETE FROM addresses WHERE organization = :organization AND entity = 'x'",
     "somebody's groups": "SELECT collective FROM members WHERE organization = :organization AND member = 'x'",
+    "mailboxes open to somebody": "SELECT owner FROM mailbox_permissions WHERE organization = :organization AND grantee = 'x'",
     "a folder's items": "SELECT uid FROM items WHERE organization = :organization AND folder = 1 AND uid BETWEEN 1 AND 9",
     "a content's items": "SELECT 1 FROM items WHERE organization = :organization AND content = 1",
     "what is due": "SELECT id FROM queue_recipients WHERE organization = :organization AND due_at <= 1 ORDER BY due_at, id LIMIT 5",
@@ -32,7 +34,17 @@ def test_a_look_up_uses_more_than_the_organization(tmp_path: Path, clock: Clock,
     assert not any(step.endswith("(organization=?)") or step.startswith("SCAN") for step in plan), plan
 
 
-def test_members_are_found_from_the_group_not_among_everybody(tmp_path: Path, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("function", "values"),
+    [
+        (entities.reachable, {"group": "x"}),
+        (permissions.reaching, {"owner": "x", "user": "x"}),
+        (permissions.reachable_mailboxes, {"user": "x", "limit": 1}),
+    ],
+)
+def test_who_belongs_together_is_found_from_one_to_the_next_not_among_everybody(
+    tmp_path: Path, clock: Clock, function: Callable[..., object], values: dict[str, object]
+) -> None:
     store = sqlite.open_store(tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"), clock)
     make_organization(store)
     asked: list[str] = []
@@ -46,7 +58,7 @@ def test_members_are_found_from_the_group_not_among_everybody(tmp_path: Path, cl
                 asked.append(sql)
                 return all_rows(sql, **values)
 
-        entities.reachable(Asking(), "group")  # type: ignore[arg-type]
-        plan = [step[3] for step in tx.all("EXPLAIN QUERY PLAN " + asked[0], group="group")]
+        function(Asking(), **values)
+        plan = [step[3] for step in tx.all("EXPLAIN QUERY PLAN " + asked[0], **values)]
     store.close()
     assert not any(step.endswith("(organization=?)") for step in plan), plan

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from postroom.directory import mailboxes, registration, users
+from postroom.directory import mailboxes, registration, resources, users
 from postroom.policy import passwords, permissions
 from postroom.policy.permissions import Permission
-from postroom.storage.engine import Store
+from postroom.storage.engine import Store, Tx
 from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running
 
 FULL = Permission.FULL_ACCESS
@@ -140,6 +140,16 @@ async def test_the_quota_is_the_owners_and_nothing_is_lost_when_it_is_full(serve
         assert b" NO [OVERQUOTA]" in (await user.command(b"%b 1:2 %b/INBOX" % (verb, SHARED.encode())))[-1]
     assert (await user.ok(b"STATUS INBOX (MESSAGES)"))[0].endswith(b"(MESSAGES 2)")
     assert (await user.ok(f"STATUS {SHARED}/INBOX (MESSAGES)".encode()))[0].endswith(b"(MESSAGES 1)")
+
+
+async def test_the_mailbox_of_a_room(server: Running, store: Store) -> None:
+    def open_room(tx: Tx) -> None:
+        registration.register(tx, resources.create(tx, name="room", type="ROOM").id, "room@example.test")
+        permissions.put(tx, "room", "bob", {FULL})
+
+    await store.transact(1, open_room)
+    user = await server.connect(BOB, "Shared/room@example.test/INBOX")
+    assert b"* 1 EXISTS" in await append(user, "Shared/room@example.test/INBOX")
 
 
 async def test_names_that_are_sent_in_other_letters_are_the_same(server: Running) -> None:

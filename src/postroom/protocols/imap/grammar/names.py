@@ -21,6 +21,8 @@ SEPARATOR = "/"
 SHARED = "Shared"
 """The name above the mailboxes of others."""
 PATTERN_LIMIT = 1000
+ADDRESS_LIMIT = addresses.MAX_LOCAL + 1 + addresses.MAX_DOMAIN
+"""Letters of an address that is looked at: those of more are nobody's, and a domain of many letters takes long to read."""
 
 _PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*")
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
@@ -95,8 +97,8 @@ def _house(text: str) -> str:
     address, path = split(text)
     if not address:
         return _own(text)
-    with suppress(errors.InvalidParameter):  # nobody's, as it will turn out
-        address = addresses.parse(address).key
+    with suppress(errors.InvalidParameter):  # where it is nobody's, as will turn out
+        address = addresses.parse(address).key if len(address) <= ADDRESS_LIMIT else address
     return root_of(address) + (SEPARATOR + _own(path) if path else "")
 
 

@@ -15,7 +15,7 @@ from postroom.aws.log_delivery import LogDelivery
 from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
-from postroom.jobs import exports, flow, impersonation, retention, sweep, words
+from postroom.jobs import exports, flow, impersonation, retention, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.mailbox import contents
@@ -55,6 +55,7 @@ class Rooms:
     domains: Backlog
     carrier: Carrier
     exporter: Exporter
+    authenticator: Authenticator
     gateway: Gateway
     events: EventLog
     audit: AuditLog
@@ -73,7 +74,7 @@ class Rooms:
         """End all rooms at once, each within `grace` seconds."""
         background = (self.schedule.close(), self.index.close(), self.domains.close(), self.carrier.close(grace))
         await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
-        await self.gateway.close()
+        await asyncio.gather(self.gateway.close(), self.authenticator.close())
         await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
 
 
@@ -92,6 +93,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
         Exporter(store, places(settings, lent)),
+        authenticator,
         gateway,
         event_log(settings, store, lent),
         audit,
@@ -138,6 +140,7 @@ def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago")
     yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports")
     yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
+    yield Job("purge-access-tokens", tokens.purge, 900.0, "deletes personal access tokens that have expired")
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night)
     yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night)

@@ -13,8 +13,10 @@ VERBS = {
     "demo": "run an organization with two users, on high ports, under one folder",
     "keys": "access keys of the API: create, list, disable, enable, delete",
     "users": "users, when the API is out of reach: list, reset-password, recover-deleted",
+    "tokens": "personal access tokens of users: create, list, delete",
     "domains": "mail domains: list, records, keys, verify",
     "jobs": "background work: list, run",
+    "audit": "who has called the API: by operation, user, organization, time and outcome",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
 }
 

@@ -3,8 +3,12 @@
 import argparse
 from pathlib import Path
 
+from postroom.directory import organizations
+from postroom.model import errors
+from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.server import configuration
 from postroom.server.configuration import Settings
+from postroom.storage.engine import REGISTRY, Store
 
 DEFAULT_CONFIGURATION = Path("/etc/postroom/postroom.toml")
 
@@ -26,6 +30,22 @@ def add_ready_file(parser: argparse.ArgumentParser, default: str = "") -> None:
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help=text)
 
 
+def add_organization(parser: argparse.ArgumentParser) -> None:
+    """Add `--organization`."""
+    parser.add_argument("--organization", metavar="ALIAS_OR_ID", help="needed only when there are several")
+
+
 def settings(arguments: argparse.Namespace) -> Settings:
     """Read the configuration file that the arguments name; raises ConfigurationError."""
     return configuration.load(arguments.config)
+
+
+def organization(store: Store, wanted: str | None) -> Organization:
+    """Find the organization that is meant; raises OrganizationNotFound."""
+    with store.transaction(REGISTRY, write=False) as tx:
+        active = [one for one in organizations.page(tx, after=0, limit=10_000) if one.state == OrganizationStatus.ACTIVE]
+    found = [one for one in active if wanted in (None, one.alias, one.id)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(one.alias for one in active) or "none"
+    raise errors.OrganizationNotFound(f"Say which organization with --organization; there are: {names}.")

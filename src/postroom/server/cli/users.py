@@ -7,15 +7,15 @@ import string
 import sys
 from collections.abc import Callable
 
-from postroom.directory import entities, organizations, users
+from postroom.directory import entities, users
 from postroom.mailbox import expiry
 from postroom.model import errors
 from postroom.model.entities import Kind
-from postroom.model.organizations import Organization, OrganizationStatus
+from postroom.model.organizations import Organization
 from postroom.policy import passwords
 from postroom.server import opening
 from postroom.server.cli import options
-from postroom.storage.engine import REGISTRY, Store
+from postroom.storage.engine import Store
 from postroom.storage.queries import entities as rows
 
 PAGE = 500
@@ -24,7 +24,7 @@ PAGE = 500
 def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs below `users`."""
     options.add_configuration(parser)
-    parser.add_argument("--organization", metavar="ALIAS_OR_ID", help="needed only when there are several")
+    options.add_organization(parser)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     actions.add_parser("list", help="list the users of an organization").set_defaults(action=_list)
     reset = actions.add_parser("reset-password", help="give a user a new password")
@@ -41,21 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     store = opening.open_store(options.settings(arguments))
     action: Callable[[Store, Organization, argparse.Namespace], None] = arguments.action
     try:
-        action(store, _organization(store, arguments.organization), arguments)
+        action(store, options.organization(store, arguments.organization), arguments)
     finally:
         store.close()
     return 0
-
-
-def _organization(store: Store, wanted: str | None) -> Organization:
-    """Find the organization that is meant; raises OrganizationNotFound."""
-    with store.transaction(REGISTRY, write=False) as tx:
-        active = [one for one in organizations.page(tx, after=0, limit=10_000) if one.state == OrganizationStatus.ACTIVE]
-    found = [one for one in active if wanted in (None, one.alias, one.id)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(one.alias for one in active) or "none"
-    raise errors.OrganizationNotFound(f"Say which organization with --organization; there are: {names}.")
 
 
 def _list(store: Store, organization: Organization, arguments: argparse.Namespace) -> None:

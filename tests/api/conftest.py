@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -23,15 +24,16 @@ from structlog.testing import capture_logs
 from postroom.api.gateway import Gateway
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings
+from postroom.model.principals import AccessKey, Session
 from postroom.policy import access_keys, iam
 from postroom.storage.engine import REGISTRY, Store
-from postroom.storage.queries.principals import AccessKey
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 SETTINGS = Settings(region=REGION, account=ACCOUNT, facilities=Facilities(mail_domains=MailDomainPolicy(trust=True)))
 
 
+SERIAL = itertools.count(1)
 SESSION = boto3.Session()
 """Shared, since it keeps the service model it has read."""
 
@@ -105,11 +107,12 @@ class Gate:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def issue(self, policy: str = iam.ADMINISTRATOR, name: str = "someone") -> AccessKey:
+    def issue(self, policy: str = iam.ADMINISTRATOR, name: str = "") -> AccessKey:
+        """Make a user with a policy and a key; one without a name is a new one each time."""
         with self.store.transaction(REGISTRY) as tx:
-            return access_keys.issue(tx, name=name, policy=policy)
+            return access_keys.issue(tx, name=name or f"someone-{next(SERIAL)}", policy=policy)
 
-    def client(self, key: AccessKey | None = None, *, secret: str | None = None, region: str = REGION, token: str | None = None) -> Any:
+    def client(self, key: AccessKey | Session | None = None, *, secret: str | None = None, region: str = REGION, token: str | None = None) -> Any:
         """Make a boto3 client that does not try twice."""
         used = key or self.key
         return SESSION.client(

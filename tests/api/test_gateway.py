@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 
 from postroom.api.model import load
 from postroom.api.operation import OPERATIONS, Answer, Call, Operation, Scope
-from postroom.directory import principals
-from postroom.directory.principals import KeyStatus
+from postroom.directory import principals, roles
 from postroom.model import errors
+from postroom.model.principals import KeyStatus
+from postroom.policy import iam, inline_policies
 from postroom.storage.engine import REGISTRY
 from postroom.storage.queries import leases, organizations
 from tests.api.conftest import Gate, Reply
@@ -135,10 +136,11 @@ class TestSignature:
             gate.client(token="session").list_organizations()
 
     def test_a_session_key_needs_its_token(self, gate: Gate) -> None:
-        key = gate.issue()
         with gate.store.transaction(REGISTRY) as tx:
-            tx.run("UPDATE access_keys SET session_token = 'session' WHERE id = :id", id=key.id)
-        gate.client(key, token="session").list_organizations()
+            role = roles.create(tx, name="reader", trust="{}", trusted="{}")
+            inline_policies.put(tx, role.id, "reads", iam.READ_ONLY)
+            key = roles.begin_session(tx, role, name="tests", seconds=900, policy=None)
+        gate.client(key, token=key.token).list_organizations()
         for wrong in (None, "another"):
             with refused("UnrecognizedClientException"):
                 gate.client(key, token=wrong).list_organizations()

@@ -156,6 +156,8 @@ def test_of_tags_that_differ_by_case_alone_none_counts(gate: Gate, organization_
         ({"NumericGreaterThan": {"aws:EpochTime": "1500000000"}}, True),
         ({"StringEquals": {"aws:username": "someone"}}, True),
         ({"StringEquals": {"aws:username": "someone else"}}, False),
+        ({"StringLike": {"aws:userid": "AIDA*"}}, True),
+        ({"Null": {"aws:TokenIssueTime": "true"}}, True),
         ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/some*"}}, True),
         ({"Bool": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}}, True),
         ({"Null": {"workmail:ImpersonationRoleId": "true"}}, True),
@@ -163,4 +165,5 @@ def test_of_tags_that_differ_by_case_alone_none_counts(gate: Gate, organization_
     ],
 )
 def test_by_circumstances(gate: Gate, organization_id: str, condition: dict[str, Any], expected: bool) -> None:
-    assert allowed(gate.client(gate.issue(document({"Condition": condition}))), organization_id) is expected
+    key = gate.issue(document({"Condition": condition}), name="someone")
+    assert allowed(gate.client(key), organization_id) is expected

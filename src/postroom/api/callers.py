@@ -1,10 +1,9 @@
-"""Who calls: the access key that signed, the policy that goes with it."""
+"""Who calls: the one behind the access key that signed, and the policies that go with it."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from dataclasses import dataclass
 
 import structlog
 
@@ -12,11 +11,9 @@ from postroom.api import sigv4
 from postroom.api.caching import Recent
 from postroom.api.errors import Refusal
 from postroom.directory import principals
-from postroom.directory.principals import KeyStatus
-from postroom.policy import iam
-from postroom.policy.iam import Policy
+from postroom.policy import signers
+from postroom.policy.signers import Signer
 from postroom.storage.engine import REGISTRY, Store
-from postroom.storage.queries.principals import AccessKey
 
 NOTED_SECONDS = 900.0
 """How exactly the last use of a key is kept."""
@@ -24,37 +21,31 @@ NOTED_SECONDS = 900.0
 log = structlog.get_logger("postroom.api")
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A usable access key with its compiled policy."""
-
-    key: AccessKey
-    policy: Policy
-
-
-class Principals:
-    """Finds the principal behind a claim, and notes that its key was used."""
+class Signers:
+    """Finds the signer behind a claim, and notes that its key was used."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._recent: Recent[str, Principal] = Recent()
-        self._noted: dict[str, float] = {}
+        self._recent: Recent[str, Signer] = Recent()
+        self._noted: dict[tuple[str, str], float] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
-    async def find(self, claim: sigv4.Claim) -> Principal:
-        """Find the principal whose key a claim names; raises `Refusal` for one that is unknown, inactive or has another session."""
+    async def find(self, claim: sigv4.Claim) -> Signer:
+        """Find the one whose key a claim names; raises `Refusal` for a key that is unknown, inactive, expired or has another session."""
         found = self._recent.find(claim.credential.key_id) or await self._read(claim.credential.key_id)
-        if found is None or found.key.status != KeyStatus.ACTIVE or not _same(found.key.session_token, claim.token):
+        if found is None or not _same(found.token, claim.token):
             raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+        if found.expires_at is not None and found.expires_at <= self._store.now():
+            raise Refusal("ExpiredTokenException", "The security token included in the request is expired")
         return found
 
-    def note_use(self, key_id: str) -> None:
-        """Let the registry know that a key was used, now and then, without waiting for it."""
-        now = self._store.now()
-        if now - self._noted.get(key_id, -NOTED_SECONDS) < NOTED_SECONDS:
+    def note_use(self, signer: Signer, service: str) -> None:
+        """Let the registry know that a user's key was used, now and then, without waiting for it."""
+        now, use = self._store.now(), (signer.key_id, service)
+        if now - self._noted.get(use, -NOTED_SECONDS) < NOTED_SECONDS or signer.expires_at is not None:
             return
-        self._noted[key_id] = now
-        task = asyncio.get_running_loop().create_task(self._note(key_id, now))
+        self._noted[use] = now
+        task = asyncio.get_running_loop().create_task(self._note(signer.key_id, now, service))
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 
@@ -66,18 +57,16 @@ class Principals:
         """Wait for what is being noted."""
         await asyncio.gather(*self._notes)
 
-    async def _read(self, key_id: str) -> Principal | None:
+    async def _read(self, key_id: str) -> Signer | None:
         generation = self._recent.generation
-        key = await self._store.look(REGISTRY, principals.find, key_id)
-        if key is None:
-            return None
-        principal = Principal(key, iam.parse(key.policy))
-        self._recent.put(key_id, principal, generation)
-        return principal
+        found = await self._store.look(REGISTRY, signers.find, key_id)
+        if found is not None:
+            self._recent.put(key_id, found, generation)
+        return found
 
-    async def _note(self, key_id: str, at: float) -> None:
+    async def _note(self, key_id: str, at: float, service: str) -> None:
         try:
-            await self._store.transact(REGISTRY, principals.note_use, key_id, at)
+            await self._store.transact(REGISTRY, principals.note_use, key_id, at, service)
         except Exception:
             log.warning("key_use_not_noted", access_key=key_id, exc_info=True)
 

@@ -33,6 +33,8 @@ CODES: dict[type[errors.PostroomError], str] = {
     errors.TooManyTags: "TooManyTagsException",
     errors.Unsupported: "UnsupportedOperationException",
     errors.DirectoryUnavailable: "DirectoryUnavailableException",
+    errors.MalformedPolicy: "InvalidParameterException",
+    errors.DeleteConflict: "EntityStateException",
     errors.NotPermitted: "AccessDeniedException",
     errors.SignInFailed: "AccessDeniedException",
     errors.TryLater: "ServiceUnavailableException",
@@ -53,6 +55,7 @@ CODES: dict[type[errors.PostroomError], str] = {
 COMMON = frozenset(
     {
         "AccessDeniedException",
+        "ExpiredTokenException",
         "IncompleteSignatureException",
         "InternalFailure",
         "InvalidSignatureException",

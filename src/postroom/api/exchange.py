@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from postroom.api.callers import Principal
 from postroom.api.errors import Refusal
-from postroom.api.model import ServiceModel
+from postroom.api.model import WORKMAIL, ServiceModel
 from postroom.api.operation import Answer, Caller, Operation
 from postroom.api.requests import Request
+from postroom.model.errors import PostroomError
+from postroom.policy.signers import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Exchange:
     began: float = field(default_factory=time.perf_counter)
     name: str = ""
     """Of the operation, empty while it is unknown."""
-    principal: Principal | None = None
+    signed: Signer | None = None
     """Who has signed, once the signature has been verified."""
     caller: Caller | None = None
     """The same, as operations see it."""
@@ -58,10 +59,15 @@ class Exchange:
         return self.service.operations[self.name]
 
     @property
-    def signer(self) -> Principal:
+    def shown(self) -> str:
+        """Name the operation in logs and metrics: `CreateUser` of WorkMail, `iam:CreateUser` of another service."""
+        return self.name if self.service.name == WORKMAIL or not self.name else f"{self.service.name}:{self.name}"
+
+    @property
+    def signer(self) -> Signer:
         """Who has signed; only to be asked after the signature has been verified."""
-        assert self.principal is not None
-        return self.principal
+        assert self.signed is not None
+        return self.signed
 
     @property
     def by(self) -> Caller:
@@ -73,6 +79,11 @@ class Exchange:
 class Form(Protocol):
     """How a service's requests, answers and errors look on the wire."""
 
+    worldwide: bool
+    """Requests may be signed for AWS's first region too, as SDKs do for services without regions."""
+    common: frozenset[str]
+    """The codes that any operation may answer without declaring them in the model."""
+
     def name(self, request: Request) -> str:
         """Name the operation by the request's head; empty when only the body tells. Raises `Refusal` for an unknown one."""
 
@@ -81,6 +92,9 @@ class Form(Protocol):
 
     def answer(self, exchange: Exchange, answer: Answer) -> Reply:
         """Write an answer."""
+
+    def code(self, error: Refusal | PostroomError) -> str:
+        """Give the code of an error as this form spells it."""
 
     def refuse(self, exchange: Exchange) -> Reply:
         """Write the exchange's error."""

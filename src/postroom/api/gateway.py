@@ -16,17 +16,20 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
-from postroom.api import errors, requests, sigv4
-from postroom.api.callers import Principal, Principals
+from postroom.api import requests, sigv4
+from postroom.api.callers import Signers
+from postroom.api.endpoint import Endpoint
 from postroom.api.errors import Refusal
 from postroom.api.exchange import Exchange, Reply
 from postroom.api.operation import Caller
 from postroom.api.requests import Intake, Receive, Request, Send
-from postroom.api.services import Services
 from postroom.api.settings import Settings
 from postroom.api.tenants import Tenants
 from postroom.model.errors import PostroomError
+from postroom.policy.signers import Signer
 from postroom.storage.engine import Store
+
+FIRST_REGION = "us-east-1"
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -43,9 +46,9 @@ class Gateway:
         self._store = store
         self._settings = settings or Settings()
         self._audit = self._settings.audit
-        self._principals = Principals(store)
+        self._signers = Signers(store)
         self._tenants = Tenants(store)
-        self._services = Services(store, self._settings, self._tenants)
+        self._endpoint = Endpoint(store, self._settings, self._tenants, self._signers)
         self._intake = Intake(self._settings.body_bytes, self._settings.buffered_bytes)
         self._mounted: dict[str, Application] = {}
 
@@ -55,12 +58,12 @@ class Gateway:
 
     def forget(self) -> None:
         """Read keys, organizations and tags anew, after they were changed other than through here."""
-        self._principals.forget()
+        self._signers.forget()
         self._tenants.forget()
 
     async def close(self) -> None:
         """Wait for what is still being written."""
-        await self._principals.close()
+        await self._signers.close()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -84,7 +87,7 @@ class Gateway:
                 return
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
-        exchange = Exchange(request, self._services.of(request))
+        exchange = Exchange(request, self._endpoint.of(request))
         try:
             reply = await self._serve(exchange, receive)
         except ConnectionResetError:
@@ -100,11 +103,11 @@ class Gateway:
     async def _serve(self, exchange: Exchange, receive: Receive) -> Reply:
         request, service = exchange.request, exchange.service
         exchange.name = service.form.name(request)
-        principal, claim = await self._claimed(exchange)
+        signer, claim = await self._claimed(exchange)
         body = await self._intake.read(request, receive)
-        request.verify(claim, principal.key.secret, body)
-        self._principals.note_use(principal.key.id)
-        exchange.principal, exchange.caller = principal, self._caller(request, principal)
+        request.verify(claim, signer.secret, body)
+        self._signers.note_use(signer, service.name)
+        exchange.signed, exchange.caller = signer, self._caller(request, signer)
         service.form.read(exchange, body)
         await service.permit(exchange)
         if exchange.invalid is not None:
@@ -112,23 +115,26 @@ class Gateway:
         exchange.answer = await service.perform(exchange)
         return service.form.answer(exchange, exchange.answer)
 
-    async def _claimed(self, exchange: Exchange) -> tuple[Principal, sigv4.Claim]:
+    async def _claimed(self, exchange: Exchange) -> tuple[Signer, sigv4.Claim]:
         """Find who claims to have signed; whether it is true, only the body will tell."""
-        claim = sigv4.read(exchange.request.headers)
-        sigv4.check_scope(claim, region=self._settings.region, service=exchange.service.name, now=self._store.now())
-        return await self._principals.find(claim), claim
+        claim, service = sigv4.read(exchange.request.headers), exchange.service
+        elsewhere = service.form.worldwide and claim.credential.region == FIRST_REGION
+        region = FIRST_REGION if elsewhere else self._settings.region
+        sigv4.check_scope(claim, region=region, service=service.name, now=self._store.now())
+        return await self._signers.find(claim), claim
 
-    def _caller(self, request: Request, principal: Principal) -> Caller:
-        settings, key = self._settings, principal.key
-        return Caller(settings.account, settings.region, key.id, key.name, request.address, request.secure)
+    def _caller(self, request: Request, signer: Signer) -> Caller:
+        settings = self._settings
+        return Caller(settings.account, settings.region, signer.key_id, signer.identity, request.address, request.secure)
 
     def _told(self, exchange: Exchange, error: Exception) -> tuple[str, str]:
         """Give the code and the text of what went wrong; a bug is told by the request's id alone."""
+        form = exchange.service.form
         if isinstance(error, Refusal):
-            return error.code, error.text
+            return form.code(error), error.text
         if isinstance(error, PostroomError):
-            code = errors.code_of(error)
-            if code not in exchange.service.model.operations[exchange.name].errors and code not in errors.COMMON:
+            code = form.code(error)
+            if code not in form.common and code not in exchange.service.model.operations[exchange.name].errors:
                 log.warning("undeclared_error", operation=exchange.name, code=code, text=error.text)
             return code, error.text
         log.error("internal_error", request_id=exchange.request.id, operation=exchange.name, exc_info=error)
@@ -136,7 +142,7 @@ class Gateway:
 
     def _note(self, exchange: Exchange) -> None:
         """Tell metrics, audit and log of a call that is over, done or refused: the one place that every call comes by."""
-        request, caller, operation = exchange.request, exchange.caller, exchange.name
+        request, caller, operation = exchange.request, exchange.caller, exchange.shown
         _measure(exchange)
         if self._audit is not None:
             self._audit.note(exchange)
@@ -154,7 +160,7 @@ class Gateway:
 
 
 def _measure(exchange: Exchange) -> None:
-    count, seconds = _meters(exchange.name or "unknown", exchange.code)
+    count, seconds = _meters(exchange.shown or "unknown", exchange.code)
     count.inc()
     seconds.observe(time.perf_counter() - exchange.began)
 

@@ -31,6 +31,7 @@ from postroom.directory.domains import Targets
 from postroom.model import errors
 from postroom.model.availability import Provider
 from postroom.model.organizations import Organization
+from postroom.model.principals import Identity
 from postroom.storage.engine import Store, Tx
 
 Answer = dict[str, Any]
@@ -55,14 +56,19 @@ class Caller:
     account: str
     region: str
     key_id: str
-    name: str
+    identity: Identity
     address: str
     secure: bool
 
     @property
+    def name(self) -> str:
+        """Name the caller in logs: a user, or a role and its session."""
+        return self.identity.shown
+
+    @property
     def arn(self) -> str:
         """Name the caller as AWS does."""
-        return f"arn:aws:iam::{self.account}:user/{self.name}"
+        return self.identity.arn(self.account)
 
     def organization_arn(self, organization_id: str) -> str:
         """Name an organization as AWS does."""

@@ -25,18 +25,20 @@ def circumstances(
     context: dict[str, tuple[str, ...]] = {
         "aws:sourceip": (request.address,),
         "aws:securetransport": ("true" if request.secure else "false",),
-        "aws:currenttime": (datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),),
+        "aws:currenttime": (_iso(now),),
         "aws:epochtime": (str(int(now)),),
-        "aws:username": (caller.name,),
-        "aws:principalarn": (caller.arn,),
+        "aws:userid": (caller.identity.unique,),
+        "aws:principalarn": (caller.identity.principal_arn(caller.account),),
         "aws:principalaccount": (caller.account,),
-        "aws:principaltype": ("User",),
+        "aws:principaltype": (caller.identity.kind,),
         "aws:resourceaccount": (caller.account,),
         "aws:requestedregion": (caller.region,),
         "aws:viaawsservice": ("false",),
         "aws:principalisawsservice": ("false",),
         "aws:useragent": (request.headers.get(b"user-agent", b"").decode("latin-1"),),
     }
+    if caller.identity.session is None:
+        context["aws:username"] = (caller.identity.name,)
     given = {tag["Key"]: tag["Value"] for tag in params.get("Tags", ())}
     context |= _tagged(RESOURCE_TAG, tags) | _tagged(REQUEST_TAG, given)
     names: tuple[str, ...] = (*given, *params.get("TagKeys", ()))
@@ -48,6 +50,18 @@ def circumstances(
     return context
 
 
+def of_exchange(exchange: Exchange, tags: Mapping[str, str], now: float) -> dict[str, tuple[str, ...]]:
+    """Gather the condition keys of an exchange, with when its session began."""
+    context = circumstances(exchange.request, exchange.by, exchange.params, tags, now)
+    if exchange.signer.expires_at is not None:
+        context["aws:tokenissuetime"] = (_iso(exchange.signer.issued_at),)
+    return context
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def _tagged(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Give tags as condition keys, which have no case: of two names that differ by case alone neither counts, as with AWS."""
     times = Counter(name.lower() for name in tags)
@@ -55,9 +69,9 @@ def _tagged(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def require(exchange: Exchange, action: str, resource: str, now: float, tags: Mapping[str, str]) -> None:
-    """Raise AccessDeniedException unless the caller's policy allows an action of the exchange's service on a resource with these tags."""
+    """Raise AccessDeniedException unless the caller's policies allow an action of the exchange's service on a resource with these tags."""
     policy, action = exchange.signer.policy, f"{exchange.service.name}:{action}"
-    context = circumstances(exchange.request, exchange.by, exchange.params, tags, now) if policy.contextual else {}
+    context = of_exchange(exchange, tags, now) if policy.contextual else {}
     decision = iam.decide(policy, action, resource, context)
     if not decision.allowed:
         raise refusal(exchange.by, action, resource, decision)
@@ -65,9 +79,8 @@ def require(exchange: Exchange, action: str, resource: str, now: float, tags: Ma
 
 def refusal(caller: Caller, action: str, resource: str, decision: Decision) -> Refusal:
     """Say who may not do what to which resource, and why, as AWS does."""
-    because = (
-        "with an explicit deny in an identity-based policy"
-        if decision.explicit
-        else f"because no identity-based policy allows the {action} action"
-    )
+    kind = "session" if decision.session else "identity-based"
+    because = f"because no {kind} policy allows the {action} action"
+    if decision.explicit:
+        because = "with an explicit deny in an identity-based policy"
     return Refusal("AccessDeniedException", f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} {because}")

@@ -96,6 +96,14 @@ class DirectoryUnavailable(PostroomError):
 # Permission and sign-in
 
 
+class MalformedPolicy(InvalidParameter):
+    """The policy document is malformed."""
+
+
+class DeleteConflict(EntityState):
+    """Something that belongs to it has to be deleted first."""
+
+
 class NotPermitted(PostroomError):
     """Not permitted."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -42,11 +42,14 @@ class Decision:
 
     allowed: bool
     explicit: bool = False
+    session: bool = False
+    """Whether it was the session's policy that did not allow it."""
 
 
 ALLOWED = Decision(True)
 DENIED = Decision(False)
 DENIED_EXPLICITLY = Decision(False, True)
+DENIED_BY_SESSION = Decision(False, False, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A compiled document."""
+    """A compiled document, or what several of them say together."""
 
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
     text: str
     """The document in lower case, empty when no decision depends on the circumstances of the request."""
+    within: Policy | None = None
+    """What else must allow, such as the policy of a session."""
 
     @property
     def contextual(self) -> bool:
@@ -93,10 +98,38 @@ def decide(policy: Policy, action: str, resource: str, context: Context) -> Deci
     for statement in policy.denying:
         if statement.matches(action, resource, context):
             return DENIED_EXPLICITLY
+    if policy.within is not None:
+        return _decide_within(policy, policy.within, action, resource, context)
     for statement in policy.allowing:
         if statement.matches(action, resource, context):
             return ALLOWED
     return DENIED
+
+
+def _decide_within(policy: Policy, limit: Policy, action: str, resource: str, context: Context) -> Decision:
+    """Decide where two have to allow; an explicit deny of either comes before everything."""
+    limiting = decide(limit, action, resource, context)
+    if limiting.explicit:
+        return limiting
+    if not decide(replace(policy, within=None), action, resource, context).allowed:
+        return DENIED
+    return limiting if limiting.allowed else DENIED_BY_SESSION
+
+
+def union(policies: Sequence[Policy]) -> Policy:
+    """Say what several policies of one principal say together."""
+    if len(policies) == 1:
+        return policies[0]
+    return Policy(
+        tuple(statement for policy in policies for statement in policy.denying),
+        tuple(statement for policy in policies for statement in policy.allowing),
+        "\n".join(policy.text for policy in policies if policy.text),
+    )
+
+
+def narrowed(policy: Policy, limit: Policy) -> Policy:
+    """Allow what both allow."""
+    return Policy(policy.denying, policy.allowing, "\n".join(filter(None, (policy.text, limit.text))), limit)
 
 
 def _any(patterns: tuple[Wildcard, ...], value: str, context: Context) -> bool:
@@ -108,70 +141,83 @@ def _any(patterns: tuple[Wildcard, ...], value: str, context: Context) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse(document: str) -> Policy:
-    """Compile a policy document; raises InvalidParameter when it is malformed."""
-    if len("".join(document.split())) > LONGEST_DOCUMENT:  # AWS does not count white space
-        _malformed(f"it is longer than {LONGEST_DOCUMENT} characters")
-    try:
-        raw = msgspec.json.decode(document)
-    except (ValueError, RecursionError):
-        _malformed("it is not JSON")
-    if not isinstance(raw, dict) or not raw.keys() <= _TOP:
-        _malformed("it must be an object with Version and Statement")
-    version = raw.get("Version", _VERSIONS[1])
-    if version not in _VERSIONS:
-        _malformed("Version must be 2012-10-17 or 2008-10-17")
-    statements = raw.get("Statement")
-    entries: list[Any] = statements if isinstance(statements, list) else [statements]
-    if not entries:
-        _malformed("it has no Statement")
-    variables = version == _VERSIONS[0]
+    """Compile a policy document; raises MalformedPolicy."""
+    entries, variables = read(document, LONGEST_DOCUMENT)
     compiled = [_statement(entry, variables) for entry in entries]
-    sids = [entry["Sid"] for entry in entries if entry.get("Sid")]
-    if len(set(sids)) != len(sids):
-        _malformed("a Sid occurs twice")
+    normal = msgspec.json.encode(entries).decode().lower()
     return Policy(
         tuple(statement for statement in compiled if not statement.allows),
         tuple(statement for statement in compiled if statement.allows),
-        _normal(raw) if "${" in _normal(raw) or any(statement.conditions for statement in compiled) else "",
+        normal if "${" in normal or any(statement.conditions for statement in compiled) else "",
     )
 
 
-def _normal(raw: Any) -> str:
-    return msgspec.json.encode(raw).decode().lower()
+def read(document: str, longest: int) -> tuple[list[Any], bool]:
+    """Read a document of any kind; gives its statements and whether `${...}` in them is to be filled in. Raises MalformedPolicy."""
+    if len("".join(document.split())) > longest:  # AWS does not count white space
+        malformed(f"it is longer than {longest} characters")
+    try:
+        raw = msgspec.json.decode(document)
+    except (ValueError, RecursionError):
+        malformed("it is not JSON")
+    if not isinstance(raw, dict) or not raw.keys() <= _TOP:
+        malformed("it must be an object with Version and Statement")
+    version = raw.get("Version", _VERSIONS[1])
+    if version not in _VERSIONS:
+        malformed("Version must be 2012-10-17 or 2008-10-17")
+    statements = raw.get("Statement")
+    entries: list[Any] = statements if isinstance(statements, list) else [statements]
+    if not entries:
+        malformed("it has no Statement")
+    for entry in entries:
+        _require_frame(entry)
+    sids = [entry["Sid"] for entry in entries if entry.get("Sid")]
+    if len(set(sids)) != len(sids):
+        malformed("a Sid occurs twice")
+    return entries, version == _VERSIONS[0]
 
 
-def _statement(raw: Any, variables: bool) -> Statement:
+def _require_frame(raw: Any) -> None:
+    """Refuse a statement without what statements of any kind have."""
     if not isinstance(raw, dict):
-        _malformed("a Statement must be an object")
-    if "Principal" in raw or "NotPrincipal" in raw:
-        _malformed("it belongs to a principal and may not name one")
-    if not raw.keys() <= _PARTS:
-        _malformed(f"a Statement has an unknown element {sorted(raw.keys() - _PARTS)[0]}")
+        malformed("a Statement must be an object")
     if raw.get("Effect") not in ("Allow", "Deny"):
-        _malformed("Effect must be Allow or Deny")
+        malformed("Effect must be Allow or Deny")
     if not isinstance(raw.get("Sid", ""), str) or not _SID.match(raw.get("Sid", "")):
-        _malformed("Sid must be letters and digits")
-    actions, actions_negated = _either(
-        raw, "Action", "NotAction", _is_action, "actions must be prefaced by a vendor, as in workmail:CreateUser"
-    )
+        malformed("Sid must be letters and digits")
+
+
+def _statement(raw: Mapping[str, Any], variables: bool) -> Statement:
+    if "Principal" in raw or "NotPrincipal" in raw:
+        malformed("it belongs to a principal and may not name one")
+    if not raw.keys() <= _PARTS:
+        malformed(f"a Statement has an unknown element {sorted(raw.keys() - _PARTS)[0]}")
+    actions, actions_negated = read_actions(raw)
     resources, resources_negated = _either(raw, "Resource", "NotResource", _is_resource, 'a Resource must be an ARN or "*"')
     return Statement(
         raw["Effect"] == "Allow",
-        tuple(Wildcard.of(action, ignore_case=True) for action in actions),
+        actions,
         actions_negated,
         tuple(Wildcard.of(resource, variables=variables) for resource in resources),
         resources_negated,
-        _conditions(raw.get("Condition", {}), variables),
+        read_conditions(raw.get("Condition", {}), variables),
     )
+
+
+def read_actions(raw: Mapping[str, Any]) -> tuple[tuple[Wildcard, ...], bool]:
+    """Compile a statement's actions; says whether they are those it does not speak of. Raises MalformedPolicy."""
+    wish = "actions must be prefaced by a vendor, as in workmail:CreateUser"
+    actions, negated = _either(raw, "Action", "NotAction", _is_action, wish)
+    return tuple(Wildcard.of(action, ignore_case=True) for action in actions), negated
 
 
 def _either(raw: Mapping[str, Any], name: str, negated: str, right: Callable[[str], bool], wish: str) -> tuple[Sequence[str], bool]:
     if (name in raw) == (negated in raw):
-        _malformed(f"a Statement must have either {name} or {negated}")
+        malformed(f"a Statement must have either {name} or {negated}")
     value = raw[name] if name in raw else raw[negated]
     texts = value if isinstance(value, list) else [value]
     if not texts or not all(isinstance(text, str) and right(text) for text in texts):
-        _malformed(wish)
+        malformed(wish)
     return texts, negated in raw
 
 
@@ -183,24 +229,26 @@ def _is_resource(text: str) -> bool:
     return text == "*" or text.startswith("arn:")
 
 
-def _conditions(raw: Any, variables: bool) -> tuple[Condition, ...]:
+def read_conditions(raw: Any, variables: bool) -> tuple[Condition, ...]:
+    """Compile a statement's conditions; raises MalformedPolicy."""
     if not isinstance(raw, dict):
-        _malformed("Condition must be an object")
+        malformed("Condition must be an object")
     compiled = []
     for operator, keys in raw.items():
         if not isinstance(keys, dict):
-            _malformed(f"the condition {operator} must be an object of keys")
+            malformed(f"the condition {operator} must be an object of keys")
         for key, value in keys.items():
             values = value if isinstance(value, list) else [value]
             if not values or not all(isinstance(entry, str | bool | int | float) for entry in values):
-                _malformed(f"the condition {operator} of {key} must have values")
+                malformed(f"the condition {operator} of {key} must have values")
             texts = [str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in values]
             try:
                 compiled.append(iam_conditions.compile_condition(operator, key, texts, variables))
             except ValueError as error:
-                _malformed(str(error))
+                malformed(str(error))
     return tuple(compiled)
 
 
-def _malformed(why: str) -> NoReturn:
-    raise errors.InvalidParameter(f"The policy document is malformed: {why}.")
+def malformed(why: str) -> NoReturn:
+    """Raise MalformedPolicy with what is wrong."""
+    raise errors.MalformedPolicy(f"The policy document is malformed: {why}.")

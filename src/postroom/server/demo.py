@@ -14,12 +14,13 @@ from postroom.directory import organizations, principals, registration, users
 from postroom.mailflow import estate
 from postroom.model import errors
 from postroom.model.organizations import Organization
-from postroom.policy import iam, passwords
+from postroom.policy import access_keys, passwords
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import entities
 from postroom.storage.queries import organizations as organization_rows
 
 ALIAS = "demo"
+KEY_NAME = "demo"
 PEOPLE: Mapping[str, str] = {"alice": "Letters-4-Alice", "bob": "Letters-4-Bob"}
 CONFIGURATION = """\
 # The demo's configuration, read at every start; change it as you like. docs/configuration.md lists all settings.
@@ -106,7 +107,7 @@ def _person(store: Store, organization: Organization, name: str, password: str) 
 
 
 def _key(store: Store, path: Path) -> tuple[str, str]:
-    """Give the key of the last run, or a new one if that is gone."""
+    """Give the key of the last run, or a new one in its place if that is gone."""
     try:
         known = msgspec.json.decode(path.read_bytes(), type=Demo)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -114,7 +115,9 @@ def _key(store: Store, path: Path) -> tuple[str, str]:
     with store.transaction(REGISTRY) as tx:
         if known is not None and principals.find(tx, known.access_key_id):
             return known.access_key_id, known.secret_access_key
-        made = principals.create(tx, name="demo", policy=iam.ADMINISTRATOR)
+        for lost in [key for key in principals.page(tx) if key.name == KEY_NAME]:
+            principals.delete(tx, lost.id)
+        made = access_keys.issue(tx, name=KEY_NAME)
         return made.id, made.secret
 
 

@@ -1,9 +1,9 @@
 """What the first start makes: an administrator's key to the API."""
 
 from postroom.directory import principals
-from postroom.policy import iam
+from postroom.model.principals import AccessKey
+from postroom.policy import access_keys
 from postroom.storage.engine import REGISTRY, Store
-from postroom.storage.queries.principals import AccessKey
 
 ADMINISTRATOR = "administrator"
 
@@ -13,4 +13,4 @@ def administrator_key(store: Store) -> AccessKey | None:
     with store.transaction(REGISTRY) as tx:
         if principals.page(tx):
             return None
-        return principals.create(tx, name=ADMINISTRATOR, policy=iam.ADMINISTRATOR)
+        return access_keys.issue(tx, name=ADMINISTRATOR)

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from postroom.api.gateway import Gateway
 from postroom.api.settings import Settings
-from postroom.directory import principals
 from postroom.model.organizations import Organization
+from postroom.policy import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
@@ -70,7 +70,7 @@ def connect(store: Store, clock: Callable[[], float], monkeypatch: pytest.Monkey
 
     clock.now = time.time()  # type: ignore[attr-defined]
     with store.transaction(REGISTRY) as tx:
-        key = principals.create(tx, name="tests", policy=ALLOW_ALL)
+        key = access_keys.issue(tx, name="tests", policy=ALLOW_ALL)
     with ExitStack() as opened:
 
         def client(settings: Settings) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from awscli.clidriver import create_clidriver
 
-from postroom.directory import principals
+from postroom.policy import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 from .conftest import ALLOW_ALL, Api
@@ -19,7 +19,7 @@ Aws = Callable[..., Any]
 def aws(api: Api, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Aws:
     """Run a command for the example organization; gives what it prints."""
     with store.transaction(REGISTRY) as tx:
-        key = principals.create(tx, name="cli", policy=ALLOW_ALL)
+        key = access_keys.issue(tx, name="cli", policy=ALLOW_ALL)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key.id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key.secret)
     meta = api.client.meta

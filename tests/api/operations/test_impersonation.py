@@ -10,10 +10,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from postroom.directory import principals
 from postroom.model import errors
 from postroom.model.actors import Client, Protocol
-from postroom.policy import bearers
+from postroom.policy import access_keys, bearers
 from postroom.storage.engine import REGISTRY, Store
 
 from .conftest import Api
@@ -147,7 +146,7 @@ def test_a_policy_lets_its_owner_assume_one_role(api: Api, store: Store) -> None
         "Condition": {"StringEquals": {"workmail:ImpersonationRoleId": mine}},
     }
     with store.transaction(REGISTRY) as tx:
-        key = principals.create(tx, name="app", policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        key = access_keys.issue(tx, name="app", policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     client = boto3.client(
         "workmail",
         endpoint_url=api.client.meta.endpoint_url,

@@ -13,10 +13,14 @@ from postroom.api.exchange import Exchange, Reply
 from postroom.api.model import ServiceModel
 from postroom.api.operation import Answer, Operation
 from postroom.api.requests import CONTENT_TYPE, Request
+from postroom.model.errors import PostroomError
 
 
 class JsonForm:
     """Reads and writes for one service; of parameters that violate a constraint it keeps those of `kept`, to judge permission by."""
+
+    worldwide = False
+    common = errors.COMMON
 
     def __init__(self, model: ServiceModel, operations: Mapping[str, Operation], kept: Collection[str]) -> None:
         self._prefix, self._service = model.target_prefix, model.signing_name
@@ -44,6 +48,10 @@ class JsonForm:
     def answer(self, exchange: Exchange, answer: Answer) -> Reply:
         """Write an answer."""
         return Reply(200, msgspec.json.encode(answer), CONTENT_TYPE)
+
+    def code(self, error: Refusal | PostroomError) -> str:
+        """Give the code of an error."""
+        return error.code if isinstance(error, Refusal) else errors.code_of(error)
 
     def refuse(self, exchange: Exchange) -> Reply:
         """Write an error."""

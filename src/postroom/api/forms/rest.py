@@ -15,6 +15,7 @@ from postroom.api.exchange import Exchange, Reply
 from postroom.api.model import OperationModel, ServiceModel
 from postroom.api.operation import Answer, Operation
 from postroom.api.requests import Request
+from postroom.model.errors import PostroomError
 
 JSON = b"application/json"
 OCTETS = b"application/octet-stream"
@@ -23,6 +24,9 @@ _PLACE = re.compile(r"\\\{(\w+)\\\}")
 
 class RestForm:
     """Reads and writes for one service; `statuses` are the HTTP statuses of its errors that are not 400."""
+
+    worldwide = False
+    common = errors.COMMON
 
     def __init__(self, model: ServiceModel, operations: Mapping[str, Operation], statuses: Mapping[str, int]) -> None:
         self._model = model
@@ -53,6 +57,10 @@ class RestForm:
         if output is not None and output.payload:
             return Reply(200, bytes(answer[output.payload]), OCTETS)
         return Reply(200, msgspec.json.encode(answer), JSON)
+
+    def code(self, error: Refusal | PostroomError) -> str:
+        """Give the code of an error."""
+        return error.code if isinstance(error, Refusal) else errors.code_of(error)
 
     def refuse(self, exchange: Exchange) -> Reply:
         """Write an error."""

@@ -12,6 +12,7 @@ VERBS = {
     "serve": "run the server",
     "demo": "run an organization with two users, on high ports, under one folder",
     "keys": "access keys of the API: create, list, disable, enable, delete",
+    "roles": "roles of the API: create, list, delete, policy",
     "users": "users, when the API is out of reach: list, reset-password, recover-deleted",
     "tokens": "personal access tokens of users: create, list, delete",
     "domains": "mail domains: list, records, keys, verify",

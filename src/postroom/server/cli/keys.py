@@ -1,4 +1,7 @@
-"""`postroom keys`: access keys of the API, made and taken away where the data is. A running server notices within two seconds."""
+"""`postroom keys`: access keys of the API, made and taken away where the data is. A running server notices within two seconds.
+
+A key belongs to a user, who is made with the first one.
+"""
 
 import argparse
 import datetime
@@ -7,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from postroom.directory import principals
-from postroom.directory.principals import KeyStatus
+from postroom.model.principals import KeyStatus
 from postroom.policy import access_keys, iam
 from postroom.server import opening
 from postroom.server.cli import options, serve
@@ -18,9 +21,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs below `keys`."""
     options.add_configuration(parser)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a key and print it; the secret is never shown again")
+    create = actions.add_parser(
+        "create",
+        help="make a key and print it; the secret is never shown again",
+        description="A new user needs a policy. For one who is there, leave it out, or give the only policy that the user has.",
+    )
     create.add_argument("name", help="the name of the user in ARNs: letters, digits and +=,.@_-")
-    policy = create.add_mutually_exclusive_group(required=True)
+    policy = create.add_mutually_exclusive_group()
+    policy.set_defaults(document=None)
     policy.add_argument("--full", action="store_const", dest="document", const=iam.ADMINISTRATOR, help="everything is allowed")
     policy.add_argument("--read-only", action="store_const", dest="document", const=iam.READ_ONLY, help="Describe, Get and List")
     policy.add_argument("--policy", type=Path, metavar="FILE", help="an IAM policy document (JSON)")
@@ -49,11 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _create(store: Store, arguments: argparse.Namespace) -> None:
     try:
-        document = arguments.document or arguments.policy.read_text()
+        document = arguments.policy.read_text() if arguments.policy else arguments.document
     except OSError as error:
         sys.exit(f"postroom: {arguments.policy}: {error.strerror}")
     with store.transaction(REGISTRY) as tx:
-        key = access_keys.issue(tx, name=arguments.name, policy=document)
+        if document is None:
+            key = access_keys.issue_another(tx, name=arguments.name)
+        else:
+            key = access_keys.issue(tx, name=arguments.name, policy=document)
     print(serve.told(key))
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 
+from postroom.model.principals import AccessKey
 from postroom.server import first_start, opening, program
 from postroom.server.cli import options
-from postroom.storage.queries.principals import AccessKey
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

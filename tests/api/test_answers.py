@@ -100,6 +100,15 @@ def watching(inside: Callable[..., dict[str, Any]]) -> None:
     inside("DeleteEmailMonitoringConfiguration")
 
 
+def keeping(inside: Callable[..., dict[str, Any]]) -> None:
+    """Call what is about retention."""
+    inside("PutRetentionPolicy", Name="p", Description="d", FolderConfigurations=[{"Name": "INBOX", "Action": "DELETE", "Period": 1}])
+    policy = inside("GetDefaultRetentionPolicy")["Id"]
+    inside("PutRetentionPolicy", Name="p", FolderConfigurations=[{"Name": "DRAFTS", "Action": "NONE"}])
+    inside("GetDefaultRetentionPolicy")
+    inside("DeleteRetentionPolicy", Id=policy)
+
+
 def test_every_answer_fits_its_shape(gate: Gate) -> None:
     model, called = load(), set()
 
@@ -159,6 +168,7 @@ def test_every_answer_fits_its_shape(gate: Gate) -> None:
     devices_and_roles(inside, user)
     availability(inside)
     watching(inside)
+    keeping(inside)
 
     def make_token() -> str:
         with gate.store.transaction(1) as tx:

@@ -90,6 +90,7 @@ def test_listing_organizations_is_about_everything(gate: Gate) -> None:
     assert client.create_organization(Alias="example")["OrganizationId"]
 
 
+@pytest.mark.effect("TagResource", "UntagResource")
 def test_by_the_tags_of_the_organization(gate: Gate, organization_id: str) -> None:
     key = gate.issue(document({"Condition": {"StringEquals": {"aws:ResourceTag/team": "mail"}}}))
     client = gate.client(key)

@@ -27,6 +27,7 @@ def listed(api: Api) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.effect("DeleteAvailabilityConfiguration", "ListAvailabilityConfigurations")
 def test_a_configuration_comes_changes_and_goes(api: Api, clock: Any) -> None:
     assert listed(api) == []
     api("create_availability_configuration", DomainName="Other.test", EwsProvider=EWS)

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 from .conftest import Api
 
 
+@pytest.mark.effect("ListTagsForResource")
 def test_tags_are_put_listed_and_removed(api: Api) -> None:
     arn = api("describe_organization")["ARN"]
     client = api.client

@@ -1,8 +1,11 @@
 """What availability functions are asked and answer."""
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postroom.formats import availability
 from postroom.model.availability import Requester
@@ -60,6 +63,22 @@ def test_an_answer_of_events_hours_and_errors() -> None:
 def test_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(ValueError):
         availability.answer(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just(EVENT["startTime"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*EVENT, "mailbox", "events", "workingHours"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON.map(lambda value: json.dumps({"mailboxes": value}).encode()) | st.binary(max_size=40))
+def test_whatever_a_function_answers_is_read_or_refused(body: bytes) -> None:
+    with suppress(ValueError):
+        for mailbox in availability.answer(body).mailboxes:
+            assert all(event.end_time.year > 0 for event in mailbox.events)
 
 
 SERVICE = {"Service": "availability.workmail.us-east-1.amazonaws.com"}

@@ -112,6 +112,14 @@ def test_silence_is_no_answer(store, organization, domain, clock):
     assert state(store, organization) == (PENDING, PENDING, False)
 
 
+def test_an_organization_takes_its_share_of_time(store, organization, domain):
+    with Nameserver(zone(domain)) as nameserver:
+        lookups = Lookups([f"127.0.0.1:{nameserver.port}"])
+        assert verification.verify(store, organization.number, lookups, TARGETS, seconds=0.0) == 0
+        assert nameserver.asked == []
+        assert verification.verify(store, organization.number, lookups, TARGETS) == 1
+
+
 def findings(domain, records) -> dict[str, Level]:
     with Nameserver(records) as nameserver:
         found = list(dns_findings.of_domain(domain, Lookups([f"127.0.0.1:{nameserver.port}"]), TARGETS))

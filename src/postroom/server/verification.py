@@ -5,6 +5,9 @@ failed; a domain that has not proved its owner by then may be claimed by others.
 administration: verifying domains). Look-ups come first, transactions after.
 """
 
+import itertools
+import random
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -17,16 +20,24 @@ from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import domains as rows
 
 PATIENCE_SECONDS = 72 * 3600
+SHARE_SECONDS = 30.0
+"""How long one organization's domains are asked about before it is another's turn."""
 PAGE = 200
 
 log = structlog.get_logger("postroom.server")
 
 
-def verify(store: Store, scope: int, lookups: Lookups, targets: Targets) -> int:
-    """Ask DNS about every domain that is not verified in full; give how many changed."""
+def verify(store: Store, scope: int, lookups: Lookups, targets: Targets, *, seconds: float = SHARE_SECONDS) -> int:
+    """Ask DNS about the domains that are not verified in full, for so many seconds and in any order; give how many changed.
+
+    So name servers that do not answer keep neither other organizations waiting nor always the same domains.
+    """
     with store.transaction(scope, write=False) as tx:
         waiting = _waiting(tx)
-    return sum(_quietly(store, scope, domain, lookups, targets) for domain in waiting)
+    random.shuffle(waiting)
+    end = time.monotonic() + seconds
+    in_time = itertools.takewhile(lambda _: time.monotonic() < end, waiting)
+    return sum(_quietly(store, scope, domain, lookups, targets) for domain in in_time)
 
 
 def _waiting(tx: Tx) -> list[MailDomain]:

@@ -61,7 +61,7 @@ def test_an_answer_of_events_hours_and_errors() -> None:
     ],
 )
 def test_what_is_no_answer(body: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="."):
         availability.answer(body)
 
 

@@ -59,6 +59,14 @@ def devices_and_roles(inside: Callable[..., Any], user: str) -> None:
     inside("DeleteImpersonationRole", ImpersonationRoleId=role)
 
 
+def rules(inside: Callable[..., Any], user: str) -> None:
+    """Call the operations of access control rules."""
+    inside("PutAccessControlRule", Name="office", Effect="ALLOW", Description="x", IpRanges=["10.0.0.0/8"], UserIds=[user])
+    inside("ListAccessControlRules")
+    inside("GetAccessControlEffect", IpAddress="10.1.2.3", Action="IMAP", UserId=user)
+    inside("DeleteAccessControlRule", Name="office")
+
+
 def availability(inside: Callable[..., Any]) -> None:
     """Call everything about availability."""
     function = {"LambdaArn": "arn:aws:lambda:us-east-1:123456789012:function:availability"}
@@ -165,6 +173,7 @@ def test_every_answer_fits_its_shape(gate: Gate) -> None:
     inside("DeleteAlias", EntityId=user, Alias="second@example.test")
     inside("UpdateMailboxQuota", UserId=user, MailboxQuota=100)
     inside("GetMailboxDetails", UserId=user)
+    rules(inside, user)
     devices_and_roles(inside, user)
     availability(inside)
     watching(inside)

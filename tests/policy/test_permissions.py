@@ -54,12 +54,15 @@ def test_nothing_is_held_while_somebody_between_is_not_registered(tx: Tx, people
     permissions.put(tx, room, ids["everybody"], {BEHALF})
     permissions.put(tx, room, ids["alice"], {FULL})
     assert permissions.held(tx, ids["alice"], room) == {FULL, BEHALF}
+    assert permissions.opens(tx, ids["alice"], room)
+    assert not permissions.opens(tx, ids["carol"], room)
     assert permissions.shared_with(tx, ids["alice"]) == [(room, "room@example.test")]
     registration.deregister(tx, ids["staff"])
     assert permissions.held(tx, ids["alice"], room) == {FULL}
     assert permissions.held(tx, ids["carol"], room) == {BEHALF}
     registration.deregister(tx, ids["alice"])
     assert permissions.held(tx, ids["alice"], room) == set()
+    assert not permissions.opens(tx, ids["alice"], room)
     assert permissions.shared_with(tx, ids["alice"]) == []
     registration.register(tx, ids["alice"], "alice@example.test")
     assert permissions.held(tx, ids["alice"], room) == {FULL}

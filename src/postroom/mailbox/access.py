@@ -11,7 +11,6 @@ from postroom.model import errors
 from postroom.model.actors import Actor
 from postroom.model.addresses import parse
 from postroom.policy import permissions
-from postroom.policy.permissions import Permission
 from postroom.storage.engine import Tx
 from postroom.storage.queries import entities, mailboxes
 
@@ -49,7 +48,7 @@ def open_mailbox(tx: Tx, actor: Actor, owner: str, right: Right) -> Mailbox:
         raise errors.NotPermitted()
     if actor.scope != tx.organization:
         raise errors.NotPermitted()
-    if actor.user_id != owner and Permission.FULL_ACCESS not in permissions.held(tx, actor.user_id, owner):
+    if actor.user_id != owner and not permissions.opens(tx, actor.user_id, owner):
         raise errors.NotPermitted()
     return _open(tx, owner, right)
 

@@ -52,8 +52,13 @@ def decide(grants: Iterable[Grant], user_id: str) -> frozenset[Permission]:
 
 def held(tx: Tx, user_id: str, owner_id: str) -> frozenset[Permission]:
     """Say what a user may do with another's mailbox and name; nothing while the user is not registered to mail."""
-    rows = queries.reaching(tx, owner=owner_id, user=user_id)
-    return decide((Grant(grantee, _permissions(rights)) for grantee, *rights in rows), user_id) if rows else NONE
+    return _decide(queries.reaching(tx, owner=owner_id, user=user_id), user_id)
+
+
+def opens(tx: Tx, user_id: str, owner_id: str) -> bool:
+    """Say whether a user may open another's mailbox, without asking the groups around the user, which could be many."""
+    row = queries.find(tx, owner=owner_id, user=user_id)
+    return row is not None and Permission.FULL_ACCESS in _decide([row], user_id)
 
 
 def put(tx: Tx, owner_reference: str, grantee_reference: str, values: Collection[Permission]) -> None:
@@ -104,6 +109,10 @@ def _require_grantable(owner: Entity, grantee: Entity, values: Collection[Permis
         raise errors.InvalidParameter("FULL_ACCESS can be granted to a user only.")
     if owner.kind not in OWNERS or not owner.has_mailbox:
         raise errors.InvalidParameter(f"{owner.name} has no mailbox to which FULL_ACCESS could be granted.")
+
+
+def _decide(rows: Iterable[queries.Row], user_id: str) -> frozenset[Permission]:
+    return decide([Grant(grantee, _permissions(rights)) for grantee, *rights in rows], user_id)
 
 
 def _permissions(rights: Iterable[int]) -> frozenset[Permission]:

@@ -24,7 +24,6 @@ from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.policy import access_rules, identity, passwords, permissions, tokens
 from postroom.policy.access_rules import AccessRule, Situation
 from postroom.policy.identity import Configuration
-from postroom.policy.permissions import Permission
 from postroom.policy.tokens import Token
 from postroom.storage.engine import Tx
 from postroom.storage.queries import credentials as stored_credentials
@@ -233,8 +232,11 @@ def _owner(tx: Tx, user_id: str, authzid: str, protocol: Protocol) -> str | None
     owner = entities.find_by_address(tx, key) if key else None
     if owner is None or owner.id == user_id:
         return None if owner is None else ""
-    needed = permissions.SENDING if protocol is Protocol.SMTP else {Permission.FULL_ACCESS}
-    return owner.id if needed & permissions.held(tx, user_id, owner.id) else None
+    if protocol is Protocol.SMTP:
+        permitted = not permissions.SENDING.isdisjoint(permissions.held(tx, user_id, owner.id))
+    else:
+        permitted = permissions.opens(tx, user_id, owner.id)
+    return owner.id if permitted else None
 
 
 def _find(tx: Tx, username: str) -> tuple[str, str, str | None, int | None] | None:

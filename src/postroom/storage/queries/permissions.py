@@ -60,6 +60,17 @@ def page(tx: Tx, owner: str, *, after: str, limit: int) -> list[Row]:
     )
 
 
+def find(tx: Tx, *, owner: str, user: str) -> Row | None:
+    """Find the grant of an owner to a registered user itself: (grantee, *rights)."""
+    return tx.one(
+        f"SELECT p.grantee, {_RIGHTS} FROM mailbox_permissions p "
+        "JOIN entities e ON e.organization = p.organization AND e.id = p.grantee AND e.state = 'ENABLED' "
+        "WHERE p.organization = :organization AND p.owner = :owner AND p.grantee = :user",
+        owner=owner,
+        user=user,
+    )
+
+
 def reaching(tx: Tx, *, owner: str, user: str) -> list[Row]:
     """List the grants of an owner that reach a registered user, directly or through registered groups: (grantee, *rights)."""
     return tx.all(

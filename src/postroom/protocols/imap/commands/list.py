@@ -5,11 +5,12 @@ matches in no other way. \\HasChildren is always told, as are special uses, save
 for its own would file its drafts there. Mailboxes of others lie below names that are no folders, and are read only where a pattern reaches.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from postroom.mailbox import folders
 from postroom.mailbox.folders import Folder
+from postroom.model.errors import NotPermitted
 from postroom.protocols.imap import places
 from postroom.protocols.imap.commands import status
 from postroom.protocols.imap.commands.enable import use_condstore
@@ -27,7 +28,7 @@ USES = {"sent": b"\\Sent", "drafts": b"\\Drafts", "trash": b"\\Trash", "junk": b
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """All folders by their names, None for names above other people's; names subscribed without a folder at home; counts for STATUS."""
+    """Folders by their names, None for names above other people's; names subscribed without a folder at home; counts for STATUS."""
 
     folders: dict[str, Folder | None]
     absent: Sequence[str]
@@ -36,18 +37,42 @@ class Tree:
 
 
 def list(session: Session, command: List) -> Steps:
-    """List folders, or what the separator is."""
+    """List folders, or what the separator is; the mailboxes of others one after the other, since there may be many."""
     if not command.patterns:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return answers.ok(b"LIST completed.")
     if b"HIGHESTMODSEQ" in command.status:
         yield use_condstore(session)
-    yield (yield Read(_list, session, command))
+    told, others = yield Read(_home, session, command)
+    yield told
+    for owner, root in others:
+        yield (yield Read(_other, session, command, owner, root))
     return answers.ok(b"LIST completed.")
 
 
-def _list(tx: Tx, session: Session, command: List) -> bytes:
-    return b"".join(_lines(session, command, _look(tx, session.origin, command.patterns, command.status)))
+def _home(tx: Tx, session: Session, command: List) -> tuple[bytes, Sequence[tuple[str, str]]]:
+    """List what is at home, and the names of the mailboxes of others; gives those to be listed too."""
+    origin, patterns = session.origin, command.patterns
+    others = places.others(tx, origin) if any(pattern.matches(SHARED) or pattern.reaches(SHARED) for pattern in patterns) else []
+    reached = [(owner, root) for owner, root in others if any(pattern.reaches(root) for pattern in patterns)]
+    found = _own(tx, origin)
+    for _, root in others:
+        found.setdefault(SHARED, None)
+        found[root] = None
+    tree = _tree(tx, found, folders.absent_subscriptions(tx, origin.home), command.status, [root for _, root in others])
+    elsewhere = {root for _, root in reached}
+    return b"".join(_lines(session, command, tree, lambda path: _root(path) not in elsewhere)), reached
+
+
+def _other(tx: Tx, session: Session, command: List, owner: str, root: str) -> bytes:
+    """List the mailbox of another, which may have been closed meanwhile."""
+    origin = session.origin
+    try:
+        found: dict[str, Folder | None] = dict(places.tree(tx, origin, owner, root))
+    except NotPermitted:
+        return b""
+    absent = [path for path in folders.absent_subscriptions(tx, origin.home) if _root(path) == root]
+    return b"".join(_lines(session, command, _tree(tx, found, absent, command.status), lambda path: _root(path) == root))
 
 
 def lsub(session: Session, command: Lsub) -> Steps:
@@ -57,7 +82,7 @@ def lsub(session: Session, command: Lsub) -> Steps:
 
 
 def _lsub(tx: Tx, origin: Origin, pattern: Pattern) -> bytes:
-    subscribed = _subscribed(_look(tx, origin, (), ()))
+    subscribed = _subscribed(_tree(tx, _own(tx, origin), folders.absent_subscriptions(tx, origin.home), ()))
     matching = {path for path in subscribed if pattern.matches(path)}
     above = {parent for path in subscribed - matching for parent in _above(path)} - subscribed
     found = [_line(b"LSUB", b"", path) for path in sorted(matching)]
@@ -65,26 +90,20 @@ def _lsub(tx: Tx, origin: Origin, pattern: Pattern) -> bytes:
     return b"".join(found)
 
 
-def _look(tx: Tx, origin: Origin, patterns: Sequence[Pattern], wanted: Sequence[bytes]) -> Tree:
-    found: dict[str, Folder | None] = {}
-    found |= {folder.path: folder for folder in folders.tree(tx, origin.home) if not _hidden(origin, folder.path)}
-    others = places.others(tx, origin) if any(pattern.matches(SHARED) or pattern.reaches(SHARED) for pattern in patterns) else []
-    for owner, root in others:
-        found.setdefault(SHARED, None)
-        found[root] = None
-        if any(pattern.reaches(root) for pattern in patterns):
-            found |= places.tree(tx, origin, owner, root)
-    return Tree(
-        found,
-        folders.absent_subscriptions(tx, origin.home),
-        frozenset(parent for name in found for parent in _above(name)).union(root for _, root in others),
-        status.count(tx, filter(None, found.values()), wanted),
-    )
+def _own(tx: Tx, origin: Origin) -> dict[str, Folder | None]:
+    """Read the folders at home, save those whose names lead into the mailbox of another."""
+    return {folder.path: folder for folder in folders.tree(tx, origin.home) if not (origin.sees_others and _root(folder.path))}
 
 
-def _hidden(origin: Origin, path: str) -> bool:
-    """Say whether a folder at home has a name that leads into another's mailbox."""
-    return origin.sees_others and names.split(path)[0] != ""
+def _root(path: str) -> str:
+    """Name the mailbox of another that a name lies in, empty at home."""
+    address, within = names.split(path)
+    return names.root_of(address) if address and within else ""
+
+
+def _tree(tx: Tx, found: dict[str, Folder | None], absent: Sequence[str], wanted: Sequence[bytes], above: Sequence[str] = ()) -> Tree:
+    parents = frozenset(parent for name in found for parent in _above(name)).union(above)
+    return Tree(found, absent, parents, status.count(tx, filter(None, found.values()), wanted))
 
 
 def _above(path: str) -> Iterable[str]:
@@ -97,7 +116,7 @@ def _subscribed(tree: Tree) -> set[str]:
     return {path for path, folder in tree.folders.items() if folder and folder.subscribed and path == folder.path} | set(tree.absent)
 
 
-def _lines(session: Session, command: List, tree: Tree) -> Iterable[bytes]:
+def _lines(session: Session, command: List, tree: Tree, here: Callable[[str], bool]) -> Iterable[bytes]:
     subscribed = _subscribed(tree)
     chosen = set(tree.folders) | (set(tree.absent) if b"SUBSCRIBED" in command.only else set())
     if b"SUBSCRIBED" in command.only:
@@ -108,7 +127,7 @@ def _lines(session: Session, command: List, tree: Tree) -> Iterable[bytes]:
     told = b"SUBSCRIBED" in command.only or b"SUBSCRIBED" in command.options
     order = [*tree.folders, *sorted((chosen | above) - set(tree.folders))]
     for path in order:
-        if (path not in chosen and path not in above) or not _matches(command.patterns, path):
+        if (path not in chosen and path not in above) or not here(path) or not _matches(command.patterns, path):
             continue
         folder = tree.folders.get(path)
         attributes = _attributes(path, folder, tree, subscribed=told and path in subscribed)

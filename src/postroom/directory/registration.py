@@ -10,7 +10,7 @@ from postroom.model import addresses as spelling
 from postroom.model import errors
 from postroom.model.entities import Entity, Kind, Role
 from postroom.storage.engine import Tx
-from postroom.storage.queries import addresses, entities, mailboxes, permissions
+from postroom.storage.queries import addresses, entities, mailboxes
 
 DEFAULT_QUOTA_MB = 51200
 
@@ -39,7 +39,6 @@ def deregister(tx: Tx, reference: str) -> None:
     if not entity.enabled:
         return
     addresses.delete_all(tx, entity.id)
-    permissions.disturb_all(tx, grantee=entity.id)
     if entity.has_mailbox:
         mailboxes.park(tx, entity.id)
     entities.disable(tx, entity.id, deprovisioned_at=tx.now if entity.has_mailbox else None)

@@ -15,6 +15,7 @@ from postroom.directory.mailboxes import OWNERS
 from postroom.model import errors
 from postroom.model.entities import Entity, Kind
 from postroom.storage.engine import Tx
+from postroom.storage.queries import mailboxes
 from postroom.storage.queries import permissions as queries
 
 MAX_SHARED = 1000
@@ -74,14 +75,14 @@ def put(tx: Tx, owner_reference: str, grantee_reference: str, values: Collection
         queries.insert(tx, owner=owner.id, grantee=grantee.id, rights=[Permission(right.upper()) in values for right in queries.RIGHTS])
     else:
         queries.delete(tx, owner=owner.id, grantee=grantee.id)
-    queries.disturb(tx, owner=owner.id)
+    mailboxes.doubt(tx, owner.id)
 
 
 def delete(tx: Tx, owner_reference: str, grantee_reference: str) -> None:
     """Take away what a grantee may do, which need not be anything (WorkMail API: DeleteMailboxPermissions)."""
     owner, grantee = _pair(tx, owner_reference, grantee_reference)
     if queries.delete(tx, owner=owner.id, grantee=grantee.id):
-        queries.disturb(tx, owner=owner.id)
+        mailboxes.doubt(tx, owner.id)
 
 
 def load(tx: Tx, owner_reference: str, *, after: str, limit: int) -> list[Grant]:

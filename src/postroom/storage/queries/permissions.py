@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from postroom.storage.engine import Tx
-from postroom.storage.notifier import WHOLE
 
 Row = tuple[Any, ...]
 RIGHTS = ("full_access", "send_as", "send_on_behalf")
@@ -93,25 +92,3 @@ def reachable_mailboxes(tx: Tx, user: str, *, limit: int) -> list[tuple[str, str
         user=user,
         limit=limit,
     )
-
-
-def disturb(tx: Tx, *, owner: str) -> None:
-    """Let whoever has an owner's mailbox open ask again whether that is permitted."""
-    _disturb(tx, tx.all("SELECT id FROM mailboxes WHERE organization = :organization AND owner = :owner", owner=owner))
-
-
-def disturb_all(tx: Tx, *, grantee: str) -> None:
-    """Let whoever has a mailbox open that is opened to a grantee ask again whether that is permitted."""
-    _disturb(
-        tx,
-        tx.all(
-            "SELECT b.id FROM mailbox_permissions p JOIN mailboxes b ON b.organization = p.organization AND b.owner = p.owner "
-            "WHERE p.organization = :organization AND p.grantee = :grantee AND p.full_access = 1",
-            grantee=grantee,
-        ),
-    )
-
-
-def _disturb(tx: Tx, mailboxes: Sequence[Row]) -> None:
-    for (mailbox,) in mailboxes:
-        tx.changes.add(mailbox, WHOLE)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from postroom.api.model import load
+from postroom.policy import tokens
 from tests.api.conftest import Gate
 
 Params = dict[str, Any]
@@ -107,6 +108,25 @@ def _organization(house: House, number: int) -> str:
     return str(house("CreateOrganization", Alias=f"other{number}")["OrganizationId"])
 
 
+def _provided(house: House) -> Params:
+    """Let tokens count, and list those of one user."""
+    instance = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+    application = house.gate.workmail.create_identity_center_application(Name="mail", InstanceArn=instance)["ApplicationArn"]
+    house(
+        "PutIdentityProviderConfiguration",
+        AuthenticationMode="IDENTITY_PROVIDER_AND_DIRECTORY",
+        IdentityCenterConfiguration={"InstanceArn": instance, "ApplicationArn": application},
+        PersonalAccessTokenConfiguration={"Status": "ACTIVE"},
+    )
+    return {"UserId": house.user}
+
+
+def _token(house: House, number: int) -> str:
+    """Make a token as its owner does, where the data is."""
+    with house.gate.store.transaction(1) as tx:
+        return tokens.create(tx, house.user, name=f"device {number}")[0].id
+
+
 def by(member: str) -> Callable[[Any], str]:
     return lambda row: str(row[member])
 
@@ -126,11 +146,12 @@ LISTS = [
     Listing("ListMailboxPermissions", "Permissions", by("GranteeId"), _grantee, lambda house: {"EntityId": house.user}),
     Listing("ListMobileDeviceAccessOverrides", "Overrides", by("DeviceId"), _override),
     Listing("ListOrganizations", "OrganizationSummaries", by("OrganizationId"), _organization, begins_empty=False),
+    Listing("ListPersonalAccessTokens", "PersonalAccessTokenSummaries", by("PersonalAccessTokenId"), _token, _provided),
     Listing("ListResourceDelegates", "Delegates", by("Id"), _delegate, lambda house: {"ResourceId": house.room}),
     Listing("ListResources", "Resources", by("Id"), _made("CreateResource", "ResourceId", Type="ROOM"), begins_empty=False),
     Listing("ListUsers", "Users", by("Id"), _made("CreateUser", "UserId", DisplayName="An entry"), begins_empty=False),
 ]
-ELSEWHERE = {"ListMailboxExportJobs", "ListPersonalAccessTokens"}
+ELSEWHERE = {"ListMailboxExportJobs"}
 """Whose entries are not simply made through the API: their pages are tried where the features are."""
 
 

@@ -47,6 +47,8 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     keyring: str = ""
     """The local keyring's file, `keyring.json` under `data` by default. Without it no mail can be read: keep a copy elsewhere."""
+    kms: bool = False
+    """Whether the data key of an organization that is made with a KmsKeyArn is wrapped by AWS KMS, by `[aws]`; by the keyring if not."""
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,12 +2,16 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from postroom.aws.clients import Aws
+from postroom.aws.keys import KeyService
 from postroom.model import errors
 from postroom.server.configuration import ConfigurationError, Settings
 from postroom.storage import keys
 from postroom.storage.engine import Store
+from postroom.storage.key_service import ServiceKeys
 from postroom.storage.migrations import NewerSchema
 
 
@@ -22,12 +26,24 @@ def keyring(settings: Settings) -> keys.LocalKeyring:
         raise ConfigurationError(f"[keys] keyring: {error}") from None
 
 
+def key_service(settings: Settings) -> KeyService | None:
+    """Give AWS KMS where the settings let organizations have their keys there; raises ConfigurationError."""
+    if not settings.keys.kms:
+        return None
+    if not settings.aws.enabled:
+        raise ConfigurationError("[keys] kms needs [aws] enabled")
+    try:
+        return KeyService(Aws(settings.aws, settings.api.region))
+    except errors.InvalidConfiguration as error:
+        raise ConfigurationError(error.text) from None
+
+
 def open_store(settings: Settings) -> Store:
     """Open the store, making it at the first start; raises ConfigurationError when it cannot be used."""
     folder = _folder(settings)
     path = Path(settings.keys.keyring)
     new = not path.exists()
-    ring = keyring(settings)
+    ring = ServiceKeys(keyring(settings), key_service(settings))
     try:
         return _embedded(folder, ring) if settings.storage.engine == "sqlite" else _postgres(settings.storage.dsn, folder, ring)
     except errors.DirectoryUnavailable:
@@ -62,7 +78,8 @@ def _postgres(dsn: str, folder: Path, ring: keys.KeyProvider) -> Store:
         raise ConfigurationError(f"[storage] dsn: {' '.join(str(error).split())}") from error
     try:
         for scope in store.scopes()[:1]:
-            store.blobs(scope)  # does the keyring open it?
+            with suppress(errors.TryLater):  # a key service that does not open one organization is no reason to leave the others
+                store.blobs(scope)  # does the keyring open it?
     except errors.DirectoryUnavailable:
         store.close()
         raise

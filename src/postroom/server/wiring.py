@@ -15,7 +15,7 @@ from postroom.aws.log_delivery import LogDelivery
 from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
-from postroom.jobs import exports, flow, impersonation, retention, sweep, tokens, words
+from postroom.jobs import exports, flow, impersonation, keys, retention, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.mailbox import contents
@@ -141,6 +141,8 @@ def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports")
     yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
     yield Job("purge-access-tokens", tokens.purge, 900.0, "deletes personal access tokens that have expired")
+    if settings.keys.kms:
+        yield Job("ask-for-keys", keys.ask_again, 600.0, "asks for the keys of organizations again that AWS KMS holds")
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night)
     yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night)

@@ -99,6 +99,9 @@ class Store(Protocol):
     def blobs(self, scope: int) -> BlobStore:
         """Give an organization's blobs, to prepare large ones before a transaction."""
 
+    def reopen(self, scope: int) -> None:
+        """Close an organization unless it is busy, so that who comes next has to ask for its key."""
+
     def destroy(self, scope: int) -> None:
         """Remove all rows and files of an organization whose key has been shredded."""
 

@@ -203,6 +203,15 @@ class EngineStore:
         """Give an organization's blobs."""
         return (self._opened(scope) or self._enter_and_leave(scope)).blobs
 
+    def reopen(self, scope: int) -> None:
+        """Close an organization unless it is busy, so that who comes next has to ask for its key."""
+        with self._lock:
+            opened = self._open.get(scope)
+            if opened is None or opened.busy:
+                return
+            del self._open[scope]
+        opened.close()
+
     def destroy(self, scope: int) -> None:
         """Remove all rows and files of an organization whose key has been shredded."""
         with self._lock:

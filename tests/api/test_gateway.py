@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -38,16 +38,15 @@ def refused(code: str) -> Any:
 
 
 @pytest.fixture
-def faulty() -> Iterator[str]:
+def faulty(monkeypatch: pytest.MonkeyPatch) -> str:
     """An operation with a bug, and one that answers an error it does not declare."""
 
     def divide(call: Call) -> Answer:
         return {"Roles": 1 // 0}
 
     name = "ListImpersonationRoles"
-    OPERATIONS[name] = Operation(name, Scope.ORGANIZATION, False, False, divide)
-    yield name
-    del OPERATIONS[name]
+    monkeypatch.setitem(OPERATIONS, name, Operation(name, Scope.ORGANIZATION, False, False, divide))
+    return name
 
 
 class TestTarget:
@@ -231,17 +230,14 @@ class TestErrors:
         assert code("ListUsers", {"OrganizationId": UNKNOWN, "MaxResults": 0}) == "ValidationException"
         assert code("ListUsers", {"OrganizationId": organization_id, "NextToken": "x"}) == "InvalidParameterException"
 
-    def test_a_store_that_cannot_write_says_try_later(self, gate: Gate, organization_id: str) -> None:
+    def test_a_store_that_cannot_write_says_try_later(self, gate: Gate, organization_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
         def later(call: Call) -> Answer:
             raise errors.TryLater
 
         name = "PutRetentionPolicy"
-        OPERATIONS[name] = Operation(name, Scope.ORGANIZATION, True, False, later)
-        try:
-            params = {"OrganizationId": organization_id, "Name": "x", "FolderConfigurations": []}
-            assert gate.call(name, params).status == 503
-        finally:
-            del OPERATIONS[name]
+        monkeypatch.setitem(OPERATIONS, name, Operation(name, Scope.ORGANIZATION, True, False, later))
+        params = {"OrganizationId": organization_id, "Name": "x", "FolderConfigurations": []}
+        assert gate.call(name, params).status == 503
 
 
 class TestConcurrency:

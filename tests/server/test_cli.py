@@ -180,3 +180,41 @@ def test_check_looks_at_this_servers_name(tmp_path):
     assert "warning  hostname: the PTR of 192.0.2.26 says nothing\n" in done.stdout
     assert "warning  postmaster: mail for postmaster is refused in domains where nobody has that address\n" in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_role_is_made_assumed_and_deleted(program, folder, tmp_path):
+    assert postroom(folder, "keys", "create", "operator", "--read-only").returncode == 0
+    another = postroom(folder, "keys", "create", "operator")
+    made = postroom(folder, "roles", "create", "helpdesk", "--read-only", "--hours", "2")
+    assert (made.returncode, made.stdout) == (0, "arn:aws:iam::000000000000:role/helpdesk\n")
+    assert made.stdout in postroom(folder, "roles", "list").stdout
+    key, secret = re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)\n", another.stdout).groups()
+    where = {"endpoint_url": program.ready.api, "region_name": program.ready.region}
+    sts = boto3.client("sts", aws_access_key_id=key, aws_secret_access_key=secret, **where)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sts.assume_role(RoleArn=made.stdout.strip(), RoleSessionName="work")
+    trust = tmp_path / "trust.json"
+    trust.write_text(
+        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",'
+        '"Principal":{"AWS":"arn:aws:iam::000000000000:user/operator"}}}'
+    )
+    assert postroom(folder, "roles", "delete", "helpdesk").returncode == 0
+    assert postroom(folder, "roles", "create", "helpdesk", "--trust", str(trust), "--full").returncode == 0
+    given = sts.assume_role(RoleArn=made.stdout.strip(), RoleSessionName="work")["Credentials"]
+    session = boto3.client(
+        "workmail",
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+        **where,
+    )
+    group = session.create_group(OrganizationId=program.ready.organization_id, Name="by-session")["GroupId"]
+    assert postroom(folder, "roles", "policy", "helpdesk", "--read-only").returncode == 0
+    assert "workmail:List*" in postroom(folder, "roles", "policy", "helpdesk").stdout
+
+    def refused():
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            session.delete_group(OrganizationId=program.ready.organization_id, GroupId=group)
+
+    eventually(refused)
+    assert postroom(folder, "roles", "delete", "nothing").stderr == "postroom: The role with name nothing cannot be found.\n"

@@ -163,18 +163,20 @@ def _identity(exchange: Exchange, account: str) -> msgspec.Raw:
 
 @lru_cache(maxsize=1024)
 def _known(caller: Caller) -> msgspec.Raw:
-    return msgspec.Raw(
-        msgspec.json.encode(
-            {
-                "type": "IAMUser",
-                "principalId": caller.key_id,
-                "arn": caller.arn,
-                "accountId": caller.account,
-                "accessKeyId": caller.key_id,
-                "userName": caller.name,
-            }
-        )
-    )
+    identity = caller.identity
+    shown: dict[str, Any] = {
+        "type": "IAMUser",
+        "principalId": identity.unique,
+        "arn": caller.arn,
+        "accountId": caller.account,
+        "accessKeyId": caller.key_id,
+    }
+    if identity.session is None:
+        shown["userName"] = identity.name
+    else:
+        role = {"type": "Role", "principalId": identity.id, "arn": identity.principal_arn(caller.account), "accountId": caller.account}
+        shown |= {"type": "AssumedRole", "sessionContext": {"sessionIssuer": role | {"userName": identity.name}}}
+    return msgspec.Raw(msgspec.json.encode(shown))
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ from postroom.model import errors
 from postroom.server.configuration import ConfigurationError, Settings
 from postroom.storage import keys
 from postroom.storage.engine import Store
-from postroom.storage.key_service import ServiceKeys
+from postroom.storage.kms import ServiceKeys
 from postroom.storage.migrations import NewerSchema
 
 

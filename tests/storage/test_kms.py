@@ -23,10 +23,10 @@ from postroom.model import errors
 from postroom.model.organizations import Organization
 from postroom.server import opening
 from postroom.server.configuration import ConfigurationError, parse
-from postroom.storage import key_service
+from postroom.storage import kms
 from postroom.storage.engine import REGISTRY, Store
-from postroom.storage.key_service import MARK, ServiceKeys
 from postroom.storage.keys import LocalKeyring
+from postroom.storage.kms import MARK, ServiceKeys
 from tests.api.operations.conftest import Api, connect
 
 __all__ = ["connect"]
@@ -81,8 +81,8 @@ def service_at(endpoint: str) -> KeyService:
 @pytest.fixture
 def vault(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Vault:
     """KMS, of which nothing is remembered."""
-    monkeypatch.setattr(key_service, "REMEMBERED_SECONDS", 0.0)
-    monkeypatch.setattr(key_service, "REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr(kms, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(kms, "REFUSED_SECONDS", 0.0)
     client = boto3.client("kms", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="key", aws_secret_access_key="secret")
     return Vault(client, client.create_key()["KeyMetadata"]["Arn"], service_at(endpoint))
 
@@ -134,7 +134,7 @@ def test_a_disabled_key_closes_its_organization_alone(store, sealed, local, vaul
 
 
 def test_what_the_service_said_is_remembered(store, sealed, vault, monkeypatch):
-    monkeypatch.setattr(key_service, "REMEMBERED_SECONDS", 300.0)
+    monkeypatch.setattr(kms, "REMEMBERED_SECONDS", 300.0)
     rechecking.ask_again(store, sealed.number)
     hire(store, sealed, "alice")
     vault.disable()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -136,10 +137,10 @@ class LogDelivery:
         except client.exceptions.ResourceNotFoundException:
             _make(client, destination)
             answer = client.put_log_events(**place, logEvents=events)
-        if answer.get("rejectedLogEventsInfo"):
+        rejected = _rejected(answer.get("rejectedLogEventsInfo") or {}, len(events))
+        if rejected:
             with self._turn:
-                self._drop(0, "rejected")
-            log.warning("cloudwatch_events_rejected", group=destination.group, **answer["rejectedLogEventsInfo"])
+                self._drop(rejected, "rejected")
 
     def _sent(self, destination: Destination, number: int) -> None:
         DELIVERED.inc(number)
@@ -180,6 +181,12 @@ def _batch(events: deque[tuple[int, str]]) -> list[tuple[int, str]]:
             break
         batch.append((at, text))
     return batch
+
+
+def _rejected(info: Mapping[str, int], number: int) -> int:
+    """Count the events that were too old or too new, by the places in the request that the answer gives."""
+    old = max(info.get("tooOldLogEventEndIndex", 0), info.get("expiredLogEventEndIndex", 0))
+    return old + number - info.get("tooNewLogEventStartIndex", number)
 
 
 def _make(client: object, destination: Destination) -> None:

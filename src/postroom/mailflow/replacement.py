@@ -43,14 +43,13 @@ def _value(raw: bytes, name: str) -> bytes | None:
 
 
 def _check_parts(raw: bytes, entity: Entity) -> None:
-    """Raise `MalformedMessage` for a multipart without a boundary, without parts or without an end (RFC 2046 §5.1)."""
+    """Raise `MalformedMessage` for a multipart without a boundary or without an end (RFC 2046 §5.1)."""
     if entity.type == b"multipart":
         boundary = parameters.find(entity.parameters, b"boundary")
         if not boundary:
             raise errors.MalformedMessage("A multipart has no boundary.")
-        if not entity.children:
-            raise errors.MalformedMessage("A multipart has no parts.")
-        if raw.find(b"\n--" + boundary + b"--", entity.children[-1].end - 1) < 0:
+        last = entity.children[-1].end if entity.children else entity.body_start
+        if raw.find(b"\n--" + boundary + b"--", last - 1) < 0:
             raise errors.MalformedMessage("A multipart does not end.")
     for child in entity.children:
         _check_parts(raw, child)

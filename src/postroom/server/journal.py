@@ -158,17 +158,16 @@ class Journal:
     def _rotate(self, file: IO[bytes]) -> None:
         os.fsync(file.fileno())
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        number = next(number for number in range(100_000) if not self._closed_path(moment, number).exists())
-        self._path.rename(self._closed_path(moment, number))
+        others = closed_files(self._folder, self._name)
+        last = others[-1].stem.rpartition("-") if others else ("", "", "")
+        number = int(last[2]) + 1 if last[0] == f"{self._name}-{moment}" else 0
+        self._path.rename(self._folder / f"{self._name}-{moment}-{number:05d}.jsonl")
         for path in closed_files(self._folder, self._name)[: -self._settings.files]:
             path.unlink(missing_ok=True)
 
     @property
     def _path(self) -> Path:
         return self._folder / f"{self._name}.jsonl"
-
-    def _closed_path(self, moment: str, number: int) -> Path:
-        return self._folder / f"{self._name}-{moment}-{number:05d}.jsonl"
 
     def _note_trouble(self, error: OSError | None) -> None:
         reason = error.strerror or str(error) if error is not None else ""
@@ -204,7 +203,7 @@ def folder(data: str) -> Path:
 
 def closed_files(folder: Path, name: str) -> list[Path]:
     """List the files of a journal that are no longer written to, oldest first."""
-    return sorted(folder.glob(f"{name}-*.jsonl"))
+    return sorted(folder.glob(f"{name}-[0-9]*Z-[0-9]*.jsonl"))
 
 
 def lines(folder: Path, name: str, *, since: float = 0.0) -> Iterator[bytes]:

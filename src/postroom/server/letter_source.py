@@ -1,6 +1,8 @@
 """Where the content is read that is put in the place of a letter's own: folders of this machine that are called buckets, and S3."""
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -36,6 +38,8 @@ class LetterSource:
             for step in above:
                 at = _step(at, step, os.O_DIRECTORY)
             at = _step(at, name, os.O_NONBLOCK)
+            if not stat.S_ISREG(os.fstat(at).st_mode):
+                raise FileNotFoundError(errno.ENOENT, "No such file")
             with os.fdopen(os.dup(at), "rb") as file:
                 octets = file.read(self._most + 1)
         except OSError as error:
@@ -52,7 +56,7 @@ def _step(folder: int, name: str, flags: int) -> int:
     """Open what is in a folder, and close the folder."""
     try:
         if name in ("", ".", "..") or "/" in name:
-            raise FileNotFoundError(2, "No such file or directory")
+            raise FileNotFoundError(errno.ENOENT, "No such file")
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
     finally:
         os.close(folder)

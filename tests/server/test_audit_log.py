@@ -1,0 +1,222 @@
+"""The record of API calls, of the whole program: made by boto3 and the AWS CLI, read from its files and by `postroom audit`."""
+
+import json
+import os
+import re
+import shutil
+import smtplib
+import ssl
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from postroom.api import audit
+from postroom.api.model import load
+from postroom.server import cli, journal
+from tests.program import Program, running
+from tests.server.served import configured, eventually, key_of, postroom, workmail
+
+SECRETS = ("Sesame-1st-open", "Sesame-2nd-open", "Sesame-3rd-ews", "tiny")
+AWS = shutil.which("aws") or str(Path(".venv/bin/aws").resolve())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audit")
+
+
+@pytest.fixture(scope="module")
+def config(folder: Path) -> Path:
+    return configured(folder, '[domains]\nverify = false\n[log]\nlevel = "debug"\n')
+
+
+def refused(call: Any, **params: Any) -> str:
+    with pytest.raises(ClientError) as failed:
+        call(**params)
+    code: str = failed.value.response["Error"]["Code"]
+    return code
+
+
+def use(program: Program) -> dict[str, str]:
+    """Do what the tests look for; gives ids, and every secret that was used under `secrets`."""
+    client = workmail(program)
+    key, secret = key_of(program)
+    organization = client.create_organization(Alias="lab")["OrganizationId"]
+    inside = {"OrganizationId": organization}
+    user = client.create_user(**inside, Name="ann", DisplayName="Ann", Password=SECRETS[0])["UserId"]
+    client.register_to_work_mail(**inside, EntityId=user, Email="ann@lab.postroom.test")
+    client.reset_password(**inside, UserId=user, Password=SECRETS[1])
+    client.create_availability_configuration(
+        **inside,
+        DomainName="far.test",
+        EwsProvider={"EwsEndpoint": "https://far.test/EWS", "EwsUsername": "someone", "EwsPassword": SECRETS[2]},
+    )
+    assert refused(client.create_user, **inside, Name="bob", DisplayName="Bob", Password=SECRETS[3]) == "InvalidPasswordException"
+    assert refused(client.describe_user, **inside, UserId="nobody") == "EntityNotFoundException"
+    client.list_users(**inside)
+    stranger = boto3.client(
+        "workmail", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="wrong" + secret,
+        config=Config(retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+    assert refused(stranger.list_users, **inside) == "InvalidSignatureException"
+    environment = os.environ | {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [AWS, "workmail", "describe-organization", "--organization-id", organization, "--endpoint-url", program.ready.api]
+    assert subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    with smtplib.SMTP_SSL(*program.ready.submissions, context=ssl.create_default_context(cafile=program.ready.ca_file)) as smtp:
+        smtp.login("ann@lab.postroom.test", SECRETS[1])
+        smtp.sendmail("ann@lab.postroom.test", "ann@lab.postroom.test", "From: ann@lab.postroom.test\r\nSubject: hi\r\n\r\nhello\r\n")
+    return {"organization": organization, "user": user, "key": key, "secret": secret}
+
+
+@pytest.fixture(scope="module")
+def used(folder: Path, config: Path) -> dict[str, str]:
+    """A program that was used, looked at beside it, and has ended."""
+    with running(Program(["serve", "--config", str(config)], folder)) as program:
+        found = use(program)
+        eventually(lambda: "DescribeOrganization" in postroom(config, "audit").stdout)
+    return found
+
+
+def records(folder: Path, name: str = "audit") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in journal.lines(folder / "data" / "logs", name)]
+
+
+def test_every_call_is_there_in_order_when_the_program_has_ended(used: dict[str, str], folder: Path) -> None:
+    assert [(record["eventName"], record.get("errorCode"), record["readOnly"]) for record in records(folder)] == [
+        ("CreateOrganization", None, False),
+        ("CreateUser", None, False),
+        ("RegisterToWorkMail", None, False),
+        ("ResetPassword", None, False),
+        ("CreateAvailabilityConfiguration", None, False),
+        ("CreateUser", "InvalidPasswordException", False),
+        ("DescribeUser", "EntityNotFoundException", True),
+        ("ListUsers", None, True),
+        ("DescribeOrganization", None, True),
+    ]
+    for name in ("audit", "refusals", "events"):
+        assert stat.S_IMODE((folder / "data" / "logs" / f"{name}.jsonl").stat().st_mode) == 0o600
+
+
+def test_a_record_has_the_form_of_cloudtrail(used: dict[str, str], folder: Path) -> None:
+    made = records(folder)[1]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made.pop("eventTime"))
+    assert made.pop("userAgent").startswith("Boto3/")
+    assert made.pop("requestID") != made.pop("eventID")
+    identity = made.pop("userIdentity")
+    assert (identity["type"], identity["accessKeyId"], identity["accountId"]) == ("IAMUser", used["key"], "000000000000")
+    assert identity["arn"] == f"arn:aws:iam::000000000000:user/{identity['userName']}"
+    assert made == {
+        "eventVersion": "1.11",
+        "eventSource": "workmail.amazonaws.com",
+        "eventName": "CreateUser",
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "127.0.0.1",
+        "resources": [
+            {
+                "accountId": "000000000000",
+                "type": "AWS::WorkMail::Organization",
+                "ARN": f"arn:aws:workmail:us-east-1:000000000000:organization/{used['organization']}",
+            }
+        ],
+        "requestParameters": {
+            "organizationId": used["organization"],
+            "name": "ann",
+            "displayName": audit.HIDDEN,
+            "password": audit.HIDDEN,
+        },
+        "responseElements": {"userId": used["user"]},
+        "readOnly": False,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": "000000000000",
+        "eventCategory": "Management",
+    }
+
+
+def test_who_reads_is_not_shown_what_was_read(used: dict[str, str], folder: Path) -> None:
+    listed = next(record for record in records(folder) if record["eventName"] == "ListUsers")
+    assert listed["responseElements"] is None
+    assert listed["requestParameters"] == {"organizationId": used["organization"]}
+
+
+def test_a_refused_signature_is_recorded_apart(used: dict[str, str], folder: Path) -> None:
+    (found,) = records(folder, "refusals")
+    assert found["userIdentity"] == {"type": "Unknown", "accountId": "000000000000", "accessKeyId": used["key"]}
+    assert (found["eventName"], found["errorCode"], found["requestParameters"]) == ("ListUsers", "InvalidSignatureException", None)
+
+
+def test_no_secret_is_in_any_file_of_records_or_in_the_log(used: dict[str, str], folder: Path) -> None:
+    files = [path for path in (folder / "data" / "logs").iterdir() if path.suffix == ".jsonl"]
+    assert {path.stem for path in files} == {"audit", "refusals", "events"}
+    for secret in SECRETS:
+        for path in (*files, folder / "log"):
+            assert secret.encode() not in path.read_bytes(), (secret, path)
+    for path in files:
+        assert used["secret"].encode() not in path.read_bytes()
+    assert b"CreateAvailabilityConfiguration" in (folder / "data" / "logs" / "audit.jsonl").read_bytes()
+
+
+def test_the_command_shows_what_is_asked_for(used: dict[str, str], config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*arguments: str) -> str:
+        assert cli.main(["audit", "--config", str(config), *arguments]) == 0
+        return capsys.readouterr().out
+
+    def rows(*arguments: str) -> list[str]:
+        return shown(*arguments).splitlines()[1:]
+
+    everything = rows()
+    assert len(everything) == 10
+    assert len(rows("--organization", used["organization"])) == 9  # all but the refused signature, CreateOrganization too
+    assert [row.split()[3] for row in rows("--operation", "Create*", "--errors")] == ["CreateUser"]
+    assert [row.split()[-1] for row in rows("--errors")] == [
+        "InvalidPasswordException",
+        "EntityNotFoundException",
+        "InvalidSignatureException",
+    ]
+    assert rows("--since", "1h") == everything
+    assert rows("--since", "2099-01-01") == []
+    assert rows("--user", used["key"]) == everything
+    assert rows("--user", "nobody") == []
+    assert json.loads(shown("--json", "--operation", "resetpassword"))["eventName"] == "ResetPassword"
+    wrong = postroom(config, "audit", "--since", "yesterday")
+    assert (wrong.returncode, wrong.stderr) == (
+        1,
+        "postroom: --since yesterday: neither a time such as 2026-07-01T12:00Z nor an age such as 12h\n",
+    )
+
+
+def test_a_letter_sent_is_among_the_events(used: dict[str, str], folder: Path) -> None:
+    found = records(folder, "events")
+    assert [record["event"]["eventName"] for record in found] == [
+        "OUTGOING_EMAIL_SUBMITTED",
+        "OUTGOING_EMAIL_SENT",
+        "ORGANIZATION_EMAIL_RECEIVED",
+        "MAILBOX_EMAIL_DELIVERED",
+    ]
+    assert {record["organizationId"] for record in found} == {used["organization"]}
+
+
+def test_whatever_the_models_call_secret_is_hidden() -> None:
+    for service in ("workmail", "iam", "sts"):
+        for operation in load(service).operations.values():
+            for shape in (operation.input, operation.output):
+                if shape is not None:
+                    _check(shape, audit.shown(shape))
+
+
+def _check(shape: Any, show: Any) -> None:
+    """Show a structure full of one word, and look for it where a secret stands."""
+    for member in shape.members:
+        value = {member.name: "sesame"} if member.shape.kind != "list" else {member.name: ["sesame"]}
+        if member.shape.kind == "structure":
+            _check(member.shape, audit.shown(member.shape))
+        elif member.shape.sensitive or member.name in audit.SECRET:
+            assert "sesame" not in json.dumps(show(value)), (shape.name, member.name)
+        elif member.shape.kind == "list" and member.shape.member.kind == "structure":
+            _check(member.shape.member, audit.shown(member.shape.member))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from postroom.directory import groups, registration, resources
+from postroom.directory import groups, registration, resources, users
 from postroom.policy import permissions
 from postroom.policy.permissions import Grant, Permission, decide
 from postroom.storage.engine import Store, Tx
@@ -70,13 +70,21 @@ def test_nothing_is_held_while_somebody_between_is_not_registered(tx: Tx, people
     assert permissions.shared_with(tx, ids["alice"]) == []
 
 
+def test_a_mailbox_that_has_moved_to_another_system_is_not_among_those_to_open(tx: Tx, people: People) -> None:
+    permissions.put(tx, "bob", "alice", {FULL})
+    registration.deregister(tx, "bob")
+    users.update(tx, "bob", role="REMOTE_USER")
+    registration.register(tx, "bob", "bob@example.test")
+    assert permissions.shared_with(tx, people.ids["alice"]) == []
+
+
 def test_a_permission_is_for_one_direction(tx: Tx, people: People) -> None:
     permissions.put(tx, "alice", "bob", {FULL, AS})
     assert permissions.held(tx, people.ids["alice"], people.ids["bob"]) == set()
     assert permissions.shared_with(tx, people.ids["alice"]) == []
 
 
-def test_who_has_the_mailbox_open_asks_again(tx: Tx, people: People, store: Store) -> None:
+def test_who_has_the_mailbox_open_is_asked_again(tx: Tx, people: People) -> None:
     permissions.put(tx, "alice", "bob", {FULL})
     assert len(tx.changes.folders) == 1
     tx.changes.folders.clear()

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from postroom.directory import mailboxes, registration, resources, users
+from postroom.directory import addresses, entities, mailboxes, registration, resources, users
+from postroom.mailbox import access
 from postroom.policy import passwords, permissions
 from postroom.policy.permissions import Permission
 from postroom.storage.engine import Store, Tx
@@ -152,20 +153,26 @@ async def test_the_mailbox_of_a_room(server: Running, store: Store) -> None:
     assert b"* 1 EXISTS" in await append(user, "Shared/room@example.test/INBOX")
 
 
-async def test_names_that_are_sent_in_other_letters_are_the_same(server: Running) -> None:
+async def test_names_that_are_sent_in_other_letters_are_the_same(server: Running, store: Store) -> None:
+    await store.transact(1, addresses.add_alias, "alice", "ally@example.test")
     user = await server.connect(BOB)
+    assert b" NO [NOPERM]" in (await user.command(b"STATUS Shared/ally@example.test/INBOX (MESSAGES)"))[-1]
     await user.ok(b"CREATE Shared/alice@example.test/&ANw-bung")
     for name in (b"Shared/ALICE@EXAMPLE.TEST/&ANw-bung", "Shared/alice@example.test/U\u0308bung".encode()):
         assert await user.ok(b'STATUS "%b" (MESSAGES)' % name) == [b"* STATUS Shared/alice@example.test/&ANw-bung (MESSAGES 0)"]
 
 
-async def test_many_who_come_and_go_leave_nobody_listening(server: Running, store: Store) -> None:
+async def test_who_leaves_does_not_listen_on(server: Running, store: Store) -> None:
+    def mailbox_of(tx: Tx, name: str) -> int:
+        return access.open_for_delivery(tx, entities.get(tx, name).id).id
+
+    mailbox = await store.read(1, mailbox_of, "alice")
     clients = await asyncio.gather(*(server.connect(BOB, f"{SHARED}/INBOX") for _ in range(5)))
-    for client in clients[:3]:
-        await client.command(b"LOGOUT")
-        assert await client.ended()
-    await clients[3].ok(b"SELECT INBOX")
-    await begin_idle(clients[4])
-    await withdraw(store)
-    await expelled(clients[4])
-    await clients[3].ok(b"NOOP")
+    assert len(store.notifier._listeners(1, mailbox)) == 5  # type: ignore[attr-defined]
+    await clients[0].command(b"LOGOUT")
+    assert await clients[0].ended()
+    for client, command in zip(
+        clients[1:], (b"CLOSE", b"UNSELECT", b"SELECT INBOX", b"SELECT Shared/alice@example.test/Drafts"), strict=True
+    ):
+        await client.ok(command)
+    assert len(store.notifier._listeners(1, mailbox)) == 1  # type: ignore[attr-defined]

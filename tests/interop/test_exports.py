@@ -29,7 +29,7 @@ from imapclient import IMAPClient
 from postroom.aws.clients import Aws
 from postroom.aws.objects import ObjectUpload
 from postroom.aws.settings import Settings
-from postroom.model.exports import Export, ExportState, Refused
+from postroom.model.exports import Export, ExportState, Refused, Vanished
 from tests.interop.tools import need, run
 from tests.program import COMMAND, Program, Ready, User, hire, running
 
@@ -279,8 +279,23 @@ def test_a_bucket_that_is_not_there(house: House) -> None:
     assert "NoSuchBucket" in failed["ErrorInfo"]
 
 
-def test_a_wrong_signature_is_told(swift: Swift) -> None:
-    aws = Aws(Settings(enabled=True, endpoint=swift.endpoint, access_key_id=KEY, secret_access_key="wrong"), "us-east-1")
+def place(swift: Swift, *, secret: str = SECRET, encrypt: bool = False) -> ObjectUpload:
+    aws = Aws(Settings(enabled=True, endpoint=swift.endpoint, access_key_id=KEY, secret_access_key=secret), "us-east-1")
     export = Export("1", "", 1, None, ROLE, KMS_KEY, BUCKET, "", "a.zip", ExportState.RUNNING, 0, None, 0.0, None, None)
+    return ObjectUpload(aws, export, assume_role=False, encrypt=encrypt)
+
+
+def test_what_the_store_refuses_is_told(swift: Swift) -> None:
     with pytest.raises(Refused, match="SignatureDoesNotMatch"):
-        ObjectUpload(aws, export, assume_role=False, encrypt=False).begin()
+        place(swift, secret="wrong").begin()
+    with pytest.raises(Refused, match="Server-side encryption is not supported"):
+        place(swift, encrypt=True).begin()
+
+
+def test_an_upload_that_is_gone(swift: Swift) -> None:
+    upload = place(swift)
+    name = upload.begin()
+    upload.abort(name)
+    upload.abort(name)
+    with pytest.raises(Vanished):
+        upload.put(name, 1, 0, b"late")

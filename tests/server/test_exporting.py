@@ -1,0 +1,75 @@
+"""Exports are taken up when they are asked for, and when their process has died."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from postroom.directory import registration, users
+from postroom.jobs.export_folders import FolderUpload
+from postroom.mailbox import exports
+from postroom.model.exports import Export, ExportState
+from postroom.server.exporting import Exporter
+from postroom.storage.engine import Store
+
+
+@pytest.fixture
+def root(store, organization, tmp_path: Path) -> Path:
+    with store.transaction(organization.number) as tx:
+        for name in ("alice", "bob"):
+            registration.register(tx, users.create(tx, name=name, display_name=name).id, f"{name}@example.test")
+    (tmp_path / "archive").mkdir()
+    return tmp_path / "archive"
+
+
+def start(tx, name: str) -> Export:
+    return exports.start(tx, name, bucket="archive", prefix="mail", role_arn="", key_arn="", description=None)
+
+
+@asynccontextmanager
+async def exporting(store: Store, root: Path, look_seconds: float = 3600) -> AsyncIterator[Exporter]:
+    exporter = Exporter(store, lambda export: FolderUpload(root, export.path), look_seconds=look_seconds)
+    exporter.start()
+    try:
+        yield exporter
+    finally:
+        await exporter.close(10)
+
+
+async def until_over(store: Store, scope: int, export: Export, meanwhile: Callable[[], None] = lambda: None) -> ExportState:
+    async with asyncio.timeout(60):
+        while (found := await store.read(scope, exports.get, export.id)).state is ExportState.RUNNING:
+            meanwhile()
+            await asyncio.sleep(0.02)
+    return found.state
+
+
+async def test_an_export_is_begun_as_soon_as_it_is_asked_for(store, organization, root):
+    async with exporting(store, root):
+        made = [await store.transact(organization.number, start, name) for name in ("alice", "bob")]
+        assert [await until_over(store, organization.number, one) for one in made] == [ExportState.COMPLETED] * 2
+    assert all((root / one.path).exists() for one in made)
+
+
+async def test_the_export_of_a_dead_process_is_taken_up(store, organization, root, clock):
+    """At once where one process serves the store alone, else when its lease is over."""
+    made = await store.transact(organization.number, start, "alice")
+    assert await store.transact(organization.number, exports.take, made.id, "a dead process")
+    async with exporting(store, root, look_seconds=0.1):
+        if store.engine == "postgresql":
+            await asyncio.sleep(0.3)
+            assert not (root / made.path).exists()
+            clock.advance(exports.LEASE_SECONDS)
+        assert await until_over(store, organization.number, made) is ExportState.COMPLETED
+
+
+async def test_an_organization_that_cannot_be_opened_keeps_no_other_back(store, organization, root):
+    """There is no organization of that number, which the store says only when it is asked for its key."""
+    async with exporting(store, root) as exporter:
+        exporter._announce(77)
+        made = await store.transact(organization.number, start, "bob")
+        assert await until_over(store, organization.number, made) is ExportState.COMPLETED

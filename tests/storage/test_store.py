@@ -299,6 +299,22 @@ async def test_closing_waits_for_who_is_writing(store: Store, organization: Orga
     await closing
 
 
+async def test_closing_ends_work_of_many_transactions_between_two_of_them(store: Store, organization: Organization) -> None:
+    begun = threading.Event()
+
+    def work() -> None:
+        while True:
+            with store.transaction(organization.number) as tx:
+                counters.next(tx, "a")
+            begun.set()
+
+    working = asyncio.create_task(store.run(work))
+    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.wait_for(asyncio.to_thread(store.close), 10)
+    with pytest.raises(errors.TryLater):
+        await working
+
+
 async def test_opening_one_organization_holds_up_no_other(
     store: EngineStore, organization: Organization, hold_openings: Callable[[EngineStore], Opening]
 ) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from postroom.storage.engine import Store
+from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import leases
 
 log = structlog.get_logger("postroom.jobs")
@@ -79,8 +79,8 @@ async def run_once(store: Store, job: Job) -> int:
     done = 0
     for scope in await store.run(store.scopes):
         try:
-            if await store.transact(scope, leases.take, f"job/{job.name}", leases.holder(), job.seconds * 2):
-                done += await run_in(store, job, scope) or 0
+            if await store.transact(scope, _claim, job):
+                done += await _run(store, job, scope)
         except Exception:  # one organization that cannot be opened, or is just deleted, is no reason to leave the others
             log.exception("job_failed", job=job.name, scope=scope)
     if done:
@@ -90,19 +90,30 @@ async def run_once(store: Store, job: Job) -> int:
 
 async def run_in(store: Store, job: Job, scope: int) -> int | None:
     """Run a job in one organization; give how many things it did, None when another process is running it there."""
-    lease, holder = f"running/{job.name}", leases.holder()
-    if not await store.transact(scope, leases.take, lease, holder, RUNNING_SECONDS):
-        return None
-    renewing = asyncio.create_task(_renew(store, scope, lease, holder))
+    return await _run(store, job, scope) if await store.transact(scope, _begin, job) else None
+
+
+def _claim(tx: Tx, job: Job) -> bool:
+    """Take both leases of a job."""
+    return leases.take(tx, f"job/{job.name}", leases.holder(), job.seconds * 2) and _begin(tx, job)
+
+
+def _begin(tx: Tx, job: Job) -> bool:
+    """Take or renew the lease that says that a job is being run."""
+    return leases.take(tx, f"running/{job.name}", leases.holder(), RUNNING_SECONDS)
+
+
+async def _run(store: Store, job: Job, scope: int) -> int:
+    renewing = asyncio.create_task(_renew(store, job, scope))
     try:
         return await store.run(partial(job.run, store, scope))
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
-        await store.transact(scope, leases.release, lease, holder)
+        await store.transact(scope, leases.release, f"running/{job.name}", leases.holder())
 
 
-async def _renew(store: Store, scope: int, lease: str, holder: str) -> None:
+async def _renew(store: Store, job: Job, scope: int) -> None:
     while True:
         await asyncio.sleep(RUNNING_SECONDS / 3)
-        await store.transact(scope, leases.take, lease, holder, RUNNING_SECONDS)
+        await store.transact(scope, _begin, job)

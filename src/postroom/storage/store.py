@@ -113,6 +113,7 @@ class EngineStore:
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._gone: set[int] = set()
+        self._closing = False
         self._open: OrderedDict[int, _Scope] = OrderedDict()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
         self.keys = keys
@@ -130,7 +131,12 @@ class EngineStore:
 
     @contextmanager
     def transaction(self, scope: int, *, write: bool = True) -> Iterator[Tx]:
-        """Open a transaction for a with-block of plain code; it commits at the end of the block."""
+        """Open a transaction for a with-block of plain code; it commits at the end of the block.
+
+        Raises `TryLater` for a write while the store is being closed, so that work of many transactions ends between two of them.
+        """
+        if write and self._closing:
+            raise errors.TryLater("The store is being closed.")
         opened = self._enter(scope)
         try:
             if write:
@@ -236,6 +242,7 @@ class EngineStore:
 
     def close(self) -> None:
         """Wait for running transactions and close everything."""
+        self._closing = True
         self._threads.shutdown(wait=True)
         with self._lock:
             for opened in self._open.values():

@@ -167,6 +167,9 @@ def test_a_domain_takes_mail_while_the_organization_has_it(ready: Ready, adminis
     administrator("create_alias", EntityId=user.id, Alias=address)
     assert deliver(ready, address) == {}
     assert letters(ready, user) == 1
+    records = administrator.shown("get-mail-domain", "--domain-name", domain)["Records"]
+    assert [record["Type"] for record in records] == ["TXT", "MX", "CNAME", "CNAME", "CNAME", "CNAME", "TXT", "TXT"]
+    assert [record["Hostname"] for record in records[:3]] == [f"_amazonses.{domain}", domain, f"autodiscover.{domain}"]
     before = next(one["DomainName"] for one in administrator("list_mail_domains")["MailDomains"] if one["DefaultDomain"])
     administrator("update_default_mail_domain", DomainName=domain)
     assert {"DomainName": domain, "DefaultDomain": True} in administrator("list_mail_domains")["MailDomains"]

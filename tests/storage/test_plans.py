@@ -19,6 +19,9 @@ LOOK_UPS = {
     "mailboxes open to somebody": "SELECT owner FROM mailbox_permissions WHERE organization = :organization AND grantee = 'x'",
     "a folder's items": "SELECT uid FROM items WHERE organization = :organization AND folder = 1 AND uid BETWEEN 1 AND 9",
     "a content's items": "SELECT 1 FROM items WHERE organization = :organization AND content = 1",
+    "a token by what opens": "SELECT id FROM access_tokens WHERE organization = :organization AND digest = x'00'",
+    "somebody's tokens": "SELECT id FROM access_tokens WHERE organization = :organization AND entity = 'x' AND id > '' ORDER BY id LIMIT 9",
+    "tokens that have expired": "SELECT id FROM access_tokens WHERE organization = :organization AND expires_at <= 1 ORDER BY expires_at LIMIT 9",
     "what is due": "SELECT id FROM queue_recipients WHERE organization = :organization AND due_at <= 1 ORDER BY due_at, id LIMIT 5",
 }
 

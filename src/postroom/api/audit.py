@@ -10,8 +10,9 @@ CloudTrail user guide: record contents
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -19,8 +20,8 @@ import msgspec
 from postroom.api import sigv4
 from postroom.api.errors import Refusal
 from postroom.api.exchange import Exchange
-from postroom.api.model import Shape
-from postroom.api.operation import Caller
+from postroom.api.model import Shape, load
+from postroom.api.operation import SERVICES, Caller
 from postroom.api.requests import new_id
 
 SECRET = frozenset(
@@ -41,7 +42,7 @@ SECRET = frozenset(
 """Members that are secret whatever the model says."""
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 MOST_BYTES = 100_000
-"""Parameters or answers longer than this are left out, and their length given instead (CloudTrail does so too)."""
+"""The parameters and the answer of a longer record are left out, and their lengths given instead (CloudTrail does so too)."""
 MOST_TEXT = 1024
 SOURCES = {"workmailmessageflow": "workmailMessageFlow.amazonaws.com"}
 
@@ -62,46 +63,103 @@ class Audit(Protocol):
         """Wait until it is less crowded, for some seconds at the most."""
 
 
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    """A record with its fields in the order of CloudTrail's."""
+
+    event_version: str = "1.11"
+    user_identity: msgspec.Raw
+    event_time: str
+    event_source: str
+    event_name: str
+    aws_region: str
+    source_ip: str = msgspec.field(name="sourceIPAddress")
+    user_agent: str
+    error_code: str | msgspec.UnsetType
+    error_message: str | msgspec.UnsetType
+    resources: list[dict[str, str]] | msgspec.UnsetType
+    request_parameters: Any
+    response_elements: Any
+    additional_event_data: dict[str, dict[str, int]] | msgspec.UnsetType
+    request_id: str = msgspec.field(name="requestID")
+    event_id: str = msgspec.field(name="eventID")
+    read_only: bool
+    event_type: str = "AwsApiCall"
+    management_event: bool = True
+    recipient_account_id: str
+    event_category: str = "Management"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the records of one operation have in common."""
+
+    source: str
+    name: str
+    reads: bool
+    asked: Show
+    answered: Show
+
+
 def record(exchange: Exchange, at: float, region: str, account: str) -> bytes:
     """Write the record of a call that ended at a time, epoch seconds, as one line of JSON."""
-    request, name = exchange.request, exchange.name
-    known = exchange.service.operations.get(name)
-    model = exchange.service.model.operations.get(name)
-    entry: dict[str, Any] = {
-        "eventVersion": "1.11",
-        "userIdentity": _identity(exchange, account),
-        "eventTime": _moment(int(at)),
-        "eventSource": SOURCES.get(exchange.service.name, f"{exchange.service.name}.amazonaws.com"),
-        "eventName": name or "Unknown",
-        "awsRegion": region,
-        "sourceIPAddress": request.address,
-        "userAgent": request.headers.get(b"user-agent", b"").decode("latin-1")[:MOST_TEXT],
-    }
-    if exchange.code:
-        entry |= {"errorCode": exchange.code, "errorMessage": exchange.text[:MOST_TEXT]}
-    if exchange.organization:
-        arn = f"arn:aws:workmail:{region}:{account}:organization/{exchange.organization[:MOST_TEXT]}"
-        entry["resources"] = [{"accountId": account, "type": "AWS::WorkMail::Organization", "ARN": arn}]
-    omitted: dict[str, int] = {}
-    asked = model and exchange.caller and exchange.params and shown(model.input)(exchange.params)
-    entry["requestParameters"] = _bounded("requestParameters", asked or None, omitted)
-    answered = model and model.output and known and known.writes and exchange.answer and shown(model.output)(exchange.answer)
-    entry["responseElements"] = _bounded("responseElements", answered or None, omitted)
-    if omitted:
-        entry["additionalEventData"] = {"omittedBytes": omitted}
-    entry |= {
-        "requestID": request.id,
-        "eventID": new_id(),
-        "readOnly": not (known is None or known.writes),
-        "eventType": "AwsApiCall",
-        "managementEvent": True,
-        "recipientAccountId": account,
-        "eventCategory": "Management",
-    }
-    return msgspec.json.encode(entry, enc_hook=str)
+    request, kind, failed = exchange.request, _kind(exchange.service.name, exchange.name), bool(exchange.code)
+    asked = kind.asked(exchange.params) if exchange.params and exchange.caller else None
+    answered = kind.answered(exchange.answer) if exchange.answer and not kind.reads else None
+    made = Record(
+        user_identity=_identity(exchange, account),
+        event_time=_moment(int(at)),
+        event_source=kind.source,
+        event_name=kind.name,
+        aws_region=region,
+        source_ip=request.address,
+        user_agent=request.headers.get(b"user-agent", b"").decode("latin-1")[:MOST_TEXT],
+        error_code=exchange.code if failed else msgspec.UNSET,
+        error_message=exchange.text[:MOST_TEXT] if failed else msgspec.UNSET,
+        resources=_resources(exchange, region, account),
+        request_parameters=asked or None,
+        response_elements=answered or None,
+        additional_event_data=msgspec.UNSET,
+        request_id=request.id,
+        event_id=new_id(),
+        read_only=kind.reads,
+        recipient_account_id=account,
+    )
+    line = _ENCODER.encode(made)
+    return line if len(line) <= MOST_BYTES else _ENCODER.encode(_shortened(made))
 
 
-@lru_cache(maxsize=1024)
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+
+@cache
+def _kind(service: str, name: str) -> _Kind:
+    """Find what an operation's records have in common; name and service are from small sets."""
+    entry, model = SERVICES.get(service, {}).get(name), load(service).operations.get(name)
+    nothing: Show = lambda _: None  # noqa: E731
+    return _Kind(
+        SOURCES.get(service, f"{service}.amazonaws.com"),
+        name or "Unknown",
+        entry is not None and not entry.writes,
+        shown(model.input) if model else nothing,
+        shown(model.output) if model and model.output else nothing,
+    )
+
+
+def _resources(exchange: Exchange, region: str, account: str) -> list[dict[str, str]] | msgspec.UnsetType:
+    """Name the organization that a call was about."""
+    if not exchange.organization:
+        return msgspec.UNSET
+    arn = f"arn:aws:workmail:{region}:{account}:organization/{exchange.organization[:MOST_TEXT]}"
+    return [{"accountId": account, "type": "AWS::WorkMail::Organization", "ARN": arn}]
+
+
+def _shortened(made: Record) -> Record:
+    """Leave parameters and answer out, and say how long they are."""
+    parts = {"requestParameters": made.request_parameters, "responseElements": made.response_elements}
+    sizes = {name: len(_ENCODER.encode(value)) for name, value in parts.items() if value is not None}
+    return msgspec.structs.replace(made, request_parameters=None, response_elements=None, additional_event_data={"omittedBytes": sizes})
+
+
 def shown(shape: Shape) -> Show:
     """Give the function that shows a value of a structure."""
     members: dict[str, tuple[str, Show | None]] = {
@@ -138,17 +196,6 @@ def _hidden(_: Any) -> str:
 
 def _lower(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-def _bounded(name: str, value: Any, omitted: dict[str, int]) -> msgspec.Raw | None:
-    """Encode a part of a record, unless it is too long."""
-    if value is None:
-        return None
-    octets = msgspec.json.encode(value, enc_hook=str)
-    if len(octets) <= MOST_BYTES:
-        return msgspec.Raw(octets)
-    omitted[name] = len(octets)
-    return None
 
 
 def _identity(exchange: Exchange, account: str) -> msgspec.Raw:

@@ -254,9 +254,10 @@ async def test_with_an_identity_provider_only_passwords_open_nothing(house: Hous
     actor = await house.enter(PASSWORD, protocol=protocol)
     house.put(Mode.IDENTITY_PROVIDER_ONLY)
     assert house.doubt(actor) == "identity_provider"
-    verified.clear()
     assert (await house.refusal(PASSWORD, protocol=protocol))["reason"] == "identity_provider"
-    assert verified == [passwords.NOBODYS], "that takes as long as before"
+    verified.clear()
+    assert (await house.refusal("Wrong-Horse-1", protocol=protocol))["reason"] == "identity_provider"
+    assert verified == [HASH], "that takes as long as before"
     assert (await house.enter(text, protocol=protocol)).user_id == house.alice
     house.do(identity.delete)
     assert (await house.enter(PASSWORD, protocol=protocol)).user_id == house.alice
@@ -290,6 +291,28 @@ async def test_wrong_tokens_fill_the_buckets(house: House) -> None:
         await house.refusal("pat-" + "abcdefghij"[number] * 32, address=f"198.51.100.{number}")
     with pytest.raises(errors.TryLater):
         await house.enter(text)
+
+
+async def test_an_office_that_goes_on_with_what_was_right_is_not_taken_for_a_guesser(
+    house: House, monkeypatch: pytest.MonkeyPatch, verified: list[str]
+) -> None:
+    monkeypatch.setattr(throttle, "PER_NETWORK", throttle.Rate(burst=1, per_second=0.0))
+    house.door = Authenticator(house.store, house.clock)
+    _, good = house.make()
+    _, expired = house.make(days=1)
+    _, unscoped = house.make(scopes=["SMTP"])
+    house.clock.advance(86_400)
+    house.put(Mode.IDENTITY_PROVIDER_ONLY)
+    for password in (PASSWORD, expired, unscoped):
+        await house.refusal(password)
+    assert verified == [HASH] * 3
+    house.put(active=False)
+    await house.refusal(good)
+    house.put()
+    assert (await house.enter(good)).user_id == house.alice
+    await house.refusal("Wrong-Horse-1")
+    with pytest.raises(errors.TryLater):
+        await house.enter(good)
 
 
 # What is kept of its use

@@ -103,7 +103,7 @@ class Authenticator:
         """Say whether the password is right, from memory or by checking it."""
         digest = self._digest(credentials)
         right = self._recall(digest, candidate.stored)
-        return await self._verify(digest, candidate.stored, credentials.password, address, account) if right is None else right
+        return await self._verify(digest, candidate, credentials.password, address, account) if right is None else right
 
     def _note_token(self, candidate: Candidate) -> None:
         """Log the id of the token that has opened, and keep when that was, now and then, without waiting for it."""
@@ -132,26 +132,26 @@ class Authenticator:
             client = replace(client, other=self._settings.other_protocols)
         return await self._store.look(organization.number, sign_in.look_up, organization, credentials, client)
 
-    async def _verify(self, digest: Digest, stored: str, password: str, address: str, account: str) -> bool:
+    async def _verify(self, digest: Digest, candidate: Candidate, password: str, address: str, account: str) -> bool:
         """Check once for all who ask at the same time; outlives whoever asked first."""
-        key = (digest, stored)
+        key = (digest, candidate.stored)
         task = self._running.get(key)
         if task is None:
             if len(self._running) >= MAX_WAITING:
                 raise errors.TryLater("Too many are signing in; try again later.")
-            task = asyncio.create_task(self._check(digest, stored, password, address, account))
+            task = asyncio.create_task(self._check(digest, candidate, password, address, account))
             self._running[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)
 
-    async def _check(self, digest: Digest, stored: str, password: str, address: str, account: str) -> bool:
+    async def _check(self, digest: Digest, candidate: Candidate, password: str, address: str, account: str) -> bool:
         async with self._lanes:
             self._throttle.check(address, account)
             loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(passwords.HASHING, passwords.verify, stored, password)
-        if not right:
+            right = await loop.run_in_executor(passwords.HASHING, passwords.verify, candidate.stored, password)
+        if not right and candidate.guessed:
             self._throttle.failed(address, account)
-        self._remember(digest, stored, right)
+        self._remember(digest, candidate.stored, right)
         return right
 
     def _forget(self, key: tuple[Digest, str], done: "asyncio.Task[bool]") -> None:

@@ -5,7 +5,8 @@ password is kept and whether the access rules let this user use this protocol fr
 failed, and somebody who does not exist is looked up and checked like anybody else, against a password that nobody has.
 
 A personal access token in place of the password needs no checking: who finds its digest has it. One that is good for nothing here is
-checked as a password, and so takes as long as any wrong one.
+checked as a password, and so takes as long as any wrong one. Where passwords count no more, they are checked all the same, for whoever
+goes on giving the right one is no guesser.
 
 A sign-in lasts as long as what it rests on: `reconsider` asks all of it again of somebody who has signed in. Protocols do so for living
 sessions when they hear that something has changed (`storage.notifier`: `WHOLE`), submission for each letter, in its transaction.
@@ -50,6 +51,11 @@ class Candidate:
     def proven(self) -> bool:
         """Say that a token has opened, and there is no password to check."""
         return self.actor is not None and self.actor.token_id != ""
+
+    @property
+    def guessed(self) -> bool:
+        """Say whether a wrong password is a guess; one that is a token of the user, good or not, is none."""
+        return self.token is None or self.token.user_id != self.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +120,9 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
     user_id, email, stored, mailbox = row
     refusal = token.refusal(terms.provider, user_id, client.protocol, tx.now) if token else _no_password(terms, stored)
     opening = token if not refusal else None
-    kept = stored if stored is not None and identity.passwords_count(terms.provider) else None
-    if opening is None and kept is None:
-        return Candidate(passwords.NOBODYS, None, refusal, user_id=user_id, token=token)
-    known = Candidate(kept or passwords.NOBODYS, None, refusal, user_id=user_id, token=token)
+    known = Candidate(stored or passwords.NOBODYS, None, refusal, user_id=user_id, token=token)
+    if opening is None and _no_password(terms, stored):
+        return known
     owner_id = _owner(tx, user_id, credentials.authzid, client.protocol) if credentials.authzid else ""
     if owner_id is None:
         return replace(known, reason="authzid")

@@ -35,9 +35,8 @@ class Endpoint:
             Iam(store, settings, signers, page_secret),
             Sts(store, settings),
         ]
-        self._by_name = {service.name: service for service in offered}
-        self._usual = self._by_name[WORKMAIL]
-        self._forms = self._by_name[STS]
+        self._by_name = {service.name.encode(): service for service in offered}
+        self._usual, self._forms = self._by_name[WORKMAIL.encode()], self._by_name[STS.encode()]
 
     def of(self, request: Request) -> Service:
         """Find the service a request is signed for; one signed for none of them is told so by WorkMail, or by STS if it is a form."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from postroom.api.errors import Refusal
 from postroom.api.model import WORKMAIL, ServiceModel
@@ -20,8 +20,7 @@ from postroom.model.errors import PostroomError
 from postroom.policy.signers import Signer
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What goes back over HTTP."""
 
     status: int

@@ -142,20 +142,20 @@ class Gateway:
 
     def _note(self, exchange: Exchange) -> None:
         """Tell metrics, audit and log of a call that is over, done or refused: the one place that every call comes by."""
-        request, caller, operation = exchange.request, exchange.caller, exchange.shown
         _measure(exchange)
         if self._audit is not None:
             self._audit.note(exchange)
+        request = exchange.request
         if exchange.code:
-            log.info("request_refused", request_id=request.id, operation=operation, code=exchange.code, address=request.address)
-        elif caller is not None and exchange.operation.writes:
+            log.info("request_refused", request_id=request.id, operation=exchange.shown, code=exchange.code, address=request.address)
+        elif exchange.operation.writes:
             log.info(
                 "done",
                 request_id=request.id,
-                operation=operation,
-                user=caller.name,
+                operation=exchange.shown,
+                user=exchange.by.name,
                 organization=exchange.organization,
-                address=caller.address,
+                address=request.address,
             )
 
 

@@ -64,10 +64,10 @@ def fold(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return folded
 
 
-def service_named(headers: Headers) -> str:
+def service_named(headers: Headers) -> bytes:
     """Name the service in the credential scope, wherever it is from; empty where there is none."""
     parts = headers.get(b"authorization", b"").split(b"/", 4)
-    return parts[3].decode("latin-1") if len(parts) == 5 else ""
+    return parts[3] if len(parts) == 5 else b""
 
 
 def read(headers: Headers) -> Claim:

@@ -34,10 +34,12 @@ class WorkMail:
         """Raise AccessDeniedException unless the caller's policy allows the operation on the organization."""
         organization_id = exchange.organization = tenants.named(exchange.params)
         resource = exchange.by.organization_arn(organization_id) if organization_id else "*"
-        policy, known = exchange.signer.policy, NO_TAGS
-        if policy.looks_at(permission.RESOURCE_TAG) and organization_id:
-            known = await self._tenants.tags(organization_id)
-        permission.require(exchange, exchange.name, resource, self._store.now(), known)
+        policy, now, known = exchange.signer.policy, 0.0, NO_TAGS
+        if policy.contextual:
+            now = self._store.now()
+            if organization_id and policy.looks_at(permission.RESOURCE_TAG):
+                known = await self._tenants.tags(organization_id)
+        permission.require(exchange, exchange.name, resource, now, known)
 
     async def perform(self, exchange: Exchange) -> Answer:
         """Carry the operation out, in its turn, and forget what it may have changed."""
@@ -57,7 +59,8 @@ class WorkMail:
                 raise
             finally:
                 self._tenants.changed_by(operation)
-        exchange.organization = exchange.organization or answer.get("OrganizationId", "")
+        if operation.writes and not exchange.organization:
+            exchange.organization = answer.get("OrganizationId", "")
         mark = answer.get("NextToken")
         if isinstance(mark, paging.Mark):
             answer["NextToken"] = paging.seal(self._page_secret, context, params, mark)

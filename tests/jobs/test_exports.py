@@ -200,6 +200,18 @@ def test_a_lost_upload_is_begun_anew(office, clock):
     assert office.uploads[-1].numbers[0] == 1
 
 
+def test_an_upload_that_is_lost_again_and_again(office, clock):
+    export = office.start()
+    for _ in range(exports.RESTARTS + 1):
+        left = office.carry_on(export, office.until_parts(2))
+        assert left.state is ExportState.RUNNING
+        (office.root / f"mail/2026/.{export.id}.zip.partial").unlink()
+        failed = office.carry_on(export)
+        clock.advance(exports.RETRY_SECONDS[0])
+    assert (failed.state, failed.error) == (ExportState.FAILED, "The bucket has lost what was uploaded, again and again.")
+    assert (office.files(), office.noted()) == ([], 0)
+
+
 def test_a_cancelled_export_leaves_nothing(office):
     export = office.start()
 

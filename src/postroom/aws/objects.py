@@ -38,7 +38,7 @@ class ObjectUpload:
             answer = self._s3().create_multipart_upload(Bucket=self._bucket, Key=self._path, ContentType="application/zip", **self._sealed)
         return str(answer["UploadId"])
 
-    def put(self, upload: str, number: int, offset: int, data: bytes) -> str:
+    def put(self, upload: str, number: int, offset: int, data: bytes | bytearray) -> str:
         """Upload a part; its ETag is its tag."""
         with self._told("A part cannot be uploaded"):
             answer = self._s3().upload_part(
@@ -100,5 +100,5 @@ def _error(refusal: Refusal) -> Exception:
     return Unreached(refusal.text) if refusal.passing else Refused(refusal.text)
 
 
-def _checksum(data: bytes) -> str:
+def _checksum(data: bytes | bytearray) -> str:
     return base64.b64encode(md5(data, usedforsecurity=False).digest()).decode()

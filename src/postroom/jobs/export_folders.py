@@ -39,7 +39,7 @@ class FolderUpload:
             os.fsync(folder)
         return upload
 
-    def put(self, upload: str, number: int, offset: int, data: bytes) -> str:
+    def put(self, upload: str, number: int, offset: int, data: bytes | bytearray) -> str:
         """Write a part where it belongs, durably."""
         with _told():
             file = self._opened(upload)

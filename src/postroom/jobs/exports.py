@@ -125,7 +125,7 @@ def _carry_on(store: Store, scope: int, export: Export, holder: str, places: Pla
         note(exports.release, export.id, holder)
     except Vanished:
         log.warning("export_started_over", scope=scope, export=export.id)
-        note(_start_over, export.id, holder)
+        note(exports.start_over, export.id, holder)
     except Unreached as error:
         log.warning("export_postponed", scope=scope, export=export.id, reason=str(error))
         note(exports.postpone, export.id, holder, str(error))
@@ -135,11 +135,6 @@ def _carry_on(store: Store, scope: int, export: Export, holder: str, places: Pla
     except Exception:
         log.exception("export_failed", scope=scope, export=export.id)
         note(exports.fail, export.id, "The export failed by an internal error, which the server's log tells.")
-
-
-def _start_over(tx: Tx, id: str, holder: str) -> None:
-    exports.start_over(tx, id)
-    exports.postpone(tx, id, holder, "The upload was lost again and again.")
 
 
 def _tidy(store: Store, scope: int, id: str, holder: str, places: Places) -> None:
@@ -154,7 +149,7 @@ def _tidy(store: Store, scope: int, id: str, holder: str, places: Places) -> Non
     except Refused as error:  # who may not do that now will not tomorrow
         log.warning("export_not_tidied", scope=scope, export=id, reason=str(error))
     with store.transaction(scope) as tx:
-        exports.start_over(tx, id)
+        exports.tidied(tx, id)
 
 
 class Work:
@@ -222,7 +217,7 @@ class Work:
             self._draft = Draft(part.stage, part.uid)
             self._look_up()
 
-    def _made_anew(self, part: Part) -> bytes | None:
+    def _made_anew(self, part: Part) -> bytearray | None:
         data = bytearray()
         for noted in _noted(part):
             raw = b"" if noted.content == archive.FOLDER else self._raw(noted.content)
@@ -230,7 +225,7 @@ class Work:
                 return None
             entry, packed = archives.pack(noted.name, noted.modified, raw)
             data += archives.head(entry) + packed
-        return bytes(data)
+        return data
 
     def _raw(self, content: int) -> bytes | None:
         try:
@@ -273,7 +268,7 @@ class Work:
 
     def _put(self) -> None:
         """Put the part under way, note it, and begin the next."""
-        draft, data, number = self._draft, bytes(self._draft.data), len(self._tags) + 1
+        draft, data, number = self._draft, self._draft.data, len(self._tags) + 1
         tag = self._upload.put(self._name, number, self._length, data)
         self._account(tag, data, draft.count)
         counted = (draft.count.messages, draft.count.skipped, draft.count.bytes)
@@ -285,7 +280,7 @@ class Work:
         self._draft = Draft(draft.stage, draft.uid)
         self._look_up()
 
-    def _account(self, tag: str, data: bytes, count: Count) -> None:
+    def _account(self, tag: str, data: bytes | bytearray, count: Count) -> None:
         self._tags.append(tag)
         self._length += len(data)
         self._hash.update(data)
@@ -312,12 +307,13 @@ class Work:
             if len(rest) >= self._enough:
                 self._put_rest(rest)
                 rest = bytearray()
-        self._put_rest(rest + archives.ending(entries, length, offset))
+        rest += archives.ending(entries, length, offset)
+        self._put_rest(rest)
         with self._store.transaction(self._scope) as tx:
             self._require_held(tx)
             exports.close(tx, self._export.id)
+        self._upload.write(self._export.log_path, self._log())  # first: an archive that is whole is never uploaded again for its log
         self._upload.finish(self._name, self._tags, self._length)
-        self._upload.write(self._export.log_path, self._log())
         with self._store.transaction(self._scope) as tx:
             self._require_held(tx)
             exports.complete(tx, self._export.id)
@@ -325,8 +321,8 @@ class Work:
     def _put_rest(self, data: bytearray) -> None:
         """Put a part that is not noted: it is quickly made again."""
         self._look_up()
-        tag = self._upload.put(self._name, len(self._tags) + 1, self._length, bytes(data))
-        self._account(tag, bytes(data), Count())
+        tag = self._upload.put(self._name, len(self._tags) + 1, self._length, data)
+        self._account(tag, data, Count())
 
     def _directory(self, parts: int, last: list[Noted]) -> Iterator[bytes]:
         offset = 0

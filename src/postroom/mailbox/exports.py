@@ -33,6 +33,8 @@ LEASE_SECONDS = 60.0
 """How long an export is left to a process that is not heard of."""
 RETRY_SECONDS = (5.0, 30.0, 120.0, 600.0)
 """How long an export waits when its place cannot be reached, each time in a row; the next time it fails."""
+RESTARTS = 3
+"""How often an export begins again whose upload was lost."""
 TIDY_SECONDS = 600.0
 """How long what is left of an upload waits when its place cannot be reached."""
 LONGEST_PATH = 1023
@@ -206,8 +208,17 @@ def complete(tx: Tx, id: str) -> None:
     queries.clear(tx, id)
 
 
-def start_over(tx: Tx, id: str) -> None:
-    """Forget all that was uploaded."""
+def start_over(tx: Tx, id: str, holder: str) -> None:
+    """Begin again with an export whose upload was lost, or let it fail if too many were."""
+    queries.clear(tx, id)
+    if queries.count_restart(tx, id) > RESTARTS:
+        fail(tx, id, "The bucket has lost what was uploaded, again and again.")
+    else:
+        queries.release(tx, id, holder, tx.now + RETRY_SECONDS[0], failures=0)
+
+
+def tidied(tx: Tx, id: str) -> None:
+    """Note that nothing is left of the upload of an export that has ended."""
     queries.clear(tx, id)
 
 

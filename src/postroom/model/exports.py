@@ -78,7 +78,7 @@ class Upload(Protocol):
     def begin(self) -> str:
         """Begin an upload; gives its name."""
 
-    def put(self, upload: str, number: int, offset: int, data: bytes) -> str:
+    def put(self, upload: str, number: int, offset: int, data: bytes | bytearray) -> str:
         """Put a part, counted from 1, durably; gives the tag by which it is known. Raises `Vanished`.
 
         A number that has been put before is put anew.

@@ -17,9 +17,9 @@ _UNSETTLED = f"(state = '{ExportState.RUNNING}' OR upload IS NOT NULL)"
 def insert(tx: Tx, export: Export) -> None:
     """Insert an export that is due at once."""
     tx.run(
-        f"INSERT INTO exports (organization, {_COLUMNS}, closing, failures, holder, due_at) VALUES (:organization, :id, :entity,"
+        f"INSERT INTO exports (organization, {_COLUMNS}, closing, failures, restarts, holder, due_at) VALUES (:organization, :id, :entity,"
         " :mailbox, :description, :role_arn, :key_arn, :bucket, :prefix, :path, :state, :progress, :error, :started_at, :ended_at,"
-        " :upload, 0, 0, '', :started_at)",
+        " :upload, 0, 0, 0, '', :started_at)",
         id=export.id,
         entity=export.entity,
         mailbox=export.mailbox,
@@ -137,6 +137,12 @@ def release_all(tx: Tx) -> None:
 def failures(tx: Tx, id: str) -> int:
     """Give how often the place could not be reached since a part last arrived."""
     row = tx.one(f"SELECT failures FROM exports WHERE {_OF_ONE}", id=id)
+    return 0 if row is None else int(row[0])
+
+
+def count_restart(tx: Tx, id: str) -> int:
+    """Count that an upload was lost; gives how many were."""
+    row = tx.one(f"UPDATE exports SET restarts = restarts + 1 WHERE {_OF_ONE} RETURNING restarts", id=id)
     return 0 if row is None else int(row[0])
 
 

@@ -1,5 +1,6 @@
 -- Exports of mailboxes. One that is running, or whose `upload` is not yet tidied away, is worked on by the process that has it (`holder`)
 -- until `due_at`, or waits until then for one to take it. `closing`: its parts are being made one object, too late to cancel.
+-- `failures`: how often in a row the bucket was not reached; `restarts`: how often the upload was lost.
 CREATE TABLE exports (
     organization BIGINT NOT NULL,
     id           TEXT NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE exports (
     upload       TEXT,
     closing      BIGINT NOT NULL,
     failures     BIGINT NOT NULL,
+    restarts     BIGINT NOT NULL,
     holder       TEXT NOT NULL,
     due_at       DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (organization, id)

@@ -202,20 +202,23 @@ class Work:
 
     def _recall(self) -> None:
         """Take the parts that have arrived into account, as far as they come out the same."""
-        for number in itertools.count(1):
-            with self._store.transaction(self._scope, write=False) as tx:
-                part = exports.find_part(tx, self._export.id, number)
-            if part is None:
-                return
-            made = self._made_anew(part)
-            if made is None or sha256(made).digest() != part.digest:
-                with self._store.transaction(self._scope) as tx:
-                    self._require_held(tx)
-                    exports.drop_parts(tx, self._export.id, number)
-                return
-            self._account(part.tag, made, Count(part.messages, part.skipped, part.unpacked))
-            self._draft = Draft(part.stage, part.uid)
+        while self._recall_one(len(self._tags) + 1):
             self._look_up()
+
+    def _recall_one(self, number: int) -> bool:
+        with self._store.transaction(self._scope, write=False) as tx:
+            part = exports.find_part(tx, self._export.id, number)
+        if part is None:
+            return False
+        made = self._made_anew(part)
+        if made is None or sha256(made).digest() != part.digest:
+            with self._store.transaction(self._scope) as tx:
+                self._require_held(tx)
+                exports.drop_parts(tx, self._export.id, number)
+            return False
+        self._account(part.tag, made, Count(part.messages, part.skipped, part.unpacked))
+        self._draft = Draft(part.stage, part.uid)
+        return True
 
     def _made_anew(self, part: Part) -> bytearray | None:
         data = bytearray()
@@ -224,7 +227,8 @@ class Work:
             if raw is None:
                 return None
             entry, packed = archives.pack(noted.name, noted.modified, raw)
-            data += archives.head(entry) + packed
+            data += archives.head(entry)
+            data += packed
         return data
 
     def _raw(self, content: int) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import os
 import smtplib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from imapclient import IMAPClient
 from imapclient.exceptions import LoginError
 
-from postroom.directory import mailboxes
+from postroom.directory import mailboxes, organizations
 from postroom.jobs import sweep
 from postroom.storage.engine import REGISTRY
+from postroom.storage.queries import organizations as organization_rows
 from tests.conftest import Clock
 from tests.servers import Serving, letter, subjects
 
@@ -185,3 +187,32 @@ def test_a_deleted_organization_serves_nobody_and_is_still_described(server: Ser
     assert server.call("delete_organization", DeleteDirectory=True)["State"] == "Deleted"
     again = server.workmail.create_organization(Alias=server.organization.alias)["OrganizationId"]
     assert server.workmail.describe_organization(OrganizationId=again)["State"] == "Active"
+
+
+def test_who_waits_for_an_organization_sees_its_states_in_their_order(server: Serving) -> None:
+    made = server.workmail.create_organization(Alias="waited-for")["OrganizationId"]
+    with server.store.transaction(REGISTRY, write=False) as tx:
+        number = organization_rows.get(tx, made).number
+
+    def put_back(state: str) -> None:
+        with server.store.transaction(REGISTRY) as tx:
+            organization_rows.set_state(tx, number, state)
+
+    def shown() -> tuple[str, str, bool]:
+        described = server.workmail.describe_organization(OrganizationId=made)
+        (listed,) = [one for one in server.workmail.list_organizations()["OrganizationSummaries"] if one["OrganizationId"] == made]
+        try:
+            server.workmail.list_users(OrganizationId=made)
+        except server.workmail.exceptions.OrganizationStateException:
+            return described["State"], listed["State"], False
+        return described["State"], listed["State"], True
+
+    assert shown() == ("Active", "Active", True)
+    for before, after in (("Creating", "Active"), ("Deleting", "Deleted")):
+        put_back(before)
+        end = time.monotonic() + 20  # the API remembers an organization for two seconds
+        while shown() != (before, before, False):
+            assert time.monotonic() < end
+        organizations.recover(server.store)
+        while shown() != (after, after, after == "Active"):
+            assert time.monotonic() < end

@@ -1,6 +1,7 @@
 """The audit log: every API call in a journal, and in a journal of its own every request whose signature was refused.
 
-So strangers who send one request after the other cannot push the records of those who have a key out of the files.
+So strangers who send one request after the other cannot push the records of those who have a key out of the files. What strangers send is
+reduced to a record at once, as it may be long and is kept while the disk takes nothing.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ class AuditLog:
         self._region = region
         self._account = account
         self._calls = Journal(folder, NAME, settings, self._render)
-        self._refusals = Journal(folder, REFUSALS, settings, self._render)
+        self._refusals = Journal(folder, REFUSALS, settings, bytes)
 
     def start(self) -> None:
         """Begin to write."""
@@ -41,7 +42,7 @@ class AuditLog:
     def note(self, exchange: Exchange) -> None:
         """Take a call; what only a reader has been given is not kept."""
         if exchange.caller is None:
-            self._refusals.put((exchange, self._store.now()))
+            self._refusals.put(self._render((exchange, self._store.now())))
             return
         if exchange.answer is not None and not exchange.operation.writes:
             exchange.answer = None

@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The size at which a file is closed and the next one begun."""
     files: int = 10
     """How many closed files are kept; older ones are removed."""
-    queued: int = 100_000
+    queued: int = 20_000
     """How many records may wait in memory while the disk does not take them."""
 
 

@@ -40,7 +40,7 @@ from postroom.server.schedule import DAY, Job, Schedule
 from postroom.storage.engine import REGISTRY, Store
 
 HEALTH_SECONDS = 5.0
-JOURNAL_SECONDS = 0.7
+JOURNAL_SECONDS = 0.5
 """How long journals may take to be written at the end."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,6 +16,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from postroom.api.model import load
+from postroom.api.operation import SERVICES
 from tests.api.conftest import ACCOUNT, REGION, SESSION, Gate
 
 POLICY: dict[str, Any] = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "workmail:*", "Resource": "*"}]}
@@ -74,6 +77,18 @@ def client(gate: Gate, service: str, credentials: dict[str, Any] | None = None, 
 @pytest.fixture
 def iam(gate: Gate) -> Any:
     return client(gate, "iam")
+
+
+def test_the_documentation_lists_what_is_offered() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text()
+    named = set(re.findall(r"`(\w+)`", page.partition("## IAM and STS")[2].partition("Permission is decided")[0]))
+    roles = {name.replace("User", "Role") for name in named if "UserPolic" in name}
+    assert named | roles == {*SERVICES["iam"], *SERVICES["sts"], "InvalidAction", "sts", "iam"}
+
+
+def test_every_operation_is_in_the_model() -> None:
+    for service in ("iam", "sts"):
+        assert SERVICES[service].keys() <= load(service).operations.keys()
 
 
 class TestUsers:
@@ -233,6 +248,7 @@ class TestRoles:
             iam.update_assume_role_policy(RoleName="r", PolicyDocument=nobody)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 class TestPermission:
     """Who may change whose permission."""
 
@@ -289,6 +305,7 @@ class TestPermission:
         assert code(ann.create_access_key, 404, UserName="Admin") == "NoSuchEntity"
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 class TestForm:
     """The Query protocol, by hand."""
 

@@ -86,6 +86,7 @@ class TestIdentity:
             sts.get_caller_identity()
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 class TestTrust:
     def test_the_account_leaves_it_to_the_callers_policy(self, people: People) -> None:
         for principal in (ROOT, ACCOUNT):

@@ -17,6 +17,8 @@ from postroom.storage.engine import REGISTRY, Store
 
 NOTED_SECONDS = 900.0
 """How exactly the last use of a key is kept."""
+MOST_NOTED = 10_000
+"""How many uses are remembered; then all are forgotten, and noted once too often."""
 
 log = structlog.get_logger("postroom.api")
 
@@ -44,6 +46,8 @@ class Signers:
         now, use = self._store.now(), (signer.key_id, service)
         if now - self._noted.get(use, -NOTED_SECONDS) < NOTED_SECONDS or signer.expires_at is not None:
             return
+        if len(self._noted) >= MOST_NOTED:
+            self._noted.clear()
         self._noted[use] = now
         task = asyncio.get_running_loop().create_task(self._note(signer.key_id, now, service))
         self._notes.add(task)

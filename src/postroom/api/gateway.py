@@ -134,7 +134,8 @@ class Gateway:
             return form.code(error), error.text
         if isinstance(error, PostroomError):
             code = form.code(error)
-            if code not in form.common and code not in exchange.service.model.operations[exchange.name].errors:
+            model = exchange.service.model.operations.get(exchange.name)
+            if code not in form.common and (model is None or code not in model.errors):
                 log.warning("undeclared_error", operation=exchange.name, code=code, text=error.text)
             return code, error.text
         log.error("internal_error", request_id=exchange.request.id, operation=exchange.name, exc_info=error)

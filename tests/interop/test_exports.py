@@ -222,6 +222,7 @@ def unpacked(data: bytes) -> dict[str, bytes]:
         return {name: opened.read(name) for name in opened.namelist() if not name.endswith("/")}
 
 
+@pytest.mark.effect("StartMailboxExportJob", "CancelMailboxExportJob", "DescribeMailboxExportJob")
 def test_cancelled_then_killed_then_whole(house: House, swift: Swift) -> None:
     """The store stands still whenever the export has begun, so that what comes then comes in the middle."""
     user = filled(house, "alice", letters=4, size=9_000_000)
@@ -258,11 +259,14 @@ def test_cancelled_then_killed_then_whole(house: House, swift: Swift) -> None:
     assert (log["sha384Hash"], log["totalBytes"], log["totalMessages"]) == (sha384(data).hexdigest(), str(len(data)), "5")
 
 
+@pytest.mark.effect("ListMailboxExportJobs")
 def test_a_folder_read_by_unzip(house: House, tmp_path: Path) -> None:
     user = filled(house, "bob", letters=3, size=2000)
     job = house.start(user, "archive")
     done = house.until_over(job)
     assert done["State"] == "COMPLETED", done
+    listed = house.ready.workmail().list_mailbox_export_jobs(OrganizationId=house.organization_id)["Jobs"]
+    assert (listed[0]["JobId"], listed[0]["S3Path"], listed[0]["State"]) == (job, f"mail/{job}.zip", "COMPLETED")
     archive = house.archive / done["S3Path"]
     taken = run([need("unzip", "unzip"), "-q", archive, "-d", tmp_path], environment={"LC_ALL": "C.UTF-8"})
     assert (taken.returncode, taken.stdout) == (0, b"")

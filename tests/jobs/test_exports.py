@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from postroom.directory import registration, users
+from postroom.directory import organizations, registration, users
 from postroom.jobs import exports as work
 from postroom.jobs import sweep
 from postroom.jobs.export_folders import FolderUpload
@@ -307,6 +307,21 @@ def test_a_mailbox_that_is_gone(office, clock):
     assert sweep.purge_mailboxes(office.store, office.scope) == 1
     failed = office.carry_on(export)
     assert (failed.state, failed.error) == (ExportState.FAILED, "The mailbox was deleted before it was exported.")
+    assert office.files() == []
+
+
+def test_an_organization_that_is_deleted_meanwhile(office, organization):
+    export = office.start()
+
+    def delete() -> bool:
+        if len(office.uploads[-1].numbers) == 2:
+            organizations.delete(office.store, organization, force=True)
+        return True
+
+    with office.store.transaction(office.scope) as tx:
+        assert exports.take(tx, export.id, "me")
+    work.carry_on(office.store, office.scope, export.id, holder="me", places=office.places, wanted=delete)
+    assert office.uploads[0].numbers[-1] >= 2
     assert office.files() == []
 
 

@@ -106,6 +106,8 @@ def carry_on(store: Store, scope: int, id: str, *, holder: str, places: Places, 
         if export.state is ExportState.RUNNING:
             _carry_on(store, scope, export, holder, places, wanted)
         _tidy(store, scope, id, holder, places)
+    except errors.OrganizationNotFound:
+        log.info("export_ended_with_its_organization", scope=scope, export=id)
     except Unreached as error:
         log.warning("export_not_tidied", scope=scope, export=id, reason=str(error))
         with store.transaction(scope) as tx:
@@ -120,7 +122,12 @@ def _carry_on(store: Store, scope: int, export: Export, holder: str, places: Pla
 
     try:
         with closing(places(export)) as upload:
-            Work(store, scope, export, holder, upload, wanted).run()
+            work = Work(store, scope, export, holder, upload, wanted)
+            try:
+                work.run()
+            except errors.OrganizationNotFound:
+                work.abandon()
+                raise
     except Left:
         note(exports.release, export.id, holder)
     except Vanished:
@@ -129,6 +136,8 @@ def _carry_on(store: Store, scope: int, export: Export, holder: str, places: Pla
     except Unreached as error:
         log.warning("export_postponed", scope=scope, export=export.id, reason=str(error))
         note(exports.postpone, export.id, holder, str(error))
+    except errors.OrganizationNotFound:
+        raise
     except (Refused, errors.PostroomError) as error:
         log.warning("export_failed", scope=scope, export=export.id, reason=str(error))
         note(exports.fail, export.id, str(error))
@@ -180,6 +189,11 @@ class Work:
                 if len(self._draft.data) >= self._enough:
                     self._put()
         self._close()
+
+    def abandon(self) -> None:
+        """Leave nothing of the upload of an export that nobody can note anything of any more."""
+        if self._name:
+            self._upload.abort(self._name)
 
     @property
     def _enough(self) -> int:

@@ -95,6 +95,11 @@ def refuse(tx: Tx, envelope: Envelope, prepared: Prepared, reason: errors.Postro
         events.refused(tx, trace, address, reason=reason.text, status="5.2.2")
 
 
+def refuse_recipient(tx: Tx, address: str, reason: errors.PostroomError) -> None:
+    """Tell of somebody who has no room for a letter, which is not sent therefore."""
+    events.refused(tx, flow.passing_id(tx), address, reason=reason.text, status="5.2.2")
+
+
 def distribute(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "") -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 

@@ -9,10 +9,10 @@ from collections.abc import Generator
 from typing import Any
 
 from postroom.directory import domains
-from postroom.mailflow import recipients
+from postroom.mailflow import inbound, recipients
 from postroom.model import errors
 from postroom.protocols.smtp.grammar import Rcpt, Reply
-from postroom.protocols.smtp.session import Ask, Conversation, Read, Session, Transaction
+from postroom.protocols.smtp.session import Ask, Conversation, Read, Session, Transaction, Write
 from postroom.storage.engine import REGISTRY
 
 _ROLES = frozenset({"postmaster", "abuse"})
@@ -65,13 +65,26 @@ def _admit(session: Session, transaction: Transaction, command: Rcpt) -> Generat
     known = session.routes.find(domain, now)
     if known is not None:
         try:
-            yield Read(known, recipients.admit, (command.address, transaction.size))
+            yield from _ask(session, known, command, transaction.size)
         except (errors.EntityNotFound, errors.OrganizationNotFound):
             session.routes.forget(domain)
         else:
             return known
     scope: int | None = yield Read(REGISTRY, domains.route, (domain,))
     if scope is not None:
-        yield Read(scope, recipients.admit, (command.address, transaction.size))
+        yield from _ask(session, scope, command, transaction.size)
         session.routes.remember(domain, scope, now)
     return scope
+
+
+def _ask(session: Session, scope: int, command: Rcpt, size: int) -> Generator[Ask, Any, None]:
+    """Ask whether an address would take a letter; word is left of a stranger's that it has no room for.
+
+    Raises `EntityNotFound`, `OverQuota`.
+    """
+    try:
+        yield Read(scope, recipients.admit, (command.address, size))
+    except errors.OverQuota as full:
+        if not session.submitting:
+            yield Write(scope, inbound.refuse_recipient, (command.address, full))
+        raise

@@ -22,6 +22,7 @@ ROLES = (*retention.ROLES.values(), RECOVERABLE.role)
 """The folders from which mail may expire."""
 BATCH = 200
 """Items moved or removed in one transaction, for which deliveries wait."""
+_ANYTHING = Expiry(float(1 << 53), 1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def recover(tx: Tx, owner: str) -> int:
     """Move a batch of recoverable items back to Deleted Items, where their age begins anew; counts it. Raises `OverQuota`, `NotPermitted`."""
     mailbox = access.open_for_upkeep(tx, owner)
     found = folder_rows.find_by_role(tx, mailbox.id, RECOVERABLE.role)
-    uids = items.uids(tx, found[0])[:BATCH] if found else []
+    uids = items.expired(tx, found[0], _ANYTHING, after=0, limit=BATCH) if found else []
     if found and uids:
         items.move(tx, mailbox, found[0], [(uids[0], uids[-1])], mailbox, folders.by_role(tx, mailbox, "trash").id)
     return len(uids)

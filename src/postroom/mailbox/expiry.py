@@ -56,7 +56,7 @@ def carry_out(tx: Tx, owner: str, role: str, uids: Sequence[int]) -> int:
 
 
 def recover(tx: Tx, owner: str) -> int:
-    """Move a batch of recoverable items back to Deleted Items, where they are young again; counts it. Raises `OverQuota`, `NotPermitted`."""
+    """Move a batch of recoverable items back to Deleted Items, where they are young again; count it. Raises `OverQuota`, `NotPermitted`."""
     mailbox = access.open_for_upkeep(tx, owner)
     found = folder_rows.find_by_role(tx, mailbox.id, RECOVERABLE.role)
     uids = items.expired(tx, found[0], _ANYTHING, after=0, limit=BATCH) if found else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,31 @@ def test_a_service_that_does_not_answer(store, sealed, local, tmp_path, service,
     with pytest.raises(errors.TryLater, match=words):
         hire(store, sealed, "alice")
     hire(store, local, "carol")
+
+
+def test_a_service_that_stands_still_holds_few_threads(store, sealed, vault, monkeypatch):
+    monkeypatch.setattr(kms, "WAIT_SECONDS", 0.01)
+    began, end = threading.Semaphore(0), threading.Event()
+
+    class StandingStill:
+        def generate(self, key_arn: str) -> tuple[bytes, bytes]:
+            raise NotImplementedError
+
+        def decrypt(self, wrapped: bytes, key_arn: str) -> bytes:
+            began.release()
+            assert end.wait(60)
+            return vault.service.decrypt(wrapped, key_arn)
+
+    keys, data_key = ServiceKeys(store.keys, StandingStill()), wrapped(store, sealed)
+    with ThreadPoolExecutor(kms.ASKED_AT_ONCE) as threads:
+        waiting = [threads.submit(keys.unwrap, data_key, vault.key) for _ in range(kms.ASKED_AT_ONCE)]
+        for _ in waiting:
+            assert began.acquire(timeout=60)
+        with pytest.raises(errors.TryLater, match="does not answer"):
+            keys.unwrap(data_key, vault.key)
+        end.set()
+        assert {len(one.result()) for one in waiting} == {32}
+    assert len(keys.unwrap(data_key, vault.key)) == 32
 
 
 def test_the_api_says_what_is_the_matter(store, sealed, local, vault, connect):

@@ -3,7 +3,8 @@
 A wrapped key says by its first bytes who has wrapped it, so organizations of both kinds live side by side, and one that was made before the
 service was set up goes on. While the service does not open a key its organization cannot be read, whoever asks, and the others can.
 
-What the service has said is remembered for minutes, since an organization is opened again and again; a refusal for seconds.
+What the service has said is remembered for minutes, since an organization is opened again and again; a refusal for seconds. Few threads
+wait for it at a time, and the others not for long, so a service that does not answer holds no more of the storage's threads than these.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ LOCAL_BYTES = 60
 """What the local keyring makes of a data key; these begin with chance, so their length tells, not the mark."""
 REMEMBERED_SECONDS = 300.0
 REFUSED_SECONDS = 10.0
+ASKED_AT_ONCE = 2
+WAIT_SECONDS = 1.0
+"""How long others wait for their turn to ask."""
 REMEMBERED = 1000
 
 
@@ -41,6 +45,7 @@ class ServiceKeys:
         self._service = service
         self._known: dict[bytes, tuple[float, bytes | errors.TryLater]] = {}
         self._turn = threading.Lock()
+        self._asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
 
     def new_data_key(self, key_arn: str | None) -> DataKey:
         """Make a data key under the key of that ARN (None: the local keyring's own)."""
@@ -55,9 +60,7 @@ class ServiceKeys:
         """Give the data key back; raises `TryLater` while the service does not, `DirectoryUnavailable` when the keyring cannot."""
         if len(wrapped) == LOCAL_BYTES or not wrapped.startswith(MARK) or key_arn is None:
             return self._local.unwrap(wrapped, key_arn)
-        known = self._remembered(wrapped)
-        if known is None:
-            known = self._ask(wrapped, key_arn)
+        known = self._remembered(wrapped) or self._in_turn(wrapped, key_arn)
         if isinstance(known, errors.TryLater):
             raise errors.TryLater(known.text)
         return known
@@ -65,6 +68,15 @@ class ServiceKeys:
     def registry_key(self) -> bytes:
         """Give the key of the registry database, which is the local keyring's."""
         return self._local.registry_key()
+
+    def _in_turn(self, wrapped: bytes, key_arn: str) -> bytes | errors.TryLater:
+        """Ask, unless somebody has who was first in the line."""
+        if not self._asking.acquire(timeout=WAIT_SECONDS):
+            return errors.TryLater(f"AWS KMS does not answer, which holds the organization's key ({key_arn}).")
+        try:
+            return self._remembered(wrapped) or self._ask(wrapped, key_arn)
+        finally:
+            self._asking.release()
 
     def _ask(self, wrapped: bytes, key_arn: str) -> bytes | errors.TryLater:
         if self._service is None:

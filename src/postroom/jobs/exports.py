@@ -133,17 +133,21 @@ def _carry_on(store: Store, scope: int, export: Export, holder: str, places: Pla
     except Vanished:
         log.warning("export_started_over", scope=scope, export=export.id)
         note(exports.start_over, export.id, holder)
-    except Unreached as error:
-        log.warning("export_postponed", scope=scope, export=export.id, reason=str(error))
-        note(exports.postpone, export.id, holder, str(error))
+    except (Unreached, errors.TryLater) as error:
+        log.warning("export_postponed", scope=scope, export=export.id, reason=_words(error))
+        note(exports.postpone, export.id, holder, _words(error))
     except errors.OrganizationNotFound:
         raise
     except (Refused, errors.PostroomError) as error:
-        log.warning("export_failed", scope=scope, export=export.id, reason=str(error))
-        note(exports.fail, export.id, str(error))
+        log.warning("export_failed", scope=scope, export=export.id, reason=_words(error))
+        note(exports.fail, export.id, _words(error))
     except Exception:
         log.exception("export_failed", scope=scope, export=export.id)
         note(exports.fail, export.id, "The export failed by an internal error, which the server's log tells.")
+
+
+def _words(error: Exception) -> str:
+    return error.text if isinstance(error, errors.PostroomError) else str(error)
 
 
 def _tidy(store: Store, scope: int, id: str, holder: str, places: Places) -> None:

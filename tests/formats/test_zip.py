@@ -24,14 +24,14 @@ LETTERS = {
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    data, directory = b"", []
+    data, directory = bytearray(), []
     for name, raw in files.items():
         entry, packed = archives.pack(name, MOMENT, raw)
         directory.append(archives.listing(entry, len(data)))
         assert entry.length == len(archives.head(entry)) + len(packed)
         data += archives.head(entry) + packed
     listing = b"".join(directory)
-    return data + listing + archives.ending(len(files), len(listing), len(data))
+    return bytes(data) + listing + archives.ending(len(files), len(listing), len(data))
 
 
 def test_python_reads_it():

@@ -47,11 +47,12 @@ class Entry:
 
 def pack(name: str, modified: int, raw: bytes) -> tuple[Entry, bytes]:
     """Pack bytes where that makes them fewer; gives the entry and what follows its head."""
-    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = compressor.compress(raw) + compressor.flush()
-    method = DEFLATED
-    if len(packed) >= len(raw):
-        method, packed = STORED, raw
+    method, packed = STORED, raw
+    if raw:
+        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        deflated = compressor.compress(raw) + compressor.flush()
+        if len(deflated) < len(raw):
+            method, packed = DEFLATED, deflated
     return Entry(name, modified, method, zlib.crc32(raw), len(packed), len(raw)), packed
 
 

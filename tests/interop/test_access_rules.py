@@ -107,6 +107,7 @@ def read_on(imap: IMAPClient) -> bytes:
     return heard
 
 
+@pytest.mark.effect("PutAccessControlRule", "DeleteAccessControlRule")
 def test_imap_is_refused_at_the_door_and_idle_clients_are_told_to_go(place: Ready, person: User) -> None:
     idle, silent, other = signed_in(place, person), signed_in(place, person), signed_in(place, hire(place, f"other-{uuid.uuid4().hex[:8]}"))
     idle.select_folder("INBOX")
@@ -138,6 +139,7 @@ def test_a_busy_imap_client_is_told_to_go_between_two_messages(place: Ready, per
     assert heard.count(LARGE) < COPIES
 
 
+@pytest.mark.effect("PutAccessControlRule", "DeleteAccessControlRule")
 def test_submission_is_refused_at_the_door_and_within_a_session(place: Ready, person: User) -> None:
     letter = f"From: {person.email}\r\nSubject: x\r\n\r\nx\r\n"
     smtp, begun = submitting(place, person), submitting(place, person)
@@ -170,6 +172,7 @@ def test_swaks_is_refused(ready: Ready, user: User) -> None:
     assert run(command).returncode == 0
 
 
+@pytest.mark.effect("ResetPassword")
 def test_a_new_password_ends_what_the_old_one_opened(place: Ready, person: User) -> None:
     idle, smtp = signed_in(place, person), submitting(place, person)
     idle.select_folder("INBOX")
@@ -181,6 +184,7 @@ def test_a_new_password_ends_what_the_old_one_opened(place: Ready, person: User)
     signed_in(place, changed).logout()
 
 
+@pytest.mark.effect("GetAccessControlEffect", "ListAccessControlRules")
 def test_the_command_line_says_what_a_rule_would_do(ready: Ready, user: User) -> None:
     """The example of the AWS command line."""
     question = ["get-access-control-effect", "--organization-id", ready.organization_id, "--ip-address", "192.0.2.0"]

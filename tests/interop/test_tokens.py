@@ -203,6 +203,12 @@ def test_a_token_of_one_protocol_and_one_ended_by_the_command_line(embedded: Pla
     assert "POP3 is not a scope" in embedded.tokens("create", "person", "--name", "x", "--scope", "POP3", fails=True)
     embedded.tokens("delete", id)
     assert embedded.opens(person, text) == (False, False)
+    id, text = embedded.make(person)
+    idle = embedded.imap(person, text)
+    idle.select_folder("INBOX")
+    idle.idle()
+    embedded.tokens("delete", id)
+    assert re.fullmatch(rb"\* BYE .*\r\n", read_on(idle))
     assert "There is no personal access token" in embedded.tokens("delete", "absent", fails=True)
 
 

@@ -217,7 +217,7 @@ async def test_access_rules_bind_tokens(house: House) -> None:
 # While it counts
 
 
-@pytest.mark.parametrize("how", ["deleted", "expired", "inactive", "unconfigured", "deregistered", "ended"])
+@pytest.mark.parametrize("how", ["deleted", "expired", "inactive", "unconfigured", "deregistered"])
 async def test_nothing_of_a_token_is_remembered_and_its_sessions_are_doubted(house: House, how: str) -> None:
     token, text = house.make(days=7)
     actor = await house.enter(text)
@@ -229,10 +229,9 @@ async def test_nothing_of_a_token_is_remembered_and_its_sessions_are_doubted(hou
         "inactive": lambda: house.put(active=False),
         "unconfigured": lambda: house.do(identity.delete),
         "deregistered": lambda: house.do(registration.deregister, house.alice),
-        "ended": lambda: house.do(tokens.expire, token.id),
     }
     ends[how]()
-    reasons = {"deleted": ("password", "token_deleted"), "deregistered": ("unknown", "unknown"), "ended": ("token_expired",) * 2}
+    reasons = {"deleted": ("password", "token_deleted"), "deregistered": ("unknown", "unknown")}
     refused, doubted = reasons.get(how, ("token_expired" if how == "expired" else "token_inactive",) * 2)
     assert (await house.refusal(text))["reason"] == refused
     assert house.doubt(actor) == doubted

@@ -112,8 +112,12 @@ def test_users_are_listed(program, folder):
 
 def test_a_forgotten_password_is_replaced(program, folder):
     user = hire(program.ready, "forgetful")
+    old = imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls(), timeout=30)
+    old.login(user.email, user.password)
     done = postroom(folder, "users", "reset-password", user.email, "--password-stdin", input="Brand-New-Word-3\n")
     assert done.returncode == 0, done.stderr
+    assert old.readline() == b"* BYE Sign in again.\r\n"
+    old.shutdown()
     with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as imap:
         with pytest.raises(imaplib.IMAP4.error):
             imap.login(user.email, user.password)

@@ -155,6 +155,8 @@ async def test_processes_tell_each_other_what_has_changed(administrator: Any, da
 
     try:
         number = make_organization(one).number
+        for store in (one, other):
+            store.hear()
         one.notifier.subscribe(number, 7, here.append)
         other.notifier.subscribe(number, 7, there.append)
         await asyncio.wait_for(insist(1), 10)  # it may not listen yet

@@ -141,17 +141,6 @@ def delete(tx: Tx, id: str) -> None:
         _remove(tx, found)
 
 
-def expire(tx: Tx, id: str) -> None:
-    """Let a token end now; raises `ResourceNotFound`.
-
-    Unlike `delete` it leaves something for the server to find that cannot be told: where this is another process, the job that purges what
-    has expired ends the sessions.
-    """
-    found = get(tx, id)
-    access_tokens.expire(tx, id)
-    mailboxes.doubt(tx, found.user_id)
-
-
 def any_expired(tx: Tx) -> bool:
     """Say whether there is something to purge."""
     return bool(access_tokens.expired(tx, 1))

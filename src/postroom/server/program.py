@@ -55,6 +55,7 @@ def serve(settings: Settings, store: Store, outside: Outside) -> int:
     """Run until a signal ends it; give the exit status."""
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
+    store.hear()
     organizations.recover(store, estate.settle)
     with _runner() as runner:
         status, in_time = runner.run(_main(settings, store, outside))

@@ -105,5 +105,8 @@ class Store(Protocol):
     def destroy(self, scope: int) -> None:
         """Remove all rows and files of an organization whose key has been shredded."""
 
+    def hear(self) -> None:
+        """Tell the notifier from now on what other processes change; for the process that serves clients, once."""
+
     def close(self) -> None:
         """Wait for running transactions and close everything."""

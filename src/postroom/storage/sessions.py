@@ -54,7 +54,7 @@ class Engine(Protocol):
         """Remove everything of a scope."""
 
     def tell(self, scope: int, changes: Sequence[Changes]) -> None:
-        """Tell other processes of the same store which folders have changed; called after COMMIT, and never fails."""
+        """Tell other processes of the same store what has changed, as far as they must know; called after COMMIT, and never fails."""
 
     def hear(self, notifier: Notifier) -> None:
         """Publish from now on what other processes tell."""

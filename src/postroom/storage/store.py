@@ -118,7 +118,6 @@ class EngineStore:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
         self.keys = keys
         self.notifier = Notifier()
-        engine.hear(self.notifier)
 
     @property
     def engine(self) -> str:
@@ -239,6 +238,10 @@ class EngineStore:
         changes.doubt_all()  # who is still signed in there finds nobody at home
         self.notifier.publish(scope, [changes])
         self._engine.tell(scope, [changes])
+
+    def hear(self) -> None:
+        """Tell the notifier from now on what other processes change."""
+        self._engine.hear(self.notifier)
 
     def close(self) -> None:
         """Wait for running transactions and close everything."""

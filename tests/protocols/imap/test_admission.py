@@ -17,7 +17,7 @@ from postroom.policy.access_rules import AccessRule, Conditions, Effect
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap import server as server_module
 from postroom.protocols.imap import updates
-from postroom.storage import keys
+from postroom.storage import keys, sqlite
 from postroom.storage.engine import Store, Tx
 from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running, Start
 
@@ -237,13 +237,15 @@ async def test_a_thousand_sessions_are_asked_about_in_a_few_transactions(
 
 @pytest.fixture
 def neighbour(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    """The same database, opened by another process."""
-    if store.engine != "postgresql":
-        pytest.skip("one process serves an embedded store")
-    from postroom.storage import postgres
+    """The same data, opened by another process; this one serves them."""
+    store.hear()
+    keyring = keys.LocalKeyring(tmp_path / "keyring.json")
+    if store.engine == "sqlite":
+        opened = sqlite.open_store(tmp_path / "data", keyring)
+    else:
+        from postroom.storage import postgres
 
-    dsn = request.getfixturevalue("postgres_database")
-    opened = postgres.open_store(dsn, tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"))
+        opened = postgres.open_store(request.getfixturevalue("postgres_database"), tmp_path / "data", keyring)
     yield opened
     opened.close()
 
@@ -260,9 +262,11 @@ async def test_what_another_process_changes_counts_here(
 
 
 async def test_what_was_told_while_nobody_listened_is_asked_for(
-    server: Running, neighbour: Store, organization: Organization, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+    server: Running, neighbour: Store, organization: Organization, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change of which this process was never told ends its sessions once it is back on the line."""
+    if neighbour.engine != "postgresql":
+        pytest.skip("there is no line to be cut")
     import psycopg
 
     from postroom.storage.postgres import PostgresEngine
@@ -270,7 +274,7 @@ async def test_what_was_told_while_nobody_listened_is_asked_for(
     silent = await server.connect(ALICE)
     monkeypatch.setattr(PostgresEngine, "tell", lambda self, scope, changes: None)
     await deny(neighbour, organization)
-    with psycopg.connect(postgres_database, autocommit=True) as administrator:
+    with psycopg.connect(request.getfixturevalue("postgres_database"), autocommit=True) as administrator:
         administrator.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
         )

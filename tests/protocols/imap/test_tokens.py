@@ -8,7 +8,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from postroom.directory import entities
-from postroom.jobs import tokens as jobs
 from postroom.model.organizations import Organization
 from postroom.policy import identity, tokens
 from postroom.policy.identity import Configuration, Mode, TokenStatus
@@ -90,18 +89,6 @@ async def test_a_session_ends_when_its_token_expires(door: Door, clock: Clock) -
     clock.advance(86_400)
     await expelled(gone)
     await expelled(silent)
-    await stays(other)
-
-
-async def test_what_another_process_ends_is_found_by_the_job(door: Door) -> None:
-    token, text = door.make()
-    idle = await door.enter(text, idle=True)
-    other = await door.enter(door.make()[1], idle=True)
-    with door.store.transaction(door.scope) as tx:
-        tokens.expire(tx, token.id)
-        tx.changes.folders.clear()  # as if nobody heard
-    await door.store.run(jobs.purge, door.store, door.scope)
-    await expelled(idle)
     await stays(other)
 
 

@@ -71,7 +71,7 @@ def _list(store: Store, organization: Organization, arguments: argparse.Namespac
 
 def _delete(store: Store, organization: Organization, arguments: argparse.Namespace) -> None:
     with store.transaction(organization.number) as tx:
-        tokens.expire(tx, arguments.id)
+        tokens.delete(tx, tokens.get(tx, arguments.id).id)
 
 
 def _line(token: Token) -> str:

@@ -60,16 +60,6 @@ def note_use(tx: Tx, id: str, at: float) -> None:
     )
 
 
-def expire(tx: Tx, id: str) -> int:
-    """Let a token end now, if it has not before; counts rows."""
-    return tx.run(
-        "UPDATE access_tokens SET expires_at = CASE WHEN expires_at < :now THEN expires_at ELSE :now END "
-        "WHERE organization = :organization AND id = :id",
-        id=id,
-        now=tx.now,
-    )
-
-
 def expired(tx: Tx, limit: int) -> list[Row]:
     """List tokens that have expired, as `find` does, at most `limit`."""
     return tx.all(f"{_SELECT} AND t.expires_at <= :now ORDER BY t.expires_at LIMIT :limit", now=tx.now, limit=limit)

@@ -26,6 +26,7 @@ PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 DEBIAN_PACKAGES = (
     *("swaks", "libnet-ssleay-perl", "isync", "mutt", "postfix", "dovecot-imapd", "dovecot-lmtpd"),
     *("swift-proxy", "swift-account", "swift-container", "swift-object", "unzip"),
+    *("slapd", "ldap-utils"),
 )
 """The foreign clients and servers, and what they need beyond their hard dependencies: swaks speaks TLS only with Net::SSLeay."""
 PROGRAM = """#!{python}

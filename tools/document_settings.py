@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from postroom.server.configuration import Settings
+from postroom.server.configuration import Settings, struct_of_entries
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
@@ -61,18 +61,26 @@ def tables(struct: type[msgspec.Struct] = Settings, name: str = "") -> Iterator[
     for field in msgspec.structs.fields(struct):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from tables(field.type, f"{name}.{field.name}" if name else field.name)
+        if entry := struct_of_entries(field.type):
+            yield from tables(entry, f"{field.name}.NAME")
 
 
 def values(struct: type[msgspec.Struct]) -> Iterator[tuple[str, Any, str, str]]:
     """Yield (name, default, type, text) of every field that is not a table; raises when one has no text."""
     texts = docstrings(struct)
     for field in msgspec.structs.fields(struct):
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+        if (isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)) or struct_of_entries(field.type):
             continue
         if field.name not in texts:
             raise SystemExit(f"{struct.__module__}.{struct.__name__}.{field.name} has no text under it")
-        default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-        yield field.name, default, spelled(field.type), texts[field.name]
+        yield field.name, default_of(field), spelled(field.type), texts[field.name]
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> Any:
+    """Give the default of a field; None for one that has to be said."""
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    return None if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def spelled(kind: Any) -> str:
@@ -101,7 +109,8 @@ def page() -> str:
         rows = list(values(struct))
         about = re.sub(r"^The `\[\w+\]` table[:.] ?", "", " ".join((inspect.getdoc(struct) or "").split()))
         heading = f"## `[{name}]`\n" + (f"\n{about[0].upper()}{about[1:]}\n" if about else "") if name else "## At the top of the file\n"
-        lines = [f"| `{key}` | {kind} | `{toml(default)}` | {text} |" for key, default, kind, text in rows]
+        shown = [(key, kind, "needed" if default is None else f"`{toml(default)}`", text) for key, default, kind, text in rows]
+        lines = [f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in shown]
         parts.append("\n".join([heading, "| setting | type | default | meaning |", "| --- | --- | --- | --- |", *lines]) + "\n")
     return "\n".join(parts)
 
@@ -110,9 +119,11 @@ def example() -> str:
     """Write the example file: every key with its default, its text above it."""
     parts = [EXAMPLE_PREFACE]
     for name, struct in tables():
-        lines = [f"[{name}]"] if name else []
+        off = "# " if "NAME" in name else ""
+        lines = [f"{off}[{name}]"] if name else []
         for key, default, _, text in values(struct):
-            lines += [*textwrap.wrap(text, 110, initial_indent="# ", subsequent_indent="# "), f"{key} = {toml(default)}"]
+            setting = f'{key} = {toml("" if default is None else default)}'
+            lines += [*textwrap.wrap(text, 110, initial_indent="# ", subsequent_indent="# "), off + setting]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

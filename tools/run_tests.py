@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = {"swaks": "swaks", "mbsync": "isync", "mutt": "mutt", "postfix": "postfix", "dovecot": "dovecot-imapd"}
+PROGRAMS = {"swaks": "swaks", "mbsync": "isync", "mutt": "mutt", "postfix": "postfix", "dovecot": "dovecot-imapd", "slapd": "slapd"}
 ALONE = ("tests/hostile",)
 WORKERS = 4
 """More than cores: much of the suite waits for disks and clients."""

@@ -32,6 +32,7 @@ CODES: dict[type[errors.PostroomError], str] = {
     errors.LimitExceeded: "LimitExceededException",
     errors.TooManyTags: "TooManyTagsException",
     errors.Unsupported: "UnsupportedOperationException",
+    errors.DirectoryInUse: "DirectoryInUseException",
     errors.DirectoryUnavailable: "DirectoryUnavailableException",
     errors.MalformedPolicy: "InvalidParameterException",
     errors.DeleteConflict: "EntityStateException",

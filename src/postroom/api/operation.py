@@ -28,6 +28,7 @@ from typing import Any
 from postroom.api.model import WORKMAIL
 from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
+from postroom.directory.outside import Directories
 from postroom.model import errors
 from postroom.model.availability import Provider
 from postroom.model.organizations import Organization
@@ -120,6 +121,8 @@ class Facilities:
     """Whether letters on their way can be read."""
     letters: LetterSource = nowhere
     """Reads what is to take the place of a letter; never inside a transaction."""
+    directories: Directories = field(default_factory=dict)
+    """The outside directories that are known, by their ids; never asked inside a transaction."""
 
 
 @dataclass(frozen=True, slots=True)

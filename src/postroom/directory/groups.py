@@ -1,5 +1,6 @@
 """Groups: addresses that stand for their members, who may be groups again."""
 
+from postroom.directory import outside
 from postroom.directory.entities import MEMBERS, get, require_new_name
 from postroom.directory.entities import delete as delete_entity
 from postroom.model import errors, ids
@@ -12,6 +13,7 @@ KINDS = frozenset({Kind.GROUP})
 
 def create(tx: Tx, *, name: str, hidden: bool = False) -> Entity:
     """Add a group, not yet registered to mail; raises `NameTaken`, `NameReserved` (WorkMail API: CreateGroup)."""
+    outside.require_own(tx)
     require_new_name(tx, name)
     group = Entity(ids.new_user_id(), Kind.GROUP, name, name, State.DISABLED, None, "", hidden, tx.now, None, None, None, None, None)
     entities.insert(tx, group)
@@ -27,6 +29,7 @@ def update(tx: Tx, reference: str, *, hidden: bool | None = None) -> None:
 
 def delete(tx: Tx, reference: str) -> None:
     """Remove a disabled group; a missing one is gone already (WorkMail API: DeleteGroup)."""
+    outside.require_own(tx)
     delete_entity(tx, reference, Kind.GROUP)
 
 
@@ -35,6 +38,7 @@ def add_member(tx: Tx, group_reference: str, member_reference: str) -> None:
 
     Groups may form a loop, as they may in a directory: `expand` follows each group once.
     """
+    outside.require_own(tx)
     group = get(tx, group_reference, KINDS)
     member = get(tx, member_reference)
     if member.kind not in MEMBERS:
@@ -46,6 +50,7 @@ def add_member(tx: Tx, group_reference: str, member_reference: str) -> None:
 
 def remove_member(tx: Tx, group_reference: str, member_reference: str) -> None:
     """Take a member out of a group, where it need not be (WorkMail API: DisassociateMemberFromGroup)."""
+    outside.require_own(tx)
     group = get(tx, group_reference, KINDS)
     members.delete(tx, group=group.id, member=get(tx, member_reference, MEMBERS).id)
 

@@ -11,10 +11,11 @@ A deleted organization stays in the registry, described and listed as Deleted; i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
-from postroom.directory import domains
+from postroom.directory import domains, outside
 from postroom.model import errors, ids
 from postroom.model.entities import Kind, State
 from postroom.model.organizations import Organization, OrganizationStatus
@@ -27,6 +28,17 @@ log = structlog.get_logger("postroom.directory")
 
 DIRECTORY_TYPE = "VpcDirectory"
 TEST_SUFFIX = "postroom.test"
+
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The outside directory that a new organization is to have; `type` is what DescribeOrganization calls it."""
+
+    id: str
+    type: str
+    interoperability: bool = False
+
 
 Decided = Callable[[Tx, Organization], None]
 """Told in the registry transaction that decides, so that what it writes there stands or falls with the decision."""
@@ -45,16 +57,18 @@ def create(
     zones: Mapping[str, str] | None = None,
     trusted: bool = False,
     test_suffix: str = TEST_SUFFIX,
+    directory: Outside | None = None,
     decided: Decided = lambda tx, organization: None,
 ) -> Organization:
-    """Make an organization with its test domain `<alias>.<test_suffix>`; raises NameTaken (WorkMail API: CreateOrganization).
+    """Make an organization with its test domain `<alias>.<test_suffix>`; raises NameTaken, and DirectoryInUse for an outside `directory`
+    that another one has (WorkMail API: CreateOrganization).
 
     `mail_domains` are claimed with it and, when `trusted`, taken as verified; `zones` are the hosted zones of some of them.  Not to
     be called inside a transaction.
     """
     key = store.keys.new_data_key(key_arn)
     with store.transaction(REGISTRY) as tx:
-        planned = _plan(tx, alias, key_arn, test_suffix)
+        planned = _plan(tx, alias, key_arn, test_suffix, directory)
         organizations.insert(tx, planned, key.wrapped)
         domains.claim(tx, planned.default_domain, planned.number, verified=True)
         for name in mail_domains:
@@ -118,6 +132,11 @@ def find_by_number(tx: Tx, number: int) -> Organization | None:
     return organizations.find_by_number(tx, number)
 
 
+def find_by_directory(tx: Tx, directory_id: str) -> Organization | None:
+    """Find the organization that has a directory. Registry."""
+    return organizations.find_by_directory(tx, directory_id)
+
+
 def page(tx: Tx, *, after: int, limit: int) -> list[Organization]:
     """List organizations in the order of their making, behind a number (WorkMail API: ListOrganizations). Registry."""
     return organizations.page(tx, after, limit)
@@ -129,20 +148,29 @@ def require_active(organization: Organization) -> None:
         raise errors.OrganizationState(f"The organization {organization.id} is in the state {organization.state}.")
 
 
-def _plan(tx: Tx, alias: str, key_arn: str | None, test_suffix: str) -> Organization:
+def require_free_directory(tx: Tx, directory_id: str) -> None:
+    """Raise DirectoryInUse for a directory that an organization has. Registry."""
+    if organizations.find_by_directory(tx, directory_id) is not None:
+        raise errors.DirectoryInUse(f"The directory {directory_id} belongs to another organization.")
+
+
+def _plan(tx: Tx, alias: str, key_arn: str | None, test_suffix: str, directory: Outside | None) -> Organization:
     test_domain = domains.host_name(f"{alias}.{test_suffix}")
     if organizations.find_by_alias(tx, alias) is not None or organizations.find_claim(tx, test_domain) is not None:
         raise errors.NameTaken(f"The alias {alias} is already in use.")
+    if directory is not None:
+        require_free_directory(tx, directory.id)
     return Organization(
         number=organizations.next_number(tx),
         id=ids.new_organization_id(),
         alias=alias,
         state=OrganizationStatus.CREATING,
-        directory_id=ids.new_directory_id(),
-        directory_type=DIRECTORY_TYPE,
+        directory_id=directory.id if directory else ids.new_directory_id(),
+        directory_type=directory.type if directory else DIRECTORY_TYPE,
         default_domain=test_domain,
         key_arn=key_arn,
         created_at=tx.now,
+        interoperability=directory is not None and directory.interoperability,
     )
 
 
@@ -163,6 +191,8 @@ def _furnish(tx: Tx, organization: Organization, claims: Sequence[tuple[str, boo
     domains.create_test_domain(tx, organization.default_domain)
     access_rules.insert_default(tx)
     device_rules.insert_default(tx)
+    if organization.directory_type != DIRECTORY_TYPE:
+        outside.attach(tx, organization.directory_id)
     for name, verified, zone in claims:
         domains.register(tx, name, verified=verified, zone=zone)
 

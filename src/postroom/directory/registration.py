@@ -4,6 +4,7 @@ To register is to get a primary address and, for users and resources, a mailbox.
 address at once; the mailbox is parked and waits thirty days for the same entity to come back.
 """
 
+from postroom.directory import outside
 from postroom.directory.addresses import require_free
 from postroom.directory.entities import get
 from postroom.model import addresses as spelling
@@ -19,9 +20,10 @@ def register(tx: Tx, reference: str, email: str) -> None:
     """Give an entity its primary address and its mailbox (WorkMail API: RegisterToWorkMail).
 
     The same address again changes nothing; another one is `AlreadyRegistered`. Raises `AddressInUse`,
-    `DomainNotFound`, `DomainState`.
+    `DomainNotFound`, `DomainState`, `EntityState` for who is gone from an outside directory.
     """
     entity = get(tx, reference)
+    outside.require_present(tx, entity.id)
     address = spelling.parse(email)
     if entity.email is not None:
         if spelling.parse(entity.email).key != address.key:

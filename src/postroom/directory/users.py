@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from postroom.directory import outside
 from postroom.directory.entities import delete as delete_entity
 from postroom.directory.entities import get, require_new_name
 from postroom.model import errors, ids
@@ -26,8 +27,10 @@ def create(
 ) -> Entity:
     """Add a user, not yet registered to mail (WorkMail API: CreateUser).
 
-    A name is unique over users, groups and resources, ignoring case; raises `NameTaken`, `NameReserved`.
+    A name is unique over users, groups and resources, ignoring case; raises `NameTaken`, `NameReserved`, and `Unsupported` where users
+    come from an outside directory.
     """
+    outside.require_own(tx)
     _require_role(role)
     require_new_name(tx, name)
     user = Entity(
@@ -70,7 +73,12 @@ def update(
     identity_user: str | None = None,
     profile: Mapping[str, str] | None = None,
 ) -> None:
-    """Change what is given and leave the rest; an empty text clears (WorkMail API: UpdateUser)."""
+    """Change what is given and leave the rest; an empty text clears (WorkMail API: UpdateUser).
+
+    Raises `Unsupported` for what an outside directory says of its users.
+    """
+    if display_name is not None or profile:
+        outside.require_own(tx)
     user = get(tx, reference, KINDS)
     if role is not None and role != user.role:
         _require_role(role)
@@ -91,6 +99,7 @@ def update(
 
 def reset_password(tx: Tx, reference: str, password_hash: str) -> None:
     """Replace a user's password; whoever has signed in with the old one is asked again (WorkMail API: ResetPassword)."""
+    outside.require_own(tx)
     user = get(tx, reference, KINDS)
     credentials.insert(tx, user.id, password_hash)
     mailboxes.doubt(tx, user.id)
@@ -98,6 +107,7 @@ def reset_password(tx: Tx, reference: str, password_hash: str) -> None:
 
 def delete(tx: Tx, reference: str) -> None:
     """Remove a disabled user; a missing one is gone already (WorkMail API: DeleteUser)."""
+    outside.require_own(tx)
     delete_entity(tx, reference, Kind.USER)
 
 

@@ -89,6 +89,10 @@ class Unsupported(PostroomError):
     """This directory does not allow this."""
 
 
+class DirectoryInUse(PostroomError):
+    """The directory belongs to another organization."""
+
+
 class DirectoryUnavailable(PostroomError):
     """The directory does not answer."""
 

@@ -30,3 +30,5 @@ class Organization:
     completed_at: float | None = None
     deleted_at: float | None = None
     error_message: str | None = None
+    interoperability: bool = False
+    """Whether Microsoft Exchange has a say in its addresses."""

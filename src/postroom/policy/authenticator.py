@@ -17,15 +17,21 @@ from dataclasses import replace
 import structlog
 from prometheus_client import Counter
 
+from postroom.directory import outside
+from postroom.directory.outside import Directories
 from postroom.model import errors
 from postroom.model.actors import Actor, Client, Credentials
-from postroom.policy import passwords, sign_in, tokens
+from postroom.policy import outside_passwords, passwords, sign_in, tokens
 from postroom.policy.settings import Settings
 from postroom.policy.sign_in import Candidate, Denial
 from postroom.policy.throttle import Throttle
 from postroom.storage.engine import REGISTRY, Store
 
 REMEMBERED_SECONDS = 300.0
+REFUSED_SECONDS = 60.0
+"""How long a password that an outside directory has turned down is not shown to it again, lest it lock the user."""
+UNANSWERED_SECONDS = 30.0
+"""How long one counts as the same failure while the directory is out of reach."""
 MAX_REMEMBERED = 50_000
 MAX_WAITING = 512
 LONGEST_NAME = 320
@@ -42,8 +48,16 @@ Digest = bytes
 class Authenticator:
     """Signs clients in; belongs to one event loop. `clock` is any steady clock in seconds."""
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+        settings: Settings | None = None,
+        directories: Directories | None = None,
+    ) -> None:
         self._store = store
+        self._directories = directories or {}
+        self._unanswered: OrderedDict[Digest, float] = OrderedDict()
         self._settings = settings or Settings()
         self._clock = clock
         self._throttle = Throttle(clock)
@@ -145,14 +159,36 @@ class Authenticator:
         return await asyncio.shield(task)
 
     async def _check(self, digest: Digest, candidate: Candidate, password: str, address: str, account: str) -> bool:
-        async with self._lanes:
-            self._throttle.check(address, account)
-            loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(passwords.HASHING, passwords.verify, candidate.stored, password)
+        try:
+            right = await self._compare(candidate, password, address, account)
+        except outside_passwords.Unconfirmed:
+            if not self._is_same_guess(digest):
+                self._throttle.failed(address, account)
+            raise
         if not right and candidate.guessed:
             self._throttle.failed(address, account)
         self._remember(digest, candidate.stored, right)
         return right
+
+    async def _compare(self, candidate: Candidate, password: str, address: str, account: str) -> bool:
+        """Hold a password against the hash of it, or have the outside directory do so; both on threads of their own."""
+        loop, stored = asyncio.get_running_loop(), candidate.stored
+        if outside.is_outside(stored):
+            self._throttle.check(address, account)
+            asked = (self._store, self._directories, candidate.scope, stored, password)
+            return await loop.run_in_executor(outside_passwords.BINDING, outside_passwords.verify, *asked)
+        async with self._lanes:
+            self._throttle.check(address, account)
+            return await loop.run_in_executor(passwords.HASHING, passwords.verify, stored, password)
+
+    def _is_same_guess(self, digest: Digest) -> bool:
+        """Say whether this has been tried before while the directory did not answer, and note that it has."""
+        now = self._clock()
+        known = self._unanswered.pop(digest, now) > now
+        self._unanswered[digest] = now + UNANSWERED_SECONDS
+        if len(self._unanswered) > MAX_REMEMBERED:
+            self._unanswered.popitem(last=False)
+        return known
 
     def _forget(self, key: tuple[Digest, str], done: "asyncio.Task[bool]") -> None:
         del self._running[key]
@@ -175,7 +211,8 @@ class Authenticator:
         return right
 
     def _remember(self, digest: Digest, stored: str, right: bool) -> None:
-        self._remembered[digest] = (stored, right, self._clock() + REMEMBERED_SECONDS)
+        seconds = REFUSED_SECONDS if outside.is_outside(stored) and not right else REMEMBERED_SECONDS
+        self._remembered[digest] = (stored, right, self._clock() + seconds)
         self._remembered.move_to_end(digest)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)

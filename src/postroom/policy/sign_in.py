@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from postroom.directory import domains
+from postroom.directory import domains, outside
+from postroom.directory.organizations import DIRECTORY_TYPE
 from postroom.model import addresses, errors
 from postroom.model.actors import Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization, OrganizationStatus
@@ -46,6 +47,8 @@ class Candidate:
     rules: tuple[str, ...] = ()
     user_id: str = ""
     token: Token | None = None
+    scope: int = 0
+    """The organization whose outside directory has to be asked; 0 where there is none."""
 
     @property
     def proven(self) -> bool:
@@ -112,15 +115,19 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
     A user name is a full address, primary or alias. An authorization identity is one of the user's own addresses, or one of those whose
     mailbox is opened to the user or, at SMTP, under whose name the user may send (RFC 4616 §2).
     """
+    nobody = _nobody(organization)
     terms = load(tx)
     token = tokens.recognize(tx, credentials.password)
     row = _find(tx, credentials.username)
     if row is None:
-        return NOBODY
+        return nobody
     user_id, email, stored, mailbox = row
+    if stored == outside.CLOSED:
+        return replace(nobody, reason="directory_disabled", user_id=user_id, token=token)
     refusal = token.refusal(terms.provider, user_id, client.protocol, tx.now) if token else _no_password(terms, stored)
     opening = token if not refusal else None
-    known = Candidate(stored or passwords.NOBODYS, None, refusal, user_id=user_id, token=token)
+    kept = passwords.NOBODYS if token else stored or nobody.stored  # a token is nothing to show to an outside directory
+    known = replace(nobody, stored=kept, reason=refusal, user_id=user_id, token=token)
     if opening is None and _no_password(terms, stored):
         return known
     owner_id = _owner(tx, user_id, credentials.authzid, client.protocol) if credentials.authzid else ""
@@ -157,6 +164,8 @@ def reconsider(tx: Tx, actor: Actor, terms: Terms | None = None) -> Denial | Non
     row = stored_credentials.find_of_user(tx, actor.user_id)
     if row is None:
         return Denial("unknown", token=actor.token_id)
+    if row[0] == outside.CLOSED:
+        return Denial("directory_disabled", token=actor.token_id)
     terms = terms or load(tx)
     reason = _token_lost(tx, actor, terms) if actor.token_id else _password_lost(actor, row[0], terms)
     if reason:
@@ -190,6 +199,13 @@ def note_end(actor: Actor, denial: Denial) -> None:
 def token_of(denial: Denial) -> dict[str, str]:
     """Give what the log says of a token: its id, never the token."""
     return {"token": denial.token} if denial.token else {}
+
+
+def _nobody(organization: Organization) -> Candidate:
+    """Give whom to check a password of nobody against, who takes as long as anybody of the organization."""
+    if organization.directory_type == DIRECTORY_TYPE:
+        return NOBODY
+    return replace(NOBODY, stored=outside.NOBODYS, scope=organization.number)
 
 
 def _no_password(terms: Terms, stored: str | None) -> str:

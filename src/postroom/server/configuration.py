@@ -10,6 +10,7 @@ import math
 import re
 import socket
 import tomllib
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,10 @@ from typing import Any, Literal
 import msgspec
 
 from postroom.aws.settings import Settings as AwsSettings
+from postroom.ldap import filters
+from postroom.ldap.link import Place
+from postroom.ldap.settings import MEANINGS, PROFILE
+from postroom.ldap.settings import Settings as LdapSettings
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.submission import Allowance
 from postroom.model import addresses
@@ -162,6 +167,10 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The time of day, UTC, at which the work of a night begins, within ten minutes."""
 
 
+class Directory(LdapSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[directories.NAME]` table for each LDAP server or Active Directory from which an organization has its users and groups."""
+
+
 class Availability(AvailabilitySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[availability]` table: how servers of others are asked when their people are free."""
 
@@ -213,6 +222,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dns: Dns = Dns()
     domains: Domains = Domains()
     aws: Aws = Aws()
+    directories: dict[str, Directory] = {}
     availability: Availability = Availability()
     exports: Exports = Exports()
     policy: Policy = Policy()
@@ -260,8 +270,20 @@ def refuse_unknown(values: Mapping[str, Any], struct: type[msgspec.Struct], tabl
             place = f"in [{table}]" if table else "at the top"
             near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
             raise ConfigurationError(f'unknown setting "{key}" {place}' + (f'; did you mean "{near[0]}"?' if near else ""))
+        place = f"{table}.{key}" if table else key
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
-            refuse_unknown(value, kind, f"{table}.{key}" if table else key)
+            refuse_unknown(value, kind, place)
+        entry = struct_of_entries(kind)
+        if entry is not None and isinstance(value, dict):
+            for name, inner in value.items():
+                if isinstance(inner, dict):
+                    refuse_unknown(inner, entry, f"{place}.{name}")
+
+
+def struct_of_entries(kind: Any) -> type[msgspec.Struct] | None:
+    """Give the struct of each entry of a table of tables; None for every other type."""
+    inner = typing.get_args(kind)[1:] if typing.get_origin(kind) is dict else ()
+    return inner[0] if inner and isinstance(inner[0], type) and issubclass(inner[0], msgspec.Struct) else None
 
 
 def complete(settings: Settings, folder: Path) -> Settings:
@@ -276,6 +298,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
         tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
         exports=replace(settings.exports, buckets={name: _absolute(folder, path) for name, path in settings.exports.buckets.items()}),
         mail=replace(settings.mail, hostname=hostname, smarthost_ca=_absolute(folder, settings.mail.smarthost_ca)),
+        directories={name: _placed(folder, part) for name, part in settings.directories.items()},
         availability=replace(settings.availability, ca=_absolute(folder, settings.availability.ca)),
         domains=_pointed(settings.domains, hostname),
         smtp=replace(settings.smtp, hostname=_named(settings.smtp.hostname, hostname)),
@@ -304,7 +327,59 @@ def check(settings: Settings) -> Settings:
         raise ConfigurationError('[storage] engine = "postgresql" needs a dsn')
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
         raise ConfigurationError("[api] account must be twelve digits")
+    _check_directories(settings.directories)
     return settings
+
+
+def _check_directories(directories: Mapping[str, Directory]) -> None:
+    """Raise ConfigurationError for a directory that cannot be asked, or not without telling others the passwords."""
+    taken: dict[str, str] = {}
+    for name, part in directories.items():
+        table = f"directories.{name}"
+        if not re.fullmatch(r"d-[0-9a-f]{10}", part.id):
+            raise ConfigurationError(f"[{table}] id must be d- and ten hex digits")
+        if taken.setdefault(part.id, name) != name:
+            raise ConfigurationError(f"[{table}] id is that of [directories.{taken[part.id]}]")
+        for needed in ("urls", "bind_dn"):
+            if not getattr(part, needed):
+                raise ConfigurationError(f"[{table}] needs {needed}")
+        if bool(part.bind_password) == bool(part.bind_password_file):
+            raise ConfigurationError(f"[{table}] needs either bind_password or bind_password_file")
+        if not (part.base or (part.users_base and part.groups_base)):
+            raise ConfigurationError(f"[{table}] needs base")
+        _check_servers(table, part)
+        _check_meaning(table, part)
+
+
+def _check_servers(table: str, part: Directory) -> None:
+    for url in part.urls:
+        try:
+            place = Place.of(url)
+        except ValueError as error:
+            raise ConfigurationError(f"[{table}] urls: {error}") from None
+        if not (place.tls or part.starttls or part.plain or place.loopback):
+            raise ConfigurationError(f"[{table}] urls: passwords would go to {url} in clear; use ldaps://, or starttls")
+    if part.ca and not Path(part.ca).is_file():
+        raise ConfigurationError(f"[{table}] ca: {part.ca} is not there")
+
+
+def _check_meaning(table: str, part: Directory) -> None:
+    for name in ("users_filter", "groups_filter"):
+        try:
+            filters.parse(getattr(part, name) or "(a=*)")
+        except ValueError as error:
+            raise ConfigurationError(f"[{table}] {name}: {error}") from None
+    for meaning, attribute in part.attributes.items():
+        if meaning not in MEANINGS["ldap"] and meaning not in PROFILE:
+            known = ", ".join(sorted({*MEANINGS["ldap"], *PROFILE}))
+            raise ConfigurationError(f'[{table}] attributes: "{meaning}" is none of {known}')
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*|", attribute):
+            raise ConfigurationError(f'[{table}] attributes: "{attribute}" is no name of an attribute')
+    for name in ("sync_seconds", "connect_seconds", "answer_seconds", "page", "entries"):
+        if not 0 < getattr(part, name) < math.inf:
+            raise ConfigurationError(f"[{table}] {name} must be above 0")
+    if not (0 <= part.offline_days < math.inf and 0 <= part.vanishing_percent <= 100):
+        raise ConfigurationError(f"[{table}] offline_days and vanishing_percent must not be below 0")
 
 
 def _refuse_impossible_numbers(settings: Settings) -> None:
@@ -347,6 +422,10 @@ def _checked(where: str, read: Any, *arguments: Any) -> None:
 
 def _absolute(folder: Path, path: str) -> str:
     return str((folder / path).resolve()) if path else ""
+
+
+def _placed(folder: Path, part: Directory) -> Directory:
+    return msgspec.structs.replace(part, ca=_absolute(folder, part.ca), bind_password_file=_absolute(folder, part.bind_password_file))
 
 
 def _named(hostname: str, default: str) -> str:

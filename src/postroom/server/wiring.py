@@ -13,11 +13,13 @@ from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
 from postroom.aws.log_delivery import LogDelivery
 from postroom.aws.objects import ObjectUpload
-from postroom.directory import domains, organizations
+from postroom.directory import domains, organizations, outside, synchronization
 from postroom.directory.domains import Targets
+from postroom.directory.outside import Directories
 from postroom.jobs import exports, flow, impersonation, keys, retention, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
+from postroom.ldap.directory import Directory
 from postroom.mailbox import contents
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
@@ -53,6 +55,7 @@ class Rooms:
     schedule: Schedule
     index: Backlog
     domains: Backlog
+    directories: Backlog
     carrier: Carrier
     exporter: Exporter
     authenticator: Authenticator
@@ -67,12 +70,13 @@ class Rooms:
         self.schedule.start()
         self.index.start()
         self.domains.start()
+        self.directories.start()
         self.exporter.start()
         return asyncio.create_task(self.carrier.run(), name="carrier")
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
-        background = (self.schedule.close(), self.index.close(), self.domains.close(), self.carrier.close(grace))
+        background = (self.schedule.close(), self.index.close(), self.domains.close(), self.directories.close(), self.carrier.close(grace))
         await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
         await asyncio.gather(self.gateway.close(), self.authenticator.close())
         await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
@@ -80,17 +84,19 @@ class Rooms:
 
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol."""
-    authenticator = Authenticator(store, settings=settings.policy)
+    outside_ones = directories(settings)
+    authenticator = Authenticator(store, settings=settings.policy, directories=outside_ones)
     lent = aws(settings)
     audit = audit_log(settings, store)
-    gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent), audit))
+    gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent), audit, outside_ones))
     servers = _servers(settings, store, tls, authenticator, gateway)
     return Rooms(
         list(_doors(settings, servers, tls)),
         list(servers.values()),
-        Schedule(store, list(jobs(settings, lent))),
+        Schedule(store, list(jobs(settings, lent, outside_ones))),
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
+        Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
         Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
         Exporter(store, places(settings, lent)),
         authenticator,
@@ -131,7 +137,7 @@ def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext) 
             yield Door(TLS_NAMES[name], server, endpoints.parse(text), tls)
 
 
-def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
+def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | None = None) -> Iterator[Job]:
     """List the background work with its intervals, in seconds."""
     yield Job("sweep-contents", sweep.sweep_contents, 600.0, "deletes contents that nothing refers to")
     forget = flow.purge if settings.mail.message_flow else flow.forget_all
@@ -147,6 +153,40 @@ def jobs(settings: Settings, aws: Aws | None = None) -> Iterator[Job]:
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night)
     yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night)
     yield Job("mail-domains", domains_work(settings, aws), 60.0, "asks DNS about mail domains and makes their keys")
+
+    if settings.directories:
+        work = directories_work(settings, directories or {})
+        yield Job("directories", work, 60.0, "reads the outside directories whose time has come")
+
+
+def directories(settings: Settings) -> Directories:
+    """Give the outside directories by their ids; raises ConfigurationError when authorities cannot be read."""
+    found = {}
+    for name, part in settings.directories.items():
+        try:
+            found[part.id] = Directory(name, part)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"[directories.{name}] ca: {error}") from None
+    return found
+
+
+def directories_work(settings: Settings, directories: Directories) -> Callable[[Store, int], int]:
+    """Give the work of synchronizing an organization when its time has come."""
+
+    def work(store: Store, scope: int) -> int:
+        return synchronization.due(store, scope, directories, settings.api.users)
+
+    return work
+
+
+def _once(work: Callable[[Store, int], int]) -> Callable[[Store, int], int]:
+    """Make work that leaves no backlog behind."""
+
+    def page(store: Store, scope: int) -> int:
+        work(store, scope)
+        return 0
+
+    return page
 
 
 def domains_work(settings: Settings, aws: Aws | None) -> Callable[[Store, int], int]:
@@ -201,7 +241,11 @@ def audit_log(settings: Settings, store: Store) -> AuditLog:
 
 
 def api_settings(
-    settings: Settings, aws: Aws | None = None, probe: operation.Probe = operation.nobody_asks, audit: AuditLog | None = None
+    settings: Settings,
+    aws: Aws | None = None,
+    probe: operation.Probe = operation.nobody_asks,
+    audit: AuditLog | None = None,
+    directories: Directories | None = None,
 ) -> ApiSettings:
     """Give the gateway's settings."""
     policy = MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
@@ -219,6 +263,7 @@ def api_settings(
             buckets=frozenset(settings.exports.buckets),
             message_flow=settings.mail.message_flow,
             letters=letters,
+            directories=directories or {},
         ),
         audit=audit,
     )

@@ -3,6 +3,7 @@
 from postroom.api import paging
 from postroom.api.operation import Answer, Call, operation
 from postroom.directory import addresses, entities
+from postroom.model import errors
 from postroom.storage.queries import addresses as address_rows
 
 
@@ -32,5 +33,7 @@ def list_aliases(call: Call) -> Answer:
 @operation("UpdatePrimaryEmailAddress")
 def update_primary_email_address(call: Call) -> Answer:
     """Make an address the primary one; the old one becomes an alias."""
+    if call.organization.interoperability:
+        raise errors.Unsupported("Primary addresses are those of Microsoft Exchange; this organization has interoperability enabled.")
     addresses.set_primary(call.tx, call.params["EntityId"], call.params["Email"])
     return {}

@@ -1,7 +1,6 @@
 """CreateOrganization, DeleteOrganization, DescribeOrganization, ListOrganizations.
 
-There is one kind of directory here, the organization's own, so DeleteDirectory makes no difference, and an outside directory is
-never available.
+An organization has its users itself, or from an outside directory, which is only read: so DeleteDirectory makes no difference.
 """
 
 from __future__ import annotations
@@ -10,22 +9,20 @@ from typing import Any
 
 from postroom.api import paging
 from postroom.api.operation import Answer, Call, Crossing, Scope, crossing, operation
-from postroom.directory import identity_center, organizations
+from postroom.directory import identity_center, organizations, outside
+from postroom.directory.organizations import Outside
 from postroom.mailflow import estate
 from postroom.model import errors
 from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.policy import identity
-from postroom.storage.engine import Tx
+from postroom.storage.engine import REGISTRY, Tx
 
 
 @crossing("CreateOrganization", any_state=True, alone=True)
 def create_organization(call: Crossing) -> Answer:
     """Make an organization, Active when this answers (WorkMail API: CreateOrganization)."""
     params = call.params
-    if "DirectoryId" in params:
-        raise errors.DirectoryUnavailable(f"The directory {params['DirectoryId']} is not available.")
-    if params.get("EnableInteroperability"):
-        raise errors.InvalidParameter("Interoperability needs an AD Connector directory.")
+    directory = _directory(call)
     zones = {domain["DomainName"]: domain["HostedZoneId"] for domain in params.get("Domains", ()) if "HostedZoneId" in domain}
     if zones and call.facilities.aws is None:
         raise errors.InvalidParameter("This server cannot write into hosted zones: AWS is not enabled in its configuration.")
@@ -38,11 +35,29 @@ def create_organization(call: Crossing) -> Answer:
             zones=zones,
             trusted=call.mail_domains.trust,
             test_suffix=call.mail_domains.test_suffix,
+            directory=directory,
             decided=lambda tx, planned: call.remember(tx, {"OrganizationId": planned.id}),
         )
     except errors.DomainInUse as error:
         raise errors.InvalidParameter(error.text) from error
     return {"OrganizationId": made.id}
+
+
+def _directory(call: Crossing) -> Outside | None:
+    """Find the outside directory that is asked for, and whether it answers, before an organization is made of it."""
+    params = call.params
+    found = call.facilities.directories.get(params.get("DirectoryId", ""))
+    if found is None and "DirectoryId" in params:
+        raise errors.DirectoryUnavailable(f"The directory {params['DirectoryId']} is not known to this server.")
+    exchange = params.get("EnableInteroperability", False)
+    if exchange and (found is None or found.settings.type != "active-directory"):
+        raise errors.InvalidParameter("Interoperability needs an AD Connector directory.")
+    if found is None:
+        return None
+    with call.store.transaction(REGISTRY, write=False) as tx:
+        organizations.require_free_directory(tx, found.settings.id)
+    found.reach()
+    return Outside(found.settings.id, outside.TYPES[found.settings.type], exchange)
 
 
 @crossing("DeleteOrganization", any_state=True, alone=True)
@@ -87,7 +102,7 @@ def describe_organization(call: Call) -> Answer:
         "DirectoryType": found.directory_type,
         "DefaultMailDomain": found.default_domain,
         "ARN": call.caller.organization_arn(found.id),
-        "InteroperabilityEnabled": False,
+        "InteroperabilityEnabled": bool(found.interoperability),
     }
     optional = {"CompletedDate": found.completed_at, "ErrorMessage": found.error_message}
     return answer | {name: value for name, value in optional.items() if value is not None}

@@ -26,6 +26,7 @@ CODES: dict[type[PostroomError], bytes] = {
     errors.EntityState: b"AUTHORIZATIONFAILED",
     errors.OrganizationNotFound: b"UNAVAILABLE",
     errors.OrganizationState: b"UNAVAILABLE",
+    errors.DirectoryInUse: b"INUSE",
     errors.DirectoryUnavailable: b"UNAVAILABLE",
     errors.TryLater: b"UNAVAILABLE",
     errors.ResourceNotFound: b"NONEXISTENT",

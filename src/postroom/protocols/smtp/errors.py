@@ -24,6 +24,7 @@ TABLE: Final[dict[type[errors.PostroomError], tuple[int, str]]] = {
     errors.LimitExceeded: (452, "4.7.1"),
     errors.TooManyTags: (550, "5.5.0"),
     errors.Unsupported: (502, "5.5.1"),
+    errors.DirectoryInUse: (550, "5.7.0"),
     errors.DirectoryUnavailable: (451, "4.3.0"),
     errors.NotPermitted: (550, "5.7.1"),
     errors.SignInFailed: (535, "5.7.8"),

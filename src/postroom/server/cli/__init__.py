@@ -16,6 +16,7 @@ VERBS = {
     "users": "users, when the API is out of reach: list, reset-password, recover-deleted",
     "tokens": "personal access tokens of users: create, list, delete",
     "domains": "mail domains: list, records, keys, verify",
+    "directory": "outside directories: list, check, sync",
     "jobs": "background work: list, run",
     "audit": "who has called the API: by operation, user, organization, time and outcome",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",

@@ -50,7 +50,7 @@ def _run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _job(settings: Settings, name: str) -> Job:
-    jobs = {job.name: job for job in wiring.jobs(settings, wiring.aws(settings))}
+    jobs = {job.name: job for job in wiring.jobs(settings, wiring.aws(settings), wiring.directories(settings))}
     if name not in jobs:
         raise errors.InvalidParameter(f"There is no job {name}; there are: {', '.join(jobs)}.")
     return jobs[name]

@@ -29,6 +29,12 @@ def delete_all(tx: Tx, entity: str) -> None:
     tx.run("DELETE FROM members WHERE organization = :organization AND collective = :entity", entity=entity)
 
 
+def all_of(tx: Tx, group: str) -> list[str]:
+    """List the ids of all members of a group."""
+    rows = tx.all("SELECT member FROM members WHERE organization = :organization AND collective = :group ORDER BY member", group=group)
+    return [row[0] for row in rows]
+
+
 def page(tx: Tx, group: str, *, after: str, limit: int) -> list[tuple[object, ...]]:
     """List a group's members behind an id: (id, name, kind, state, enabled_at, disabled_at), in order of id."""
     return tx.all(

@@ -10,7 +10,8 @@ from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.storage.engine import Tx
 
 _COLUMNS = (
-    "number, id, alias, state, directory_id, directory_type, default_domain, key_arn, created_at, completed_at, deleted_at, error_message"
+    "number, id, alias, state, directory_id, directory_type, default_domain, key_arn, created_at, completed_at, deleted_at, error_message, "
+    "interoperability"
 )
 
 
@@ -18,8 +19,9 @@ def insert(tx: Tx, organization: Organization, wrapped_key: bytes) -> None:
     """Insert an organization with its wrapped data key."""
     tx.run(
         "INSERT INTO organizations"
-        " (number, id, alias, state, directory_id, directory_type, default_domain, key_arn, wrapped_key, created_at)"
-        " VALUES (:number, :id, :alias, :state, :directory_id, :directory_type, :default_domain, :key_arn, :wrapped_key, :created_at)",
+        " (number, id, alias, state, directory_id, directory_type, default_domain, key_arn, wrapped_key, created_at, interoperability)"
+        " VALUES (:number, :id, :alias, :state, :directory_id, :directory_type, :default_domain, :key_arn, :wrapped_key, :created_at,"
+        " :interoperability)",
         number=organization.number,
         id=organization.id,
         alias=organization.alias,
@@ -30,6 +32,7 @@ def insert(tx: Tx, organization: Organization, wrapped_key: bytes) -> None:
         key_arn=organization.key_arn,
         wrapped_key=wrapped_key,
         created_at=organization.created_at,
+        interoperability=int(organization.interoperability),
     )
 
 
@@ -63,6 +66,17 @@ def find_by_alias(tx: Tx, alias: str) -> Organization | None:
         tx.one(
             f"SELECT {_COLUMNS} FROM organizations WHERE lower(alias) = :alias AND state <> :deleted",
             alias=alias.lower(),
+            deleted=OrganizationStatus.DELETED,
+        )
+    )
+
+
+def find_by_directory(tx: Tx, directory_id: str) -> Organization | None:
+    """Find the organization that has a directory now; a deleted one has given it up."""
+    return _organization(
+        tx.one(
+            f"SELECT {_COLUMNS} FROM organizations WHERE directory_id = :directory AND state <> :deleted LIMIT 1",
+            directory=directory_id,
             deleted=OrganizationStatus.DELETED,
         )
     )

@@ -168,3 +168,36 @@ def test_of_tags_that_differ_by_case_alone_none_counts(gate: Gate, organization_
 def test_by_circumstances(gate: Gate, organization_id: str, condition: dict[str, Any], expected: bool) -> None:
     key = gate.issue(document({"Condition": condition}), name="someone")
     assert allowed(gate.client(key), organization_id) is expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "service", "params"),
+    [
+        ("put_email_monitoring_configuration", "events", {"LogGroupArn": "arn:aws:logs:us-east-1:123456789012:log-group:mail:*"}),
+        (
+            "start_mailbox_export_job",
+            "export",
+            {"EntityId": "nobody", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1", "S3BucketName": "b", "S3Prefix": "p"},
+        ),
+    ],
+)
+def test_a_role_has_to_be_passed(gate: Gate, organization_id: str, operation: str, service: str, params: dict[str, str]) -> None:
+    """Whoever may not pass a role cannot have the server act under it."""
+    own, other = "arn:aws:iam::123456789012:role/workmail-own", "arn:aws:iam::123456789012:role/other"
+    only = {"StringEquals": {"iam:PassedToService": f"{service}.workmail.amazonaws.com"}}
+
+    def outcome(role: str, *statements: dict[str, Any]) -> str:
+        client = gate.client(gate.issue(document({}, *statements)))
+        try:
+            getattr(client, operation)(OrganizationId=organization_id, RoleArn=role, **params)
+        except ClientError as error:
+            return str(error.response["Error"]["Message"]).partition(" is not authorized to perform: ")[2]
+        return ""
+
+    refused = f"iam:PassRole on resource: {own} because no identity-based policy allows the iam:PassRole action"
+    passing = {"Action": "iam:PassRole", "Resource": own}
+    assert outcome(own) == refused
+    assert outcome(own, passing | {"Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}}) == refused
+    assert outcome(other, passing) == refused.replace(own, other)
+    for statement in (passing, passing | {"Condition": only}):
+        assert outcome(own, statement) == ""

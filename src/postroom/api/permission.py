@@ -70,9 +70,20 @@ def _tagged(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 def require(exchange: Exchange, action: str, resource: str, now: float, tags: Mapping[str, str]) -> None:
     """Raise AccessDeniedException unless the caller's policies allow an action of the exchange's service on a resource with these tags."""
-    policy, action = exchange.signer.policy, f"{exchange.service.name}:{action}"
-    context = of_exchange(exchange, tags, now) if policy.contextual else {}
-    decision = iam.decide(policy, action, resource, context)
+    context = of_exchange(exchange, tags, now) if exchange.signer.policy.contextual else {}
+    _require(exchange, f"{exchange.service.name}:{action}", resource, context)
+
+
+def require_passing(exchange: Exchange, role: str, service: str, now: float) -> None:
+    """Raise AccessDeniedException unless the caller may have a service act under a role (IAM: "Granting permissions to pass a role")."""
+    context: dict[str, tuple[str, ...]] = {}
+    if exchange.signer.policy.contextual:
+        context = of_exchange(exchange, {}, now) | {"iam:passedtoservice": (service,)}
+    _require(exchange, "iam:PassRole", role, context)
+
+
+def _require(exchange: Exchange, action: str, resource: str, context: Mapping[str, tuple[str, ...]]) -> None:
+    decision = iam.decide(exchange.signer.policy, action, resource, context)
     if not decision.allowed:
         raise refusal(exchange.by, action, resource, decision)
 

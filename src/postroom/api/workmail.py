@@ -31,7 +31,7 @@ class WorkMail:
         self._page_secret = page_secret
 
     async def permit(self, exchange: Exchange) -> None:
-        """Raise AccessDeniedException unless the caller's policy allows the operation on the organization."""
+        """Raise AccessDeniedException unless the caller's policy allows the operation on the organization, and the role it names."""
         organization_id = exchange.organization = tenants.named(exchange.params)
         resource = exchange.by.organization_arn(organization_id) if organization_id else "*"
         policy, now, known = exchange.signer.policy, 0.0, NO_TAGS
@@ -40,6 +40,9 @@ class WorkMail:
             if organization_id and policy.looks_at(permission.RESOURCE_TAG):
                 known = await self._tenants.tags(organization_id)
         permission.require(exchange, exchange.name, resource, now, known)
+        role = exchange.params.get("RoleArn")
+        if isinstance(role, str):  # what else stands there is refused for its form
+            permission.require_passing(exchange, role, ASSUMED_BY[exchange.name], now)
 
     async def perform(self, exchange: Exchange) -> Answer:
         """Carry the operation out, in its turn, and forget what it may have changed."""
@@ -68,3 +71,5 @@ class WorkMail:
 
 
 NO_TAGS: Mapping[str, str] = {}
+ASSUMED_BY = {"PutEmailMonitoringConfiguration": "events.workmail.amazonaws.com", "StartMailboxExportJob": "export.workmail.amazonaws.com"}
+"""The part of WorkMail that acts under the role an operation names (`iam:PassedToService`)."""

@@ -1,11 +1,14 @@
 import asyncio
+import threading
 import time
 
 import pytest
 
 from postroom.server import schedule
+from postroom.server.backlog import Backlog
 from postroom.server.schedule import Job, Schedule, run_in, run_once
 from postroom.storage.queries import leases
+from postroom.storage.store import THREADS
 from tests.conftest import make_organization
 
 
@@ -101,3 +104,25 @@ def test_a_nightly_job_waits_for_its_time_of_day():
     pauses = [Job("often", lambda store, scope: 0, 100.0).pause(midnight) for _ in range(20)]
     assert min(pauses) >= 90
     assert max(pauses) <= 110
+
+
+async def test_jobs_that_take_long_leave_the_storage_threads_to_those_who_wait(store, organization):
+    enough = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def run(store, scope: int) -> int:
+        begun.release()
+        return int(enough.wait(30))
+
+    jobs = [asyncio.create_task(run_in(store, Job(f"long {number}", run, 60.0), organization.number)) for number in range(THREADS)]
+    backlog = Backlog(store, "topic", run)
+    backlog.start()
+    try:
+        await asyncio.to_thread(begun.acquire)
+        for _ in range(20):
+            assert await asyncio.wait_for(store.read(organization.number, lambda tx: tx.organization), 20) == organization.number
+        assert not any(job.done() for job in jobs)
+    finally:
+        enough.set()
+    assert await asyncio.gather(*jobs) == [1] * THREADS
+    await backlog.close()

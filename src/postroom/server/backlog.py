@@ -6,7 +6,6 @@ pause; but not for ever, lest a search have ever more letters to read.
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 
@@ -84,7 +83,7 @@ class Backlog:
         try:
             while True:
                 before = now()
-                if not await self._store.run(partial(self._page, self._store, scope)):
+                if not await self._store.run_aside(self._page, self._store, scope):
                     return
                 if patient and self._last > started:
                     self._since.setdefault(scope, began)

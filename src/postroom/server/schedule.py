@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -106,7 +105,7 @@ def _begin(tx: Tx, job: Job) -> bool:
 async def _run(store: Store, job: Job, scope: int) -> int:
     renewing = asyncio.create_task(_renew(store, job, scope))
     try:
-        return await store.run(partial(job.run, store, scope))
+        return await store.run_aside(job.run, store, scope)
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)

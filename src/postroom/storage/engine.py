@@ -93,6 +93,9 @@ class Store(Protocol):
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a plain function on a storage thread: hashing, parsing, files."""
 
+    async def run_aside(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a plain function that may take long on a thread that no client waits for: jobs."""
+
     def scopes(self) -> list[int]:
         """List the numbers of the active organizations."""
 

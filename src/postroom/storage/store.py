@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -35,6 +36,8 @@ BATCH = 128
 """Writes that share a COMMIT at the most."""
 THREADS = 6
 """Storage threads: more would only wait for the interpreter."""
+BACKGROUND_THREADS = 4
+"""Threads for work that nobody waits for and that may take hours: so many pieces of it go on at once."""
 READERS = 4
 """Read sessions kept open per scope."""
 OPEN_SCOPES = 64
@@ -116,6 +119,7 @@ class EngineStore:
         self._closing = False
         self._open: OrderedDict[int, _Scope] = OrderedDict()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+        self._background = ThreadPoolExecutor(BACKGROUND_THREADS, thread_name_prefix="background")
         self.keys = keys
         self.notifier = Notifier()
 
@@ -184,19 +188,11 @@ class EngineStore:
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a plain function on a storage thread."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        return await _run_on(self._threads, partial(function, *args, **kwargs))
 
-        def work() -> None:
-            try:
-                result = function(*args, **kwargs)
-            except BaseException as error:
-                results.settle(loop, future, None, error)
-            else:
-                results.settle(loop, future, result, None)
-
-        self._threads.submit(work)
-        return await future
+    async def run_aside(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a plain function that may take long on a thread that no client waits for."""
+        return await _run_on(self._background, partial(function, *args, **kwargs))
 
     def scopes(self) -> list[int]:
         """List the numbers of the active organizations."""
@@ -246,6 +242,7 @@ class EngineStore:
     def close(self) -> None:
         """Wait for running transactions and close everything."""
         self._closing = True
+        self._background.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         with self._lock:
             for opened in self._open.values():
@@ -401,3 +398,20 @@ class EngineStore:
 
 def _refuse() -> Session:
     raise errors.OrganizationNotFound()
+
+
+async def _run_on(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    """Run a function on one of some threads; unlike the loop's own way, many results wake the loop once."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            results.settle(loop, future, None, error)
+        else:
+            results.settle(loop, future, result, None)
+
+    threads.submit(work)
+    return await future

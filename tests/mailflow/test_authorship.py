@@ -156,3 +156,25 @@ def test_a_letter_bears_so_many_names_of_others(store: Store, people: People) ->
     send(store, people.actor("alice"), "carol@example.test", raw=f"From: {', '.join(names[1:])}\r\n\r\n".encode())
     with pytest.raises(errors.MalformedMessage):
         send(store, people.actor("alice"), "carol@example.test", raw=f"From: {', '.join(names)}\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From: =?utf-8?q?boss=40a.test?= , me@a.test",
+        'From: me@a.test, "boss@a.test" <>',
+        "From: [boss@a.test], me@a.test",
+        "From: me@a.test, boss@",
+        "From: me@a.test\r\nSender: boss",
+        "From: me@a.test\r\nResent-From: Boss <boss>, me@a.test",
+    ],
+)
+def test_whoever_stands_in_a_line_has_an_address(line: str) -> None:
+    """A reader that decodes before it parses, or looks for anything like an address, would show another's name as the author."""
+    with pytest.raises(errors.MalformedMessage, match="without an address"):
+        authorship.read(f"{line}\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize("line", ["Me <me@a.test>,", '"boss, a.test" <me@a.test>', "us: me@a.test, boss@a.test;", "me@a.test (boss)"])
+def test_lines_as_clients_write_them(line: str) -> None:
+    assert authorship.read(f"From: {line}\r\n\r\n".encode()).authors[0] == ME

@@ -20,6 +20,11 @@ class Mailbox(NamedTuple):
     local: bytes | None
     domain: bytes | None
 
+    @property
+    def halved(self) -> bool:
+        """Say whether it is no group mark and lacks a part of its address."""
+        return self.domain is not None and not (self.local and self.domain)
+
 
 GROUP_END = Mailbox(None, None, None, None)
 

@@ -52,16 +52,19 @@ class Heading:
 def read(raw: bytes) -> Heading:
     """Read under whose names a message goes out; raises `MalformedMessage` (RFC 5322 §3.6.2, §3.6.6).
 
-    A line so long that not all of its names were read may hide some.
+    A line so long that not all of its names were read may hide some, and a name without an address may pass for one where it is shown.
     """
     lines = [headers.find_all(raw, name) for name in ("From", "Sender", "Resent-From", "Resent-Sender")]
     if len(lines[0]) != 1 or len(lines[1]) > 1:
         raise errors.MalformedMessage("A message has one From line and at most one Sender line")
-    if any(len(address_lists.parse(value)) >= address_lists.MAX_ADDRESSES for values in lines for value in values):
+    parsed = [address_lists.parse(value) for values in lines for value in values]
+    if any(len(mailboxes) >= address_lists.MAX_ADDRESSES for mailboxes in parsed):
         raise errors.MalformedMessage("Too many names in a line")
     heading = Heading(_addresses(lines[0]), _addresses(lines[1]), _addresses(lines[2] + lines[3]))
     if not heading.authors:
         raise errors.MalformedMessage("The From line names nobody")
+    if any(mailbox.halved for mailboxes in parsed for mailbox in mailboxes):
+        raise errors.MalformedMessage("A line names somebody without an address")
     return heading
 
 

@@ -4,9 +4,9 @@ from postroom.mailbox import folders
 from postroom.mailbox.folders import Folder
 from postroom.model import errors
 from postroom.protocols.imap import places
-from postroom.protocols.imap.grammar import answers
+from postroom.protocols.imap.grammar import answers, names
 from postroom.protocols.imap.grammar.commands import Create, Delete, Rename
-from postroom.protocols.imap.grammar.names import SEPARATOR
+from postroom.protocols.imap.grammar.names import SEPARATOR, SHARED
 from postroom.protocols.imap.places import Origin
 from postroom.protocols.imap.session import Session
 from postroom.protocols.imap.steps import Steps, Write
@@ -23,6 +23,7 @@ def create(session: Session, command: Create) -> Steps:
 
 def _create(tx: Tx, origin: Origin, name: str) -> None:
     place = places.find(tx, origin, name)
+    _require_reachable(place.path)
     folders.create(tx, place.mailbox, place.path)
 
 
@@ -51,4 +52,16 @@ def _rename(tx: Tx, origin: Origin, name: str, new: str) -> None:
     place, target = places.find(tx, origin, name), places.find(tx, origin, new)
     if place.mailbox.id != target.mailbox.id:
         raise errors.BadFolderName("A folder cannot be moved to another mailbox.")
+    if target.path.startswith(SHARED):
+        above = place.folder(tx).path
+        for folder in folders.tree(tx, place.mailbox, holds=None):
+            if folder.path == above or folder.path.startswith(above + SEPARATOR):
+                _require_reachable(target.path + folder.path.removeprefix(above))
     folders.rename(tx, place.mailbox, place.path, target.path)
+
+
+def _require_reachable(path: str) -> None:
+    """Raise `BadFolderName` where the owner of a mailbox would be led by this path into the mailbox of another."""
+    address, _ = names.split(path)
+    if address:
+        raise errors.BadFolderName()

@@ -217,6 +217,9 @@ def test_content_from_s3(ids: dict[str, str], connect: Connect) -> None:
 
 
 PARTS = LETTER.replace(b"\r\n\r\ntext\r\n", b"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n")
+TWINS = PARTS.replace(
+    b"--b\r\n\r\none\r\n", b"--b\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n--i\r\n\r\none\r\n--i--\r\n" * 2
+)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +234,7 @@ PARTS = LETTER.replace(b"\r\n\r\ntext\r\n", b"\r\nContent-Type: multipart/mixed;
         (LETTER + b"\0\r\n", "NUL"),
         (PARTS.replace(b"; boundary=b", b""), "no boundary"),
         (PARTS.replace(b"--b--\r\n", b""), "does not end"),
+        (TWINS.replace(b"--i--\r\n", b"", 1), "does not end"),
     ],
 )
 def test_what_is_no_good_message_is_rejected(raw: bytes, why: str) -> None:
@@ -248,5 +252,5 @@ def test_what_is_rejected_changes_nothing(ids: dict[str, str], connect: Connect,
 
 def test_good_messages_of_many_kinds_are_taken() -> None:
     nested = PARTS.replace(b"\r\none\r\n", b"Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\none\r\n--c--\r\n")
-    for raw in (LETTER, CHANGED, PARTS, nested, LETTER + b"x" * 998 + b"\r\n"):
+    for raw in (LETTER, CHANGED, PARTS, TWINS, nested, LETTER + b"x" * 998 + b"\r\n"):
         replacement.check(raw, LETTER)

@@ -49,7 +49,7 @@ def _check_parts(raw: bytes, entity: Entity) -> None:
         if not boundary:
             raise errors.MalformedMessage("A multipart has no boundary.")
         last = entity.children[-1].end if entity.children else entity.body_start
-        if raw.find(b"\n--" + boundary + b"--", last - 1) < 0:
+        if raw.find(b"\n--" + boundary + b"--", last - 1, entity.end) < 0:
             raise errors.MalformedMessage("A multipart does not end.")
     for child in entity.children:
         _check_parts(raw, child)

@@ -127,7 +127,7 @@ class TestRefusals:
     def test_without_a_date(self) -> None:
         assert "'X-Amz-Date' or a 'Date' header" in refused(without(sign(b"{}"), "x-amz-date")).text
 
-    @pytest.mark.parametrize("date", ["yesterday", "2026-11-23T00:00:00Z", "20261123T000000", "20261323T000000Z", "2026112３T000000Z"])
+    @pytest.mark.parametrize("date", ["yesterday", "2026-11-23T00:00:00Z", "2026-11-23T00:00", "2026W481T000000Z", "20261123T000000", "20261323T000000Z", "2026112３T000000Z"])
     def test_a_bad_date(self, date: str) -> None:
         raw = [(key, date.encode("latin-1", "replace") if key.lower() == b"x-amz-date" else value) for key, value in sign(b"{}")]
         assert refused(raw).code == "IncompleteSignatureException"

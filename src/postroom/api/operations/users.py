@@ -86,8 +86,8 @@ def describe_user(call: Call) -> Answer:
         MailboxDeprovisionedDate=user.deprovisioned_at,
         HiddenFromGlobalAddressList=user.hidden,
         IdentityProviderUserId=user.identity_user,
-        IdentityProviderIdentityStoreId=_identity_stores(call, [user.identity_user])[0],
     )
+    _add_identity_stores(call, [shown])
     return shown | {member: fields[field] for member, field in PROFILE.items() if fields.get(field)}
 
 
@@ -98,9 +98,7 @@ def list_users(call: Call) -> Answer:
         call.tx, Kind.USER, where=listing.the_filter(call.params, FILTERS), after=call.page.after, limit=call.page.fetch
     )
     answer = paging.answer(call.page, "Users", rows, key=listing.key, render=_summary)
-    stores = _identity_stores(call, [shown.get("IdentityProviderUserId") for shown in answer["Users"]])
-    for shown, store in zip(answer["Users"], stores, strict=True):
-        shown |= listing.present(IdentityProviderIdentityStoreId=store)
+    _add_identity_stores(call, answer["Users"])
     return answer
 
 
@@ -140,7 +138,9 @@ def _summary(row: listing.Row) -> Answer:
     return shown
 
 
-def _identity_stores(call: Call, identity_users: Sequence[str | None]) -> Sequence[str | None]:
-    """Find the identity stores of users, as far as their ids tell, where there is an identity provider."""
-    stores = [identity_center.store_of(user) for user in identity_users]
-    return stores if any(stores) and identity.find(call.tx) is not None else [None] * len(stores)
+def _add_identity_stores(call: Call, users_shown: Sequence[Answer]) -> None:
+    """Add the identity stores of users, as far as their ids tell, where there is an identity provider."""
+    linked = [shown for shown in users_shown if "IdentityProviderUserId" in shown]
+    if linked and identity.find(call.tx) is not None:
+        for shown in linked:
+            shown |= listing.present(IdentityProviderIdentityStoreId=identity_center.store_of(shown["IdentityProviderUserId"]))

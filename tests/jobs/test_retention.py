@@ -166,13 +166,33 @@ def test_more_than_a_batch_goes_in_order_and_what_is_young_stays(server: Serving
     server.hire("alice")
     alice = server.imap("alice")
     names = [f"letter {number:02}" for number in range(30)]
-    for number, name in enumerate(names):
-        with days(clock, -20 if number % 10 else 0):
+    with days(clock, -20):
+        for name in names:
             alice.append("INBOX", letter(name))
+        run(server)  # the mark of a night
+    alice.select_folder("INBOX")
+    alice.add_flags(alice.search()[::10], ["\\Flagged"])
     policy(server, ("INBOX", "DELETE", 10))
     assert run(server) == 27
     assert subjects(alice, "INBOX") == names[::10]
     assert subjects(alice, "Deleted Items") == [name for number, name in enumerate(names) if number % 10]
+
+
+def test_what_came_while_the_clock_was_wrong_is_as_young_as_what_came_before(server: Serving, clock: Clock) -> None:
+    server.hire("alice")
+    alice = server.imap("alice")
+    with days(clock, -20):
+        alice.append("INBOX", letter("old"))
+    with days(clock, 400):
+        alice.append("INBOX", letter("of another year"))
+    with days(clock, -15):
+        alice.append("INBOX", letter("old, too"))
+    alice.append("INBOX", letter("young"))
+    with days(clock, -20_000):
+        server.send("alice", letter("of 1970"))
+    policy(server, ("INBOX", "PERMANENTLY_DELETE", 10))
+    assert run(server) == 2
+    assert subjects(alice, "INBOX") == ["of another year", "young", "of 1970"]
 
 
 def test_old_tombstones_are_forgotten_and_who_comes_back_is_told_what_is_gone(

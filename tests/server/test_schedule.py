@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -126,3 +127,25 @@ async def test_jobs_that_take_long_leave_the_storage_threads_to_those_who_wait(s
         enough.set()
     assert await asyncio.gather(*jobs) == [1] * THREADS
     await backlog.close()
+
+
+async def test_a_job_that_deletes_by_age_waits_for_a_day_when_the_clock_has_leapt(store, organization, clock):
+    runs: list[int] = []
+    job = replace(counting(runs), by_age=True, seconds=3600.0)
+
+    async def ran_after(seconds: float) -> bool:
+        clock.advance(seconds)
+        return await run_once(store, job) == 1
+
+    assert await ran_after(0)
+    assert await ran_after(47 * 3600)
+    assert not await ran_after(365 * schedule.DAY)
+    assert await run_once(store, counting(runs)) == 1  # who does not go by age goes on
+    assert await run_in(store, job, organization.number) == 1  # somebody asks for it
+    for hour in range(1, 24):
+        assert not await ran_after(3600), hour
+    assert await ran_after(3600)
+    assert not await ran_after(-366 * schedule.DAY)
+    assert not await ran_after(3600)
+    assert await ran_after(schedule.DAY)
+    assert await ran_after(-60)

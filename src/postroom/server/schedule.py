@@ -3,15 +3,19 @@
 A job is a plain function of `postroom.jobs`. Two leases in the organization's own store decide who runs it. One lasts for two intervals and
 says whose job it is, so that several processes on one database share the work. The other says that it is being run right now, also by
 somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that dies loses its leases with time.
+
+A job that deletes by age waits for a day when the clock has leapt (`policy.clock`), unless somebody asks for it.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import structlog
 
+from postroom.policy import clock
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import leases
 
@@ -29,7 +33,8 @@ SPREAD_SECONDS = 600.0
 class Job:
     """`run(store, scope)` gives how many things it did; seconds between two runs.
 
-    A nightly job begins at a time of day, in seconds after midnight, UTC. `text` says what it does, after "it".
+    A nightly job begins at a time of day, in seconds after midnight, UTC. `text` says what it does, after "it"; `by_age` that it deletes
+    what is old, and must be able to trust the clock.
     """
 
     name: str
@@ -37,12 +42,21 @@ class Job:
     seconds: float
     text: str = ""
     at: float | None = None
+    by_age: bool = False
 
     def pause(self, now: float) -> float:
         """Give the seconds to wait for its next run, spread by a tenth or by ten minutes."""
         if self.at is None:
             return self.seconds * random.uniform(0.9, 1.1)  # noqa: S311
         return ((self.at - now) % DAY or DAY) + random.uniform(0.0, SPREAD_SECONDS)  # noqa: S311
+
+
+class Claim(Enum):
+    """Whether a job may be run here and now: it is ours, it is for others to run, it has to wait."""
+
+    TAKEN = auto()
+    OTHERS = auto()
+    POSTPONED = auto()
 
 
 class Schedule:
@@ -78,8 +92,11 @@ async def run_once(store: Store, job: Job) -> int:
     done = 0
     for scope in await store.run(store.scopes):
         try:
-            if await store.transact(scope, _claim, job):
+            claim = await store.transact(scope, _claim, job)
+            if claim is Claim.TAKEN:
                 done += await _run(store, job, scope)
+            elif claim is Claim.POSTPONED:
+                log.warning("clock_has_leapt", job=job.name, scope=scope, postponed=clock.WAIT_SECONDS)
         except Exception:  # one organization that cannot be opened, or is just deleted, is no reason to leave the others
             log.exception("job_failed", job=job.name, scope=scope)
     if done:
@@ -92,9 +109,13 @@ async def run_in(store: Store, job: Job, scope: int) -> int | None:
     return await _run(store, job, scope) if await store.transact(scope, _begin, job) else None
 
 
-def _claim(tx: Tx, job: Job) -> bool:
-    """Take both leases of a job."""
-    return leases.take(tx, f"job/{job.name}", leases.holder(), job.seconds * 2) and _begin(tx, job)
+def _claim(tx: Tx, job: Job) -> Claim:
+    """Take both leases of a job, unless it has to wait."""
+    if not leases.take(tx, f"job/{job.name}", leases.holder(), job.seconds * 2):
+        return Claim.OTHERS
+    if job.by_age and not clock.is_steady(tx):
+        return Claim.POSTPONED
+    return Claim.TAKEN if _begin(tx, job) else Claim.OTHERS
 
 
 def _begin(tx: Tx, job: Job) -> bool:

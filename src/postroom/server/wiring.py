@@ -141,17 +141,17 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     """List the background work with its intervals, in seconds."""
     yield Job("sweep-contents", sweep.sweep_contents, 600.0, "deletes contents that nothing refers to")
     forget = flow.purge if settings.mail.message_flow else flow.forget_all
-    yield Job("purge-message-flow", forget, 600.0, "lets go of letters whose day in the message flow is over")
+    yield Job("purge-message-flow", forget, 600.0, "lets go of letters whose day in the message flow is over", by_age=True)
     yield Job("sweep-files", sweep.sweep_files, 3600.0, "removes blob files that no content refers to")
-    yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago")
-    yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports")
+    yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago", by_age=True)
+    yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports", by_age=True)
     yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
     yield Job("purge-access-tokens", tokens.purge, 900.0, "deletes personal access tokens that have expired")
     if settings.keys.kms:
         yield Job("ask-for-keys", keys.ask_again, 600.0, "asks for the keys of organizations again that AWS KMS holds")
     night = time_of_day(settings.retention.at)
-    yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night)
-    yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night)
+    yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night, by_age=True)
+    yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night, by_age=True)
     yield Job("mail-domains", domains_work(settings, aws), 60.0, "asks DNS about mail domains and makes their keys")
 
     if settings.directories:

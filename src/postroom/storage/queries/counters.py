@@ -28,3 +28,19 @@ def next_moment(tx: Tx, name: str) -> int:
     assert row is not None
     value: int = row[0]
     return value
+
+
+def find(tx: Tx, name: str) -> int | None:
+    """Find the last integer handed out or put."""
+    row = tx.one("SELECT value FROM counters WHERE organization = :organization AND name = :name", name=name)
+    return None if row is None else int(row[0])
+
+
+def put(tx: Tx, name: str, value: int) -> None:
+    """Set what a counter says."""
+    tx.run(
+        "INSERT INTO counters (organization, name, value) VALUES (:organization, :name, :value)"
+        " ON CONFLICT (organization, name) DO UPDATE SET value = :value",
+        name=name,
+        value=value,
+    )

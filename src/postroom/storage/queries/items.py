@@ -76,13 +76,22 @@ def uids(tx: Tx, folder: int) -> list[int]:
 def expired(tx: Tx, folder: int, *, after: int, before: float, modseq: int, limit: int) -> list[int]:
     """List UIDs behind one, in order, of items saved at or before a time (epoch seconds) and changed since never or up to a modseq.
 
-    No index helps: who asks once a night walks narrow rows in their order, and every letter that comes is spared one more index.
+    UIDs are given in the order of time, so what lies behind an item that is younger is younger too, whatever a clock that was set wrong
+    has noted of it. No index helps: who asks once a night walks narrow rows up to the first that is too young.
     """
+    first = tx.one(
+        "SELECT uid FROM items WHERE organization = :organization AND folder = :folder AND saved_at > :before AND saved_at <= :now"
+        " ORDER BY uid LIMIT 1",
+        folder=folder,
+        before=int(before),
+        now=int(tx.now),
+    )
     rows = tx.all(
-        "SELECT uid FROM items WHERE organization = :organization AND folder = :folder AND uid > :after AND saved_at <= :before"
-        " AND (modseq = created_modseq OR modseq <= :modseq) ORDER BY uid LIMIT :limit",
+        "SELECT uid FROM items WHERE organization = :organization AND folder = :folder AND uid > :after AND uid < :young"
+        " AND saved_at <= :before AND (modseq = created_modseq OR modseq <= :modseq) ORDER BY uid LIMIT :limit",
         folder=folder,
         after=after,
+        young=first[0] if first else 1 << 62,
         before=int(before),
         modseq=modseq,
         limit=limit,

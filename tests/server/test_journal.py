@@ -53,6 +53,15 @@ def test_a_full_file_is_closed_and_the_oldest_are_removed(tmp_path: Path) -> Non
     assert read(tmp_path) == [f"{number:08d}" for number in range(40, 60)]
 
 
+def test_a_file_that_cannot_be_closed_has_no_line_twice(tmp_path: Path) -> None:
+    (tmp_path / "work-20000101T000000Z-00000.jsonl").mkdir()  # an old file that cannot be removed
+    with capture_logs() as said, writing(tmp_path, Settings(file_bytes=20, files=1)) as log:
+        for number in range(10):
+            log.put(number)
+    assert [int(line) for path in tmp_path.iterdir() if path.is_file() for line in path.read_text().splitlines()] == list(range(10))
+    assert [entry["event"] for entry in said] == ["journal_file_not_closed"]
+
+
 def test_a_line_cut_short_by_a_crash_spoils_no_other(tmp_path: Path) -> None:
     (tmp_path / "work.jsonl").write_bytes(b'"first"\n"cut of')
     with writing(tmp_path) as log:

@@ -53,6 +53,7 @@ class Journal:
         self._closing = threading.Event()
         self._file: IO[bytes] | None = None
         self._trouble = ""
+        self._stuck = False
         self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
 
     def start(self) -> None:
@@ -124,7 +125,7 @@ class Journal:
                 log.exception("record_not_rendered", journal=self._name)
 
     def _append(self, octets: bytes) -> None:
-        """Write to the end of the file, all or nothing, and begin another file if it has grown to its size; raises OSError."""
+        """Write to the end of the file, all or nothing, and begin another if it is full; raises OSError when nothing is written."""
         with self._locked() as file:
             size = os.fstat(file.fileno()).st_size
             if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
@@ -138,7 +139,7 @@ class Journal:
                     file.truncate(size)
                 raise
             if size + len(octets) >= self._settings.file_bytes:
-                self._rotate(file)
+                self._close_full(file)
 
     def _locked(self) -> "_Lock":
         """Open and lock the current file, even if another process has just begun a new one."""
@@ -154,6 +155,17 @@ class Journal:
             lock.release()
             self._file.close()
             self._file = None
+
+    def _close_full(self, file: IO[bytes]) -> None:
+        """Begin another file, or go on with this one where the disk does not let it: what is written must not be written again."""
+        try:
+            self._rotate(file)
+        except OSError as error:
+            if not self._stuck:
+                log.error("journal_file_not_closed", journal=self._name, reason=error.strerror or str(error))
+            self._stuck = True
+        else:
+            self._stuck = False
 
     def _rotate(self, file: IO[bytes]) -> None:
         os.fsync(file.fileno())

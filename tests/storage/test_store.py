@@ -380,6 +380,20 @@ def test_one_holder_has_a_lease_until_it_expires(store: Store, clock) -> None:  
     assert take("a")
 
 
+def test_a_lease_of_a_time_when_the_clock_was_wrong_keeps_nobody_out(store: Store, clock: Clock) -> None:
+    def take(holder: str) -> bool:
+        with store.transaction(REGISTRY) as tx:
+            return leases.take(tx, "sweep", holder, 60)
+
+    clock.advance(365 * 86_400)
+    assert take("a")
+    clock.advance(-86_400)
+    assert not take("b")
+    clock.advance(-364 * 86_400)
+    assert take("b")
+    assert not take("a")
+
+
 def test_the_files_of_the_embedded_store_are_unreadable_without_the_key(store: Store, organization: Organization, tmp_path: Path) -> None:
     marker = b"a marker that must not be on the disk"
     store.blobs(organization.number).prepare(marker * 10_000)

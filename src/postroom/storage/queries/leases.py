@@ -10,18 +10,26 @@ def holder() -> str:
     return f"{os.uname().nodename}:{os.getpid()}"
 
 
+SLACK_SECONDS = 2 * 86_400.0
+"""How much further than anybody takes a lease for it may reach: clocks differ."""
+
+
 def take(tx: Tx, name: str, holder: str, seconds: float) -> bool:
-    """Take or renew a lease; False while another holder's has not expired."""
+    """Take or renew a lease; False while another holder's has not expired.
+
+    One that reaches further than it can have been taken for is of a time when the clock was wrong, and counts as expired.
+    """
     return bool(
         tx.all(
             "INSERT INTO leases (organization, name, holder, expires_at)"
             " VALUES (:organization, :name, :holder, :expires_at)"
             " ON CONFLICT (organization, name) DO UPDATE SET holder = :holder, expires_at = :expires_at"
-            " WHERE leases.holder = :holder OR leases.expires_at <= :now RETURNING name",
+            " WHERE leases.holder = :holder OR leases.expires_at <= :now OR leases.expires_at > :furthest RETURNING name",
             name=name,
             holder=holder,
             expires_at=tx.now + seconds,
             now=tx.now,
+            furthest=tx.now + seconds + SLACK_SECONDS,
         )
     )
 

@@ -5,7 +5,7 @@ import pytest
 from postroom.mailbox.access import Mailbox, Right
 from postroom.mailbox.changes import Changes
 from postroom.mailbox.folders import Folder
-from postroom.model.actors import Client, Protocol
+from postroom.model.actors import Actor, Client, Protocol
 from postroom.model.errors import FolderNotFound
 from postroom.protocols.imap import updates
 from postroom.protocols.imap.grammar.commands import Authenticate, Login
@@ -43,3 +43,13 @@ def test_a_folder_may_go_while_its_new_mail_is_told() -> None:
 
 def test_no_command_shows_a_password() -> None:
     assert "secret" not in repr([Login(b"alice", b"secret"), Authenticate(b"PLAIN", b"secret")])
+
+
+def test_who_has_not_come_in_yet_cannot_have_stayed_too_long() -> None:
+    """Such a client may still be refused, and whoever is asked about it then would find nobody to ask about."""
+    session = Session(Settings(), Client(Protocol.IMAP, "127.0.0.1", True), Remembered(0), tls=False)
+    session.actor = Actor(1, "m-1", "alice", "alice@a.test", session.client, until=5.0)
+    assert not session.expired(9.0)
+    session.mailbox = MAILBOX
+    assert session.expired(9.0)
+    assert not session.expired(4.0)

@@ -20,7 +20,7 @@ from postroom.protocols.imap.places import Origin
 from postroom.protocols.imap.settings import Settings
 from postroom.protocols.imap.view import Remembered, View
 from postroom.storage.engine import Tx
-from postroom.storage.notifier import WHOLE
+from postroom.storage.notifier import ANY, WHOLE
 
 
 class State(IntFlag):
@@ -208,8 +208,8 @@ class Session:
         return {self.own.id, self.actor.mailbox} - {0}
 
     def expired(self, now: float) -> bool:
-        """Say whether what the client showed to come in has come to its end."""
-        return self.actor is not None and self.actor.until <= now
+        """Say whether what the client showed has come to its end since it came in."""
+        return self.mailbox is not None and self.actor is not None and self.actor.until <= now
 
     @property
     def open(self) -> Selected:
@@ -223,7 +223,7 @@ class Session:
         if folder == WHOLE:
             self.doubtful = True
             return False
-        if self.selected is None or self.selected.folder.id != folder:
+        if self.selected is None or folder not in (ANY, self.selected.folder.id):
             return False
         self.stale = True
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from postroom.aws.settings import Settings
@@ -12,6 +13,17 @@ SESSION_NAME = "postroom"
 ROLE_SECONDS = 3600
 RENEWED_BEFORE = 300.0
 """Credentials of a role are renewed when they have less than this left, in seconds."""
+ROLES = 100
+"""How many roles are remembered; who names another makes the first one forgotten."""
+
+
+@dataclass(slots=True)
+class _Role:
+    """The credentials of a role and when they end, epoch seconds; one thread at a time asks for them."""
+
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    keys: dict[str, str] = field(default_factory=dict)
+    until: float = 0.0
 
 
 class Aws:
@@ -34,17 +46,17 @@ class Aws:
             user_agent_extra="postroom",
         )
         self._made: dict[tuple[str, str, str], Any] = {}
-        self._roles: dict[tuple[str, str], tuple[dict[str, str], float]] = {}
-        self._turn = threading.RLock()
+        self._roles: dict[tuple[str, str], _Role] = {}
+        self._turn = threading.Lock()
 
     def client(self, service: str, *, role: str = "", session_name: str = SESSION_NAME) -> Any:
         """Give a botocore client of an API such as `s3`; with `role`, an ARN, under that role's credentials.
 
         What botocore raises comes through: `BotoCoreError` when AWS is not reached, `ClientError` when it refuses.
         """
+        keys = self._keys_of(role, session_name) if role else self._own_keys()
+        name = (service, role, keys.get("aws_access_key_id", ""))
         with self._turn:
-            keys = self._keys_of(role, session_name) if role else self._own_keys()
-            name = (service, role, keys.get("aws_access_key_id", ""))
             if name not in self._made:
                 self._made[name] = self._make(service, keys)
             return self._made[name]
@@ -60,19 +72,32 @@ class Aws:
         return {"aws_access_key_id": settings.access_key_id, "aws_secret_access_key": settings.secret_access_key}
 
     def _keys_of(self, role: str, session_name: str) -> dict[str, str]:
+        """Give the credentials of a role; while one is asked for, the clients of others are not waited with."""
+        found = self._role(role, session_name)
+        with found.turn:
+            if found.until - time.time() < RENEWED_BEFORE:
+                self._assume(found, role, session_name)
+            return found.keys
+
+    def _role(self, role: str, session_name: str) -> _Role:
+        with self._turn:
+            if (role, session_name) not in self._roles and len(self._roles) >= ROLES:
+                first = next(iter(self._roles))
+                del self._roles[first]
+                self._forget(first[0])
+            return self._roles.setdefault((role, session_name), _Role())
+
+    def _assume(self, found: _Role, role: str, session_name: str) -> None:
         """Assume a role, or go on with it (STS API: AssumeRole)."""
-        found = self._roles.get((role, session_name))
-        if found is None or found[1] - time.time() < RENEWED_BEFORE:
-            given = self.client("sts").assume_role(RoleArn=role, RoleSessionName=session_name, DurationSeconds=ROLE_SECONDS)["Credentials"]
-            keys = {
-                "aws_access_key_id": given["AccessKeyId"],
-                "aws_secret_access_key": given["SecretAccessKey"],
-                "aws_session_token": given["SessionToken"],
-            }
-            found = (keys, given["Expiration"].timestamp())
+        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName=session_name, DurationSeconds=ROLE_SECONDS)["Credentials"]
+        found.keys = {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+        found.until = given["Expiration"].timestamp()
+        with self._turn:
             self._forget(role)
-            self._roles[role, session_name] = found
-        return found[0]
 
     def _forget(self, role: str) -> None:
         for name in [name for name in self._made if name[1] == role]:

@@ -25,7 +25,7 @@ class KeyService:
         """Make a data key, plain and wrapped; raises `InvalidParameter` for a key that may not be used, `DirectoryUnavailable`."""
         with told(f"The key {key_arn} cannot be used", _not_made):
             answer = self._kms().generate_data_key(KeyId=key_arn, KeySpec="AES_256", EncryptionContext=CONTEXT)
-        return answer["Plaintext"], answer["CiphertextBlob"]
+            return answer["Plaintext"], answer["CiphertextBlob"]
 
     def decrypt(self, wrapped: bytes, key_arn: str) -> bytes:
         """Unwrap a data key; raises `TryLater` while the key cannot be used."""

@@ -19,9 +19,10 @@ def read(aws: Aws, bucket: str, key: str, *, version: str, most: int) -> bytes:
     with told(f"The object {key} of the bucket {bucket} cannot be read", _error):
         answer = aws.client("s3").get_object(**asked)
         with answer["Body"] as body:
-            if answer["ContentLength"] > most:
-                raise errors.ResourceNotFound(f"The object {key} of the bucket {bucket} is larger than {most} bytes.")
-            octets: bytes = body.read()
+            large = answer.get("ContentLength", 0) > most
+            octets: bytes = b"" if large else body.read(most + 1) + body.read(1)  # the last read tells whether it was cut short
+    if large or len(octets) > most:
+        raise errors.ResourceNotFound(f"The object {key} of the bucket {bucket} is larger than {most} bytes.")
     return octets
 
 

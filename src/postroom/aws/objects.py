@@ -36,7 +36,7 @@ class ObjectUpload:
         self._refuse_public()
         with self._told("The upload cannot begin"):
             answer = self._s3().create_multipart_upload(Bucket=self._bucket, Key=self._path, ContentType="application/zip", **self._sealed)
-        return str(answer["UploadId"])
+            return str(answer["UploadId"])
 
     def put(self, upload: str, number: int, offset: int, data: bytes | bytearray) -> str:
         """Upload a part; its ETag is its tag."""
@@ -44,7 +44,7 @@ class ObjectUpload:
             answer = self._s3().upload_part(
                 Bucket=self._bucket, Key=self._path, UploadId=upload, PartNumber=number, Body=data, ContentMD5=_checksum(data)
             )
-        return str(answer["ETag"])
+            return str(answer["ETag"])
 
     def finish(self, upload: str, tags: Sequence[str], length: int) -> None:
         """Complete the multipart upload."""

@@ -22,7 +22,10 @@ class Refusal:
 
 @contextmanager
 def told(what: str, raise_: Callable[[Refusal], Exception]) -> Iterator[None]:
-    """Raise, instead of what botocore does, the error made of the refusal; `what` says what was tried."""
+    """Raise, instead of what botocore does, the error made of the refusal; `what` says what was tried.
+
+    What is taken from the answer is to be taken inside: what else calls itself AWS may leave it out.
+    """
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError, PartialCredentialsError
 
     try:
@@ -33,6 +36,8 @@ def told(what: str, raise_: Callable[[Refusal], Exception]) -> Iterator[None]:
         text = f"{what}: {said.get('Message') or 'no reason was given'} ({code})"
         passing = code in _PASSING or "Throttl" in code or status in _BAD_GATEWAY
         raise raise_(Refusal(text, code, passing)) from error
+    except LookupError as error:
+        raise raise_(Refusal(f"{what}: the answer lacks {error}", "", True)) from error
     except BotoCoreError as error:
         hopeless = isinstance(error, NoCredentialsError | PartialCredentialsError | ParamValidationError)
         raise raise_(Refusal(f"{what}: {error}", "", not hopeless)) from error

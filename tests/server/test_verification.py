@@ -99,6 +99,39 @@ def test_a_domain_that_failed_may_be_claimed_by_others(store, organization, doma
         assert domains.claim(tx, NAME, other.number)
 
 
+def test_a_claim_that_was_lost_is_not_proved_any_more(store, organization, domain, clock):
+    """The program died between the two transactions that note a failure, and another organization was quicker."""
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(REGISTRY) as tx:
+        domains.release(tx, NAME, organization.number)
+        domains.claim(tx, NAME, other.number)
+    assert verify(store, organization, zone(domain)) == 1
+    assert state(store, organization) == (FAILED, VERIFIED, False)
+    with store.transaction(organization.number) as tx, pytest.raises(errors.DomainState):
+        domains.require_verified(tx, NAME)
+    with store.transaction(REGISTRY) as tx:
+        assert not domains.claim(tx, NAME, other.number)
+
+
+@pytest.mark.parametrize("days", [0, 4])
+def test_a_domain_registered_anew_while_dns_is_asked_is_another(store, organization, domain, clock, days):
+    clock.advance(days * 86_400)
+
+    class Meanwhile(Lookups):
+        def records(self, name, kind):
+            found = super().records(name, kind)
+            with store.transaction(organization.number) as tx:
+                domains.deregister(tx, NAME, default_domain="other.test")
+                domains.register(tx, NAME)
+            return found
+
+    with Nameserver({} if days else zone(domain)) as nameserver:
+        assert verification.verify(store, organization.number, Meanwhile([f"127.0.0.1:{nameserver.port}"]), TARGETS) == 0
+    assert state(store, organization) == (PENDING, PENDING, False)
+    with store.transaction(REGISTRY) as tx:
+        assert not domains.claim(tx, NAME, organization.number)  # it still is theirs
+
+
 def test_silence_is_no_answer(store, organization, domain, clock):
     """A name server that cannot be reached does not make a domain fail."""
     clock.advance(73 * 3600)

@@ -85,9 +85,9 @@ def release(tx: Tx, name: str, organization: int) -> None:
     organizations.delete_claim(tx, domain_key(name), organization)
 
 
-def set_routed(tx: Tx, name: str, organization: int, *, routed: bool = True) -> None:
-    """Let mail and sign-ins for a domain come to the organization that claimed it, or keep them away. Registry."""
-    organizations.verify_claim(tx, domain_key(name), organization, verified=routed)
+def set_routed(tx: Tx, name: str, organization: int, *, routed: bool = True) -> bool:
+    """Let mail and sign-ins for a domain come to the organization, or keep them away; False when the claim is not its own. Registry."""
+    return bool(organizations.verify_claim(tx, domain_key(name), organization, verified=routed))
 
 
 def route(tx: Tx, name: str) -> int | None:

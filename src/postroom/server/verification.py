@@ -60,24 +60,33 @@ def _quietly(store: Store, scope: int, domain: MailDomain, lookups: Lookups, tar
 def settle(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:
     """Note what DNS says of one domain and say whether that is news; raises NoAnswer.
 
-    In the registry first, since only a domain still pending is looked at again after a crash.
+    In the registry first, since only a domain still pending is looked at again after a crash. One that the organization has lost its claim
+    of has failed, whatever DNS says; one that was changed while DNS was asked is left for the next time.
     """
     ownership, dkim = state(domain, lookups, targets)
     if store.now() - domain.registered_at > PATIENCE_SECONDS:
         ownership, dkim = (FAILED if status == PENDING else status for status in (ownership, dkim))
     if (ownership, dkim) == (domain.ownership, domain.dkim):
         return False
+    if not _is_still(store, scope, domain):
+        return False
     with store.transaction(REGISTRY) as tx:
-        if ownership == VERIFIED:
-            domains.set_routed(tx, domain.domain, scope)
-        elif ownership == FAILED:
+        if ownership == VERIFIED and not domains.set_routed(tx, domain.domain, scope):
+            ownership = FAILED
+        if ownership == FAILED:
             domains.release(tx, domain.domain, scope)
     with store.transaction(scope) as tx:
-        if rows.find(tx, domain.domain) is None:
+        if rows.find(tx, domain.domain) != domain:
             return False
         domains.set_verification(tx, domain.domain, ownership=ownership, dkim=dkim)
     log.info("domain_verification", domain=domain.domain, ownership=ownership, dkim=dkim)
     return True
+
+
+def _is_still(store: Store, scope: int, domain: MailDomain) -> bool:
+    """Say whether a domain is as it was read: not given up, nor registered anew."""
+    with store.transaction(scope, write=False) as tx:
+        return rows.find(tx, domain.domain) == domain
 
 
 def state(domain: MailDomain, lookups: Lookups, targets: Targets) -> tuple[str, str]:

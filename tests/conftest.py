@@ -112,6 +112,20 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
     opened.close()
 
 
+@pytest.fixture
+def neighbour(store: Store, tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The same data, as a command opens them beside the server."""
+    keyring = keys.LocalKeyring(tmp_path / "keyring.json")
+    if store.engine == "sqlite":
+        opened = sqlite.open_store(tmp_path / "data", keyring, clock)
+    else:
+        from postroom.storage import postgres
+
+        opened = postgres.open_store(request.getfixturevalue("postgres_database"), tmp_path / "data", keyring, clock)
+    yield opened
+    opened.close()
+
+
 def make_organization(store: Store, *, number: int = 1, alias: str = "example") -> Organization:
     """Make an active organization with the verified domain `<alias>.test` and its test domain."""
     organization = Organization(

@@ -2,18 +2,20 @@
 
 import imaplib
 import re
+import stat
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from imapclient import IMAPClient
 
 from postroom.mailbox import access, contents, folders, items
 from postroom.server import configuration, wiring
 from postroom.storage import keys, sqlite
 from postroom.storage.engine import Store
 from postroom.storage.queries import leases
-from tests.program import COMMAND, Program, demo, hire, running
+from tests.program import COMMAND, Program, User, demo, hire, running
 
 DAYS = 86_400.0
 
@@ -114,3 +116,61 @@ def test_what_a_policy_took_from_deleted_items_is_given_back(program: Program, f
     program.ready.workmail().create_user(**organization, Name="nowhere", DisplayName="")
     done = postroom(folder, "recover-deleted", "nowhere", verb="users")
     assert (done.returncode, done.stderr) == (1, "postroom: nowhere has no mailbox.\n")
+
+
+def idling(program: Program, user: User, folder: str) -> IMAPClient:
+    imap = IMAPClient(*program.ready.imaps, ssl=True, ssl_context=program.ready.tls(), timeout=30)
+    imap.login(user.email, user.password)
+    imap.select_folder(folder)
+    imap.idle()
+    return imap
+
+
+def hear(imap: IMAPClient, *awaited: object) -> None:
+    """Wait in IDLE until this has been said."""
+    heard: list[object] = []
+    while awaited not in heard:
+        said = imap.idle_check(30)
+        assert said, (awaited, heard)
+        heard += said
+
+
+@pytest.mark.effect("PutRetentionPolicy")
+def test_clients_in_idle_see_what_a_command_moves(program: Program, folder: Path, past: Store) -> None:
+    user = hire(program.ready, "watcher")
+    put(past, user.id, b"Subject: one\r\n\r\none\r\n")
+    put(past, user.id, b"Subject: two\r\n\r\ntwo\r\n", "trash")
+
+    def expire(name: str) -> None:
+        rules = [{"Name": name, "Action": "DELETE", "Period": 9}]
+        workmail = program.ready.workmail()
+        workmail.put_retention_policy(OrganizationId=program.ready.organization_id, Name="p", FolderConfigurations=rules)
+        assert postroom(folder, "run", "retention").stdout == "demo: retention did 1\n"
+
+    inbox, trash = idling(program, user, "INBOX"), idling(program, user, "Deleted Items")
+    expire("INBOX")
+    hear(inbox, 1, b"EXPUNGE")
+    hear(trash, 2, b"EXISTS")
+    expire("DELETED_ITEMS")
+    hear(trash, 1, b"EXPUNGE")
+    assert postroom(folder, "recover-deleted", "watcher", verb="users").returncode == 0
+    hear(trash, 2, b"EXISTS")
+    inbox.shutdown()
+    trash.shutdown()
+
+
+def test_a_client_in_idle_goes_with_its_password(program: Program, folder: Path) -> None:
+    user = hire(program.ready, "careless")
+    imap = idling(program, user, "INBOX")
+    assert postroom(folder, "reset-password", "careless", verb="users").returncode == 0
+    hear(imap, b"BYE", b"Sign", b"in", b"again.")
+    imap.shutdown()
+
+
+def test_nothing_is_left_of_the_pipe_and_nobody_else_may_write_to_it(program: Program, folder: Path) -> None:
+    pipe = folder / "data" / "changes"
+    assert pipe.is_fifo()
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o600
+    program.stop()
+    assert not pipe.exists()
+    assert postroom(folder, "run", "retention").returncode == 0

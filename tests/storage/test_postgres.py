@@ -133,12 +133,14 @@ async def test_what_was_acknowledged_outlives_the_connections(administrator: Any
 
 
 async def test_processes_tell_each_other_what_has_changed(administrator: Any, database: str, tmp_path: Path) -> None:
-    """Each hears of its own changes once, of others' too, and again after the server has ended the connections."""
+    """Each hears of its own changes once, of others' too, and again after the server has ended the connections; each sees to its own work."""
     one, other = opened(database, tmp_path), opened(database, tmp_path)
     here: list[int] = []
     there: list[int] = []
+    woken: list[int] = []
 
     def change(tx: Tx, folders: range) -> None:
+        tx.changes.wake("queue")
         for folder in folders:
             tx.changes.add(7, folder)
 
@@ -159,12 +161,14 @@ async def test_processes_tell_each_other_what_has_changed(administrator: Any, da
             store.hear()
         one.notifier.subscribe(number, 7, here.append)
         other.notifier.subscribe(number, 7, there.append)
+        other.notifier.on("queue", woken.append)
         await asyncio.wait_for(insist(1), 10)  # it may not listen yet
         await one.transact(number, change, range(100, 500))
         await until(lambda: set(range(100, 500)) <= set(there))
         assert sorted(folder for folder in here if folder >= 100) == list(range(100, 500))
         end_all(administrator, database)
         await asyncio.wait_for(insist(2), 20)
+        assert woken == []
     finally:
         one.close()
         other.close()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 WHOLE = 0
 """In place of a folder: the mailbox itself has been closed to those who use it, or they must ask again."""
+ANY = -1
+"""In place of a folder: each of the mailbox's may have changed."""
 ALL = 0
 """In place of a mailbox, with `WHOLE`: every mailbox of the organization."""
 
@@ -59,7 +61,7 @@ class Notifier:
         """How often a mailbox has been closed, or might have been: who saw this number move must ask again."""
 
     def subscribe(self, scope: int, mailbox: int, callback: MailboxCallback) -> Callable[[], None]:
-        """Call back with the folder's id whenever one of the mailbox changes, or with `WHOLE`; gives the way to stop."""
+        """Call back with the folder's id whenever one of the mailbox changes, or with `WHOLE` or `ANY`; gives the way to stop."""
         key = (scope, mailbox)
         self._next += 1
         number = self._next
@@ -105,12 +107,12 @@ class Notifier:
                 recorder(events)
 
     def missed(self) -> None:
-        """Tell everybody that changes may have been missed, and so that all must ask again; called from any thread."""
+        """Tell everybody that changes may have been missed, so that all must ask again and look again; called from any thread."""
         calls: _Calls = {}
         self.doubts = next(self._doubts)
         for listeners in list(self._mailboxes.values()):
             for loop, callback in list(listeners.values()):
-                calls.setdefault(loop, []).append((callback, WHOLE))
+                calls.setdefault(loop, []).extend([(callback, WHOLE), (callback, ANY)])
         _deliver(calls)
 
     def _listeners(self, scope: int, mailbox: int) -> list[tuple[asyncio.AbstractEventLoop, MailboxCallback]]:

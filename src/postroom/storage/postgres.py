@@ -5,10 +5,10 @@ other exactly as on SQLite, over any number of processes, and the same code is r
 REPEATABLE READ, READ ONLY snapshots. Sessions borrow a connection from `BEGIN` to `COMMIT`.
 
 Processes on one database tell each other by NOTIFY which folders have changed: after COMMIT, since a NOTIFY inside a transaction makes
-the commits of all organizations wait for each other.
+the commits of all organizations wait for each other. A server sees to the work that it makes; a command, which does not stay, tells of that
+too.
 """
 
-import json
 import queue
 import secrets
 import threading
@@ -22,7 +22,7 @@ import psycopg.sql
 import structlog
 
 from postroom.model import errors
-from postroom.storage import dialect, migrations
+from postroom.storage import dialect, migrations, telling
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider
 from postroom.storage.notifier import Changes, Notifier
@@ -32,8 +32,6 @@ from postroom.storage.store import EngineStore
 Failure = psycopg.Error
 """What the engine raises when it cannot do its work."""
 CHANNEL = "postroom_changes"
-TOLD_AT_ONCE = 150
-"""Folders named in one NOTIFY, which may have 8,000 octets."""
 LISTENING_SECONDS = 1.0
 KEPT = 8
 """Idle connections kept open."""
@@ -61,6 +59,7 @@ class PostgresEngine:
         self._dsn = dsn
         self._idle: queue.LifoQueue[psycopg.Connection[Row]] = queue.LifoQueue(KEPT)
         self._name = secrets.token_hex(8)
+        self._hearing = False
         self._closed = threading.Event()
         with psycopg.connect(dsn) as connection:
             _migrate(connection)
@@ -106,17 +105,16 @@ class PostgresEngine:
             connection.execute("COMMIT")
 
     def tell(self, scope: int, changes: Sequence[Changes]) -> None:
-        """Name the folders that have changed to the other processes; whom it does not reach sees them at the next change."""
-        pairs = sorted({pair for change in changes for pair in change.folders})
+        """Name what has changed to the other processes; whom it does not reach sees it at the next change."""
         try:
-            for at in range(0, len(pairs), TOLD_AT_ONCE):
-                message = json.dumps([self._name, scope, pairs[at : at + TOLD_AT_ONCE]])
-                self.give_back(self.begin("SELECT pg_notify(%s, %s)", CHANNEL, message))
+            for line in telling.lines(self._name, scope, changes, topics=not self._hearing):
+                self.give_back(self.begin("SELECT pg_notify(%s, %s)", CHANNEL, line.decode()))
         except psycopg.Error as error:
-            log.warning("changes_not_told", scope=scope, reason=str(error))
+            log.error("changes_not_told", scope=scope, reason=str(error))
 
     def hear(self, notifier: Notifier) -> None:
         """Publish what other processes tell, on a thread of its own that connects again where it must."""
+        self._hearing = True
         threading.Thread(target=self._listen, args=(notifier,), name="storage-changes", daemon=True).start()
 
     def _listen(self, notifier: Notifier) -> None:
@@ -127,9 +125,9 @@ class PostgresEngine:
                     notifier.missed()  # what was told while nobody listened
                     while not self._closed.is_set():
                         for notice in connection.notifies(timeout=LISTENING_SECONDS):
-                            sender, scope, pairs = json.loads(notice.payload)
-                            if sender != self._name:
-                                notifier.publish(scope, [_changes(pairs)])
+                            told = telling.heard(notice.payload)
+                            if told.sender != self._name:
+                                notifier.publish(told.scope, [told.changes])
             except Exception as error:  # a listener that ends would leave clients waiting for ever
                 if not self._closed.wait(LISTENING_SECONDS):
                     log.warning("changes_not_heard", reason=str(error))
@@ -224,13 +222,6 @@ def open_store(dsn: str, folder: Path, keys: KeyProvider, clock: Callable[[], fl
     """Open the store of a database; large blobs are files in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return EngineStore(PostgresEngine(dsn), folder, keys, clock)
-
-
-def _changes(pairs: Iterable[tuple[int, int]]) -> Changes:
-    changes = Changes()
-    for mailbox, folder in pairs:
-        changes.add(mailbox, folder)
-    return changes
 
 
 def _migrate(connection: psycopg.Connection[Row]) -> None:

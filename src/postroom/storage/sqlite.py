@@ -4,11 +4,9 @@ apsw-sqlite3mc encrypts every page with AEGIS-256, an authenticated cipher, unde
 (a raw key opens in half a millisecond; there is no passphrase to stretch). WAL with synchronous=FULL: COMMIT
 returns after the fsync of the log. Readers see the last commit and never wait for the writer.
 
-One process serves the files; commands may write beside it. Where what they do may have shut somebody out, they add an octet to a file that
-the server looks at every second, and it asks all clients again.
+One process serves the files; commands may write beside it, and tell it of what they have changed (`storage/pipe.py`).
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +15,11 @@ from typing import Any
 import apsw
 import structlog
 
-from postroom.storage import migrations
+from postroom.storage import migrations, telling
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.keys import KeyProvider, derive, fsync_folder
-from postroom.storage.notifier import WHOLE, Changes, Notifier
+from postroom.storage.notifier import Changes, Notifier
+from postroom.storage.pipe import Pipe
 from postroom.storage.sessions import Row
 from postroom.storage.store import EngineStore
 
@@ -30,8 +29,6 @@ PAGE_BYTES = 8192
 CACHE_KIB = 8 * 1024
 WAL_PAGES = 2000
 BUSY_MS = 10_000
-LOOK_SECONDS = 1.0
-"""How often a server looks whether another process has shut somebody out."""
 _ROWS = 1_000_000
 _BROAD = frozenset({"organization", "kind", "state"})
 """Columns with so few values that they select nothing."""
@@ -90,9 +87,7 @@ class SqliteEngine:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._told = folder / "doubts"
-        self._hearing = False
-        self._closed = threading.Event()
+        self._pipe = Pipe(folder)
         (folder / "organizations").mkdir(parents=True, exist_ok=True)
         fsync_folder(folder)
 
@@ -122,35 +117,27 @@ class SqliteEngine:
             Path(f"{self.path(scope)}{suffix}").unlink(missing_ok=True)
 
     def tell(self, scope: int, changes: Sequence[Changes]) -> None:
-        """Tell the server, where it is another process, that somebody may have been shut out."""
-        if self._hearing or not any(folder == WHOLE for change in changes for _, folder in change.folders):
+        """Tell the server, where it is another process: which folders have changed, and what work there is."""
+        if self._pipe.listening:
             return
         try:
-            with self._told.open("ab") as file:
-                file.write(b".")
+            for line in telling.lines("", scope, changes, topics=True):
+                self._pipe.send(line)
         except OSError as error:
-            log.warning("changes_not_told", scope=scope, reason=str(error))
+            log.error("changes_not_told", scope=scope, reason=str(error))
 
     def hear(self, notifier: Notifier) -> None:
-        """Have everybody asked again whenever another process has told something, on a thread of its own."""
-        self._hearing = True
-        threading.Thread(target=self._listen, args=(notifier, self._octets_told()), name="storage-changes", daemon=True).start()
+        """Publish what other processes tell, on a thread of its own."""
 
-    def _listen(self, notifier: Notifier, known: int) -> None:
-        while not self._closed.wait(LOOK_SECONDS):
-            if (told := self._octets_told()) != known:
-                known = told
-                notifier.missed()
+        def hear(line: bytes) -> None:
+            told = telling.heard(line)
+            notifier.publish(told.scope, [told.changes])
 
-    def _octets_told(self) -> int:
-        try:
-            return self._told.stat().st_size
-        except OSError:
-            return 0
+        self._pipe.listen(hear, notifier.missed)
 
     def close(self) -> None:
-        """End the thread that listens; nothing else is shared between scopes."""
-        self._closed.set()
+        """Hear no more; nothing else is shared between scopes."""
+        self._pipe.close()
 
 
 def open_store(folder: Path, keys: KeyProvider, clock: Callable[[], float] = time.time) -> Store:

@@ -2,8 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,8 +16,8 @@ from postroom.policy.access_rules import AccessRule, Conditions, Effect
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap import server as server_module
 from postroom.protocols.imap import updates
-from postroom.storage import keys, sqlite
 from postroom.storage.engine import Store, Tx
+from postroom.storage.pipe import Pipe
 from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running, Start
 
 LARGE = b"Subject: large\r\n\r\n" + b"a line of sixty-two octets, and many of them make a large one\r\n" * 8000
@@ -235,24 +234,10 @@ async def test_a_thousand_sessions_are_asked_about_in_a_few_transactions(
 # Another process
 
 
-@pytest.fixture
-def neighbour(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    """The same data, opened by another process; this one serves them."""
-    store.hear()
-    keyring = keys.LocalKeyring(tmp_path / "keyring.json")
-    if store.engine == "sqlite":
-        opened = sqlite.open_store(tmp_path / "data", keyring)
-    else:
-        from postroom.storage import postgres
-
-        opened = postgres.open_store(request.getfixturevalue("postgres_database"), tmp_path / "data", keyring)
-    yield opened
-    opened.close()
-
-
 async def test_what_another_process_changes_counts_here(
     server: Running, store: Store, neighbour: Store, organization: Organization
 ) -> None:
+    store.hear()
     idle, silent = await server.connect(ALICE, "INBOX"), await server.connect(BOB)
     await begin_idle(idle)
     await neighbour.transact(organization.number, users.reset_password, ALICE, passwords.hash(NEW_PASSWORD))
@@ -262,20 +247,43 @@ async def test_what_another_process_changes_counts_here(
 
 
 async def test_what_was_told_while_nobody_listened_is_asked_for(
-    server: Running, neighbour: Store, organization: Organization, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    server: Running, store: Store, neighbour: Store, organization: Organization, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A change of which this process was never told ends its sessions once it is back on the line."""
-    if neighbour.engine != "postgresql":
-        pytest.skip("there is no line to be cut")
-    import psycopg
-
-    from postroom.storage.postgres import PostgresEngine
-
+    """A change of which this process was never told ends its sessions once it learns that it has missed something."""
+    store.hear()
     silent = await server.connect(ALICE)
-    monkeypatch.setattr(PostgresEngine, "tell", lambda self, scope, changes: None)
-    await deny(neighbour, organization)
-    with psycopg.connect(request.getfixturevalue("postgres_database"), autocommit=True) as administrator:
-        administrator.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
-        )
+    if store.engine == "sqlite":
+        put, tries = Pipe._put, [False]
+        monkeypatch.setattr(Pipe, "_put", lambda self, line: tries.pop() if tries else put(self, line))  # no room, and then room again
+        await deny(neighbour, organization)
+    else:
+        import psycopg
+
+        from postroom.storage.postgres import PostgresEngine
+
+        monkeypatch.setattr(PostgresEngine, "tell", lambda self, scope, changes: None)
+        await deny(neighbour, organization)
+        with psycopg.connect(request.getfixturevalue("postgres_database"), autocommit=True) as administrator:
+            administrator.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
+            )
     await expelled(silent)
+    assert store.engine == "postgresql" or not tries
+
+
+async def test_news_that_may_have_been_missed_are_looked_for(
+    server: Running, store: Store, neighbour: Store, organization: Organization
+) -> None:
+    """Clients in IDLE, and those that ask, see what nobody has told this process of."""
+    idle, asking = await server.connect(ALICE, "INBOX"), await server.connect(BOB, "INBOX")
+    await begin_idle(idle)
+    prepared = contents.prepare(neighbour, organization.number, b"Subject: s\r\n\r\nx\r\n")
+    for owner in (ALICE, BOB):
+        identifier = await id_of(store, organization, owner)
+        with neighbour.transaction(organization.number) as tx:
+            mailbox = access.open_for_delivery(tx, identifier)
+            items.append(tx, mailbox, folders.by_role(tx, mailbox, "inbox").id, prepared)
+    assert not any(b"EXISTS" in line for line in await asking.ok(b"NOOP"))
+    store.notifier.missed()
+    assert await idle.line() == b"* 1 EXISTS"
+    assert b"* 1 EXISTS" in await asking.ok(b"NOOP")

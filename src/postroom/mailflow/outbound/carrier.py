@@ -94,7 +94,7 @@ class Carrier:
         while not self._closing:
             if loop.time() >= rescan_at:
                 await self._look_everywhere()
-                # another process may queue mail in the same database; an embedded store has this process alone
+                # another server may queue mail in the same database; beside an embedded store only commands do, which tell
                 rescan_at = loop.time() + (_RESCAN if self._store.engine == "postgresql" else 10 * _RESCAN)
             now = loop.time()
             for scope in [*self._woken, *(scope for scope, at in self._due.items() if at <= now)]:

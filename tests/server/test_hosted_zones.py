@@ -109,14 +109,18 @@ def test_what_the_customer_has_there_stays(store: Store, aws: Aws, zone: Zone) -
     assert after == before
 
 
-def test_other_texts_of_the_domain_and_an_old_autodiscover(store: Store, aws: Aws, zone: Zone) -> None:
+def test_other_texts_another_autodiscover_and_an_old_key(store: Store, aws: Aws, zone: Zone) -> None:
+    """Clients of a mail system that the MX still leads to go on finding it."""
     scope = scope_of(store, zone.id)
+    key = next(key for key in wanted(store, scope) if "_domainkey" in key[0])
     zone.put(NAME, "TXT", '"site=1"')
     zone.put(f"autodiscover.{NAME}", "CNAME", "elsewhere.test.")
+    zone.put(*key, "old.elsewhere.test.")
     hosted_zones.write_due(store, scope, aws, TARGETS)
     after = zone.records()
     assert after[NAME, "TXT"] == ['"site=1"', f'"v=spf1 include:{TARGETS.spf_include} ~all"']
-    assert after[f"autodiscover.{NAME}", "CNAME"] == ["auto.lab.test."]
+    assert after[f"autodiscover.{NAME}", "CNAME"] == ["elsewhere.test."]
+    assert after[key] == wanted(store, scope)[key]
 
 
 def test_a_text_that_is_one_of_several_stays(store: Store, aws: Aws, zone: Zone) -> None:

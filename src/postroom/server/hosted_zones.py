@@ -1,7 +1,7 @@
 """Writes the records of mail domains into hosted zones of Route 53, for those who named one when they made the organization.
 
-What the customer has there stays: MX, SPF and DMARC records are added only where there are none, a TXT record set gets one more text, and
-only the CNAMEs, whose names are ours, replace what stands there. All changes of a domain go in one request, which Route 53 takes
+What the customer has there stays: MX, autodiscover, SPF and DMARC records are added only where there are none, a TXT record set gets one more
+text, and only the CNAMEs of DKIM, whose names are ours, replace what stands there. All changes of a domain go in one request, which Route 53 takes
 whole or not at all. What fails is tried again for three days (Route 53 API: ChangeResourceRecordSets).
 """
 
@@ -73,7 +73,7 @@ def _existing(client: Any, zone: str, name: str) -> RecordSets:
 def _change(record: Record, there: RecordSets) -> Iterator[dict[str, Any]]:
     """Give the change that a record needs, if it needs one and does not take away what others have put there."""
     if record.type == "CNAME":
-        if not there.keys() - {"CNAME"}:
+        if not there or (there.keys() == {"CNAME"} and "._domainkey." in record.hostname):
             yield _upsert(record, [f"{record.value}."])
     elif record.type == "MX":
         if "MX" not in there:

@@ -115,6 +115,13 @@ def test_letters_are_read_by_their_ids(ids: dict[str, str], connect: Connect) ->
         assert code(put, client, none, "any") == ("ResourceNotFoundException", 404)
 
 
+@pytest.mark.parametrize("identifier", ["a letter", "../../etc", "%2e%2e", "\N{LATIN SMALL LETTER E WITH ACUTE}+~'"])
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_what_is_no_id_is_refused_for_itself_and_not_for_its_signature(connect: Connect, identifier: str) -> None:
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*'messageId'"):
+        connect().get_raw_message_content(messageId=identifier)
+
+
 def test_where_there_is_no_message_flow_no_letter_is_read(ids: dict[str, str], connect: Connect) -> None:
     assert code(read, connect(flow=False), ids["incoming"]) == ("ResourceNotFoundException", 404)
 

@@ -20,6 +20,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
+from urllib.parse import quote
 
 from postroom.api.errors import Refusal
 
@@ -109,7 +110,7 @@ def check(claim: Claim, secret: str, *, method: str, path: str, query: str, head
     credential = claim.credential
     lines = b"".join([b"%b:%b\n" % (name, _trimmed(headers.get(name, b""))) for name in credential.signed])
     hashed = sha256(body).hexdigest().encode()
-    canonical = b"%b\n%b\n%b\n" % (method.encode("latin-1"), path.encode("latin-1"), query.encode("latin-1"))
+    canonical = b"%b\n%b\n%b\n" % (method.encode("latin-1"), _encoded_again(path), query.encode("latin-1"))
     canonical += b"%b\n%b\n%b" % (lines, b";".join(credential.signed), hashed)
     scope = f"{credential.date}/{credential.region}/{credential.service}/{TERMINATOR}"
     to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{scope}\n{sha256(canonical).hexdigest()}".encode("latin-1")
@@ -230,6 +231,11 @@ _ISO = re.compile(r"(?a)\d{8}T\d{6}Z\Z")
 
 def _iso(moment: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
+
+
+def _encoded_again(path: str) -> bytes:
+    """Encode a path that is encoded already, as all services but S3 sign it."""
+    return b"/" if path == "/" else quote(path.encode("latin-1"), safe="/~").encode()
 
 
 def _trimmed(value: bytes) -> bytes:

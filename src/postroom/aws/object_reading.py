@@ -5,6 +5,8 @@ S3 API: GetObject
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from postroom.aws.clients import Aws
 from postroom.aws.refusals import Refusal, told
 from postroom.model import errors
@@ -18,7 +20,7 @@ def read(aws: Aws, bucket: str, key: str, *, version: str, most: int) -> bytes:
     asked = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
     with told(f"The object {key} of the bucket {bucket} cannot be read", _error):
         answer = aws.client("s3").get_object(**asked)
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:  # itself a context, but of a body whose length nobody checks
             large = answer.get("ContentLength", 0) > most
             octets: bytes = b"" if large else body.read(most + 1) + body.read(1)  # the last read tells whether it was cut short
     if large or len(octets) > most:

@@ -27,6 +27,8 @@ TRUST: dict[str, Any] = {
 }
 
 
+TWICE = '{"Statement": [{"Effect": "Deny", "Effect": "Allow", "Principal": "*", "Action": "sts:*"}]}'
+"""What it says depends on who reads it."""
 COMMON = {
     "AccessDenied",
     "AccessDeniedException",
@@ -193,7 +195,7 @@ class TestPolicies:
         assert code(iam.delete_user_policy, 404, UserName="ann", PolicyName="a") == "NoSuchEntity"
         assert code(iam.delete_user, 409, UserName="ann") == "DeleteConflict"
 
-    @pytest.mark.parametrize("document", ["{}", "x", '{"Statement": []}', statement(Principal="*"), statement(Action="all")])
+    @pytest.mark.parametrize("document", ["{}", "x", '{"Statement": []}', statement(Principal="*"), statement(Action="all"), TWICE.replace('"Principal"', '"Resource"')])
     def test_a_malformed_one(self, iam: Any, document: str) -> None:
         assert code(iam.put_user_policy, 400, UserName="admin", PolicyName="a", PolicyDocument=document) == "MalformedPolicyDocument"
 
@@ -218,7 +220,7 @@ class TestPolicies:
 
 class TestRoles:
     def test_a_life(self, iam: Any) -> None:
-        given = {"Path": "/team/", "Description": "für <Ann> & Bob", "MaxSessionDuration": 7200}
+        given = {"Path": "/team/", "Description": "für <Ann>\r\n& ]]> Bob", "MaxSessionDuration": 7200}
         made = iam.create_role(RoleName="Reader", AssumeRolePolicyDocument=json.dumps(TRUST), **given)["Role"]
         assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:role/team/Reader"
         assert re.fullmatch("AROA[A-Z2-7]{16}", made["RoleId"])
@@ -246,6 +248,7 @@ class TestRoles:
         nobody = json.dumps(TRUST).replace(":root", ":user/nobody")
         with pytest.raises(ClientError, match=r"\(MalformedPolicyDocument\).*Invalid principal in policy"):
             iam.update_assume_role_policy(RoleName="r", PolicyDocument=nobody)
+        assert code(iam.update_assume_role_policy, 400, RoleName="r", PolicyDocument=TWICE) == "MalformedPolicyDocument"
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)

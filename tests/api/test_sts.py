@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from postroom.directory import roles
 from postroom.storage.engine import REGISTRY
 from tests.api.conftest import ACCOUNT, SESSION, Gate
-from tests.api.test_iam import POLICY, client, code, statement
+from tests.api.test_iam import POLICY, TWICE, client, code, statement
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/reader"
@@ -214,6 +214,7 @@ class TestSession:
     def test_bad_policies_of_its_own(self, people: People) -> None:
         people.role(trusting({"AWS": ROOT}))
         assert people.refused(people.actor, 400, Policy="{}") == "MalformedPolicyDocument"
+        assert people.refused(people.actor, 400, Policy=TWICE.replace('"Principal"', '"Resource"')) == "MalformedPolicyDocument"
         long = statement(Action=[f"workmail:{'x' * 90}{number:03}" for number in range(30)])
         assert people.refused(people.actor, 400, Policy=long) == "PackedPolicyTooLarge"
 

@@ -23,6 +23,7 @@ from tests.program import Program, running
 from tests.server.served import configured, eventually, key_of, postroom, workmail
 
 SECRETS = ("Sesame-1st-open", "Sesame-2nd-open", "Sesame-3rd-ews", "tiny")
+TO_TERMINALS = "\x9b2J\x9d"
 AWS = shutil.which("aws") or str(Path(".venv/bin/aws").resolve())
 
 
@@ -64,6 +65,7 @@ def use(program: Program) -> dict[str, str]:
         "workmail", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="wrong" + secret,
         config=Config(retries={"total_max_attempts": 1}),
     )  # fmt: skip
+    stranger.meta.events.register("before-sign", lambda request, **_: request.headers.__setitem__("User-Agent", TO_TERMINALS))
     assert refused(stranger.list_users, **inside) == "InvalidSignatureException"
     environment = os.environ | {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
     command = [AWS, "workmail", "describe-organization", "--organization-id", organization, "--endpoint-url", program.ready.api]
@@ -184,6 +186,9 @@ def test_the_command_shows_what_is_asked_for(used: dict[str, str], config: Path,
     assert rows("--user", used["key"]) == everything
     assert rows("--user", "nobody") == []
     assert json.loads(shown("--json", "--operation", "resetpassword"))["eventName"] == "ResetPassword"
+    line = shown("--json", "--errors").splitlines()[-1]
+    assert "\x9b" in json.loads(line)["userAgent"]
+    assert line.isprintable()
     wrong = postroom(config, "audit", "--since", "yesterday")
     assert (wrong.returncode, wrong.stderr) == (
         1,

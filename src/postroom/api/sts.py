@@ -127,6 +127,7 @@ def _require_sound(policy: str) -> None:
     if len(policy) > LONGEST_SESSION_POLICY:
         raise Refusal("PackedPolicyTooLarge", f"The session policy is longer than {LONGEST_SESSION_POLICY} characters.")
     iam.parse(policy)
+    iam.require_unambiguous(policy)
 
 
 def _require_short(call: Call, role: Role, seconds: int) -> None:

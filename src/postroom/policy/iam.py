@@ -9,6 +9,7 @@ AWS: "IAM JSON policy elements reference", "Policy evaluation logic"
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -175,6 +176,24 @@ def read(document: str, longest: int) -> tuple[list[Any], bool]:
     if len(set(sids)) != len(sids):
         malformed("a Sid occurs twice")
     return entries, version == _VERSIONS[0]
+
+
+def require_unambiguous(document: str) -> None:
+    """Refuse a document in which an object has a name twice, for of two `Effect` each reader believes another; raises MalformedPolicy.
+
+    To be asked of documents that are given, not of those that were kept before it was.
+    """
+    try:
+        json.loads(document, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        malformed("it is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        malformed("a name occurs twice in one object")
+    return found
 
 
 def _require_frame(raw: Any) -> None:

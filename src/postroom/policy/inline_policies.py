@@ -18,6 +18,7 @@ def put(tx: Tx, owner: str, name: str, document: str) -> None:
     (IAM API: PutUserPolicy, PutRolePolicy)
     """
     iam.parse(document)
+    iam.require_unambiguous(document)
     kept = principals.policies(tx, owner) | {name: document}
     if sum(len("".join(text.split())) for text in kept.values()) > MOST_CHARACTERS:
         raise errors.LimitExceeded(f"Maximum policy size of {MOST_CHARACTERS} bytes exceeded")

@@ -110,7 +110,9 @@ def set_trust(tx: Tx, account: str, role: Role, document: str) -> None:
 
 
 def _trusted(tx: Tx, account: str, document: str) -> str:
-    return msgspec.json.encode(resolve(tx, account, parse(document))).decode()
+    statements = parse(document)
+    iam.require_unambiguous(document)
+    return msgspec.json.encode(resolve(tx, account, statements)).decode()
 
 
 def decide(statements: tuple[Statement, ...], trusted: Mapping[str, str], caller: Caller, action: str, context: Context) -> Trust:

@@ -220,4 +220,5 @@ def _written(shape: Shape, value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text))
+    """Write a text; a carriage return would be read as the end of a line."""
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), {"\r": "&#13;"})

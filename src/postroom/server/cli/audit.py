@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'TIME':<20} {'USER':<16} {'ADDRESS':<15} {'OPERATION':<32} {'ORGANIZATION':<34} OUTCOME")
     for record, line in _records(folder, since):
         if _asked(record, arguments, since):
-            print(line.decode() if arguments.json else _row(record))
+            print(_CONTROL.sub(_escaped, line.decode()) if arguments.json else _row(record))
     return 0
 
 
@@ -75,6 +75,11 @@ def _organization(record: dict[str, Any]) -> str:
     """Name the organization that a call was about, '' for none."""
     arns = (resource.get("ARN", "") for resource in record.get("resources", ()))
     return next((arn.partition(":organization/")[2] for arn in arns), "")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Write a control character, which JSON may have in a string, so that a terminal does not obey it."""
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _row(record: dict[str, Any]) -> str:

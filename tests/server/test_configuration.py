@@ -95,3 +95,61 @@ def test_every_setting_is_documented_as_it_stands_in_the_code():
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+OFFICE = (
+    '[directories.office]\nid = "d-906700f2a1"\nurls = ["ldaps://one.example.org"]\nbind_dn = "cn=r"\nbind_password = "x"\nbase = "dc=x"\n'
+)
+
+
+def test_a_directory_is_a_configuration():
+    text = (
+        OFFICE.replace('"x"\nbase', '""\nbind_password_file = "secret"\nbase')
+        + 'ca = "ca.pem"\nattributes = { name = "mailNickname", office = "" }'
+    )
+    with pytest.raises(ConfigurationError, match="/srv/ca.pem is not there"):
+        parse(text)
+    found = parse(text.replace('ca = "ca.pem"', "offline_days = 0")).directories["office"]
+    assert (found.bind_password_file, found.offline_days) == ("/srv/secret", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("d-906700f2a1", "d-1"), "id must be d- and ten hex digits"),
+        (('urls = ["ldaps://one.example.org"]', ""), "needs urls"),
+        (("ldaps://one", "ldap://one"), "urls: passwords would go to ldap://one.example.org in clear; use ldaps://, or starttls"),
+        (
+            ("ldaps://one", "https://one"),
+            'urls: "https://one.example.org" is no address of a directory; write it like ldaps://directory.example.com',
+        ),
+        (("ldaps://one", "ldaps://one.example.org:x"), "urls: "),
+        (('bind_password = "x"', ""), "needs either bind_password or bind_password_file"),
+        (('base = "dc=x"', ""), "needs base"),
+        (
+            ('base = "dc=x"', 'base = "dc=x"\nusers_filter = "a=b"'),
+            'users_filter: "a=b" is no search filter; write it like (objectClass=person)',
+        ),
+        (('base = "dc=x"', 'base = "dc=x"\nattributes = { nick = "a" }'), 'attributes: "nick" is none of '),
+        (('base = "dc=x"', 'base = "dc=x"\nattributes = { name = "a b" }'), 'attributes: "a b" is no name of an attribute'),
+        (('base = "dc=x"', 'base = "dc=x"\npage = 0'), "page must be above 0"),
+        (('base = "dc=x"', 'base = "dc=x"\noffline_days = -1'), "offline_days and vanishing_percent must not be below 0"),
+    ],
+)
+def test_a_directory_that_cannot_be_asked_is_refused(change, said):
+    with pytest.raises(ConfigurationError) as refused:
+        parse(OFFICE.replace(*change))
+    assert str(refused.value).startswith(f"[directories.office] {said}")
+
+
+def test_plain_connections_are_for_this_machine_and_for_those_who_say_so():
+    assert parse(OFFICE.replace("ldaps://one.example.org", "ldap://127.0.0.1:389")).directories["office"].urls
+    assert parse(OFFICE.replace("ldaps://", "ldap://") + "starttls = true").directories["office"].urls
+    assert parse(OFFICE.replace("ldaps://", "ldap://") + "plain = true").directories["office"].urls
+
+
+def test_a_directory_has_a_name_for_each_setting_and_an_id_of_its_own():
+    with pytest.raises(ConfigurationError, match=r'unknown setting "users" in \[directories.office\]'):
+        parse(OFFICE + 'users = "x"')
+    with pytest.raises(ConfigurationError, match=r"\[directories.other\] id is that of \[directories.office\]"):
+        parse(OFFICE + OFFICE.replace("office", "other"))

@@ -192,9 +192,7 @@ def linked(settings: Settings, place: Place, context: ssl.SSLContext | None) -> 
             finally:
                 link.close()
     except (OSError, Malformed, ValueError) as error:
-        raise errors.DirectoryUnavailable(
-            f"The directory at {place.host}:{place.port} does not answer: {error or 'no reason given'}"
-        ) from error
+        raise Silent(f"The directory at {place.host}:{place.port} does not answer: {error or 'no reason given'}") from error
 
 
 def _require_success(done: Result) -> None:

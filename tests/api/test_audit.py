@@ -24,9 +24,15 @@ def record(
 
 def test_a_long_one_says_how_long_it_was() -> None:
     made = record("CreateGroup", {"Name": "x" * 200_000}, {"GroupId": "g"})
-    assert (made["requestParameters"], made["responseElements"]) == (None, None)
-    assert made["additionalEventData"] == {"omittedBytes": {"requestParameters": 200_011, "responseElements": 15}}
+    assert (made["requestParameters"], made["responseElements"]) == (None, {"groupId": "g"})
+    assert made["additionalEventData"] == {"omittedBytes": {"requestParameters": 200_011}}
     assert len(made["userAgent"]) == audit.MOST_TEXT
+
+
+def test_a_padded_one_still_says_whom_it_is_about() -> None:
+    made = record("PutUserPolicy", {"UserName": "ann", "PolicyName": "p", "PolicyDocument": "{}" + " " * 120_000}, service="iam")
+    assert made["requestParameters"] == {"userName": "ann", "policyName": "p"}
+    assert made["additionalEventData"]["omittedBytes"]["requestParameters"] > 120_000
 
 
 def test_lists_of_structures_are_shown_with_their_names_in_lower_case() -> None:

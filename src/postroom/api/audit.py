@@ -42,8 +42,9 @@ SECRET = frozenset(
 """Members that are secret whatever the model says."""
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 MOST_BYTES = 100_000
-"""The parameters and the answer of a longer record are left out, and their lengths given instead (CloudTrail does so too)."""
+"""Of a longer record the long parameters and parts of the answer are left out; CloudTrail leaves out all, even whom a padded one is about."""
 MOST_TEXT = 1024
+"""Of a text that is nobody's parameter, and of a parameter in a record that would be too long."""
 SOURCES = {"workmailmessageflow": "workmailMessageFlow.amazonaws.com"}
 
 Show = Callable[[Any], Any]
@@ -154,10 +155,24 @@ def _resources(exchange: Exchange, region: str, account: str) -> list[dict[str, 
 
 
 def _shortened(made: Record) -> Record:
-    """Leave parameters and answer out, and say how long they are."""
-    parts = {"requestParameters": made.request_parameters, "responseElements": made.response_elements}
-    sizes = {name: len(_ENCODER.encode(value)) for name, value in parts.items() if value is not None}
-    return msgspec.structs.replace(made, request_parameters=None, response_elements=None, additional_event_data={"omittedBytes": sizes})
+    """Leave the long parameters and the long parts of the answer out, and say how long all of them were."""
+    asked, answered = _short(made.request_parameters), _short(made.response_elements)
+    lengths = {
+        name: len(_ENCODER.encode(whole))
+        for name, whole, kept in (
+            ("requestParameters", made.request_parameters, asked),
+            ("responseElements", made.response_elements, answered),
+        )
+        if kept != whole
+    }
+    return msgspec.structs.replace(
+        made, request_parameters=asked, response_elements=answered, additional_event_data={"omittedBytes": lengths}
+    )
+
+
+def _short(members: dict[str, Any] | None) -> dict[str, Any] | None:
+    kept = {name: entry for name, entry in (members or {}).items() if len(_ENCODER.encode(entry)) <= MOST_TEXT}
+    return kept or None
 
 
 def shown(shape: Shape) -> Show:

@@ -8,8 +8,10 @@ import smtplib
 import ssl
 import stat
 import subprocess
+import weakref
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -17,8 +19,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from postroom.api import audit
+from postroom.api.exchange import Exchange, Service
 from postroom.api.model import load
+from postroom.api.operation import SERVICES, Caller
+from postroom.api.requests import Request
+from postroom.model.principals import Identity
 from postroom.server import cli, journal
+from postroom.server.audit_log import AuditLog
+from postroom.server.journal import Settings
+from postroom.storage.engine import Store
 from tests.program import Program, running
 from tests.server.served import configured, eventually, key_of, postroom, workmail
 
@@ -225,3 +234,22 @@ def _check(shape: Any, show: Any) -> None:
             assert "sesame" not in json.dumps(show(value)), (shape.name, member.name)
         elif member.shape.kind == "list" and member.shape.member.kind == "structure":
             _check(member.shape.member, audit.shown(member.shape.member))
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_long_request_is_not_kept_while_its_record_waits(store: Store, tmp_path: Path) -> None:
+    class Text(str):
+        pass
+
+    log = AuditLog(store, tmp_path / "logs", Settings(), region="us-east-1", account="123456789012")
+    request = Request("POST", "/", "", {}, "192.0.2.1", secure=True)
+    caller = Caller("123456789012", "us-east-1", "AKIA1", Identity("AIDA1", "ann"), "192.0.2.1", secure=True)
+    service = cast("Service", SimpleNamespace(name="iam", operations=SERVICES["iam"]))
+    params: list[Any] = [{"UserName": "ann", "PolicyDocument": Text("{}" + " " * 500_000)}]
+    kept = weakref.ref(params[0]["PolicyDocument"])
+    log.note(Exchange(request, service, octets=500_100, name="PutUserPolicy", params=params.pop(), caller=caller))
+    assert kept() is None
+    log.start()
+    log.close(10.0)
+    (line,) = journal.lines(tmp_path / "logs", "audit")
+    assert json.loads(line)["requestParameters"] == {"userName": "ann"}

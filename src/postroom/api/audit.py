@@ -42,7 +42,7 @@ SECRET = frozenset(
 """Members that are secret whatever the model says."""
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 MOST_BYTES = 100_000
-"""Of a longer record the long parameters and parts of the answer are left out; CloudTrail leaves out all, even whom a padded one is about."""
+"""Of a longer record the long parameters and parts of the answer are left out (CloudTrail: all, even whom a padded one is about)."""
 MOST_TEXT = 1024
 """Of a text that is nobody's parameter, and of a parameter in a record that would be too long."""
 SOURCES = {"workmailmessageflow": "workmailMessageFlow.amazonaws.com"}

@@ -36,6 +36,8 @@ class Exchange:
     request: Request
     service: Service
     began: float = field(default_factory=time.perf_counter)
+    octets: int = 0
+    """The size of the body, once it has been read."""
     name: str = ""
     """Of the operation, empty while it is unknown."""
     signed: Signer | None = None

@@ -105,6 +105,7 @@ class Gateway:
         exchange.name = service.form.name(request)
         signer, claim = await self._claimed(exchange)
         body = await self._intake.read(request, receive)
+        exchange.octets = len(body)
         request.verify(claim, signer.secret, body)
         self._signers.note_use(signer, service.name)
         exchange.signed, exchange.caller = signer, self._caller(request, signer)

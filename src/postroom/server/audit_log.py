@@ -1,7 +1,7 @@
 """The audit log: every API call in a journal, and in a journal of its own every request whose signature was refused.
 
-So strangers who send one request after the other cannot push the records of those who have a key out of the files. What strangers send is
-reduced to a record at once, as it may be long and is kept while the disk takes nothing.
+So strangers who send one request after the other cannot push the records of those who have a key out of the files. What strangers send, and
+every long request, is reduced to a record at once, as many of them may wait in memory while the disk takes nothing.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ REFUSALS = "refusals"
 WAIT_SECONDS = 5.0
 """How long an answer waits for the disk before it is given all the same."""
 _LOOK_SECONDS = 0.02
+LONG = 4096
+"""Octets of a request that is no longer kept as it is."""
 
 
 class AuditLog:
@@ -26,7 +28,7 @@ class AuditLog:
         self._store = store
         self._region = region
         self._account = account
-        self._calls = Journal(folder, NAME, settings, self._render)
+        self._calls = Journal(folder, NAME, settings, lambda call: call if isinstance(call, bytes) else self._render(call))
         self._refusals = Journal(folder, REFUSALS, settings, bytes)
 
     def start(self) -> None:
@@ -46,7 +48,8 @@ class AuditLog:
             return
         if exchange.answer is not None and not exchange.operation.writes:
             exchange.answer = None
-        self._calls.put((exchange, self._store.now()))
+        call = exchange, self._store.now()
+        self._calls.put(call if exchange.octets <= LONG else self._render(call))
 
     @property
     def crowded(self) -> bool:

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from postroom.aws.clients import Aws
 from postroom.aws.objects import ObjectUpload
 from postroom.aws.settings import Settings
-from postroom.model.exports import Export, ExportState, Refused, Unreached
+from postroom.model.exports import Export, ExportState, Refused, Unreached, Vanished
 
 ROLE = "arn:aws:iam::123456789012:role/WorkmailMailboxExportRole"
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd"
@@ -89,6 +89,22 @@ def test_an_aborted_upload_leaves_nothing(store: Store) -> None:
     upload.abort(name)
     upload.abort(name)
     assert name not in [one["UploadId"] for one in store.s3.list_multipart_uploads(Bucket="mail-exports").get("Uploads", [])]
+
+
+def test_what_a_dead_server_began_is_aborted(store: Store) -> None:
+    names = [store.upload(encrypt=False).begin() for _ in range(2)]
+    other = store.s3.create_multipart_upload(Bucket="mail-exports", Key="mail/a.zip.other")["UploadId"]
+    begun = [one["UploadId"] for one in store.s3.list_multipart_uploads(Bucket="mail-exports")["Uploads"]]
+    assert (names[0] in begun, names[1] in begun, other in begun) == (False, True, True)
+
+
+def test_a_part_that_another_has_written_over(store: Store) -> None:
+    upload = store.upload(encrypt=False)
+    name = upload.begin()
+    tags = [upload.put(name, 1, 0, PART), upload.put(name, 2, len(PART), b"end")]
+    store.upload(encrypt=False).put(name, 1, 0, b"wrong" + PART)
+    with pytest.raises(Vanished):
+        upload.finish(name, tags, len(PART) + 3)
 
 
 def test_a_bucket_that_is_open_to_the_public_is_refused(store: Store) -> None:

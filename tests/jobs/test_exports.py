@@ -189,6 +189,23 @@ def test_what_was_deleted_and_is_still_there_is_kept(office):
     assert office.uploads[1].numbers[0] == 4
 
 
+def test_what_comes_while_what_has_come_is_read_is_not_missed(office):
+    export = office.start()
+    late = [b"Subject: late\r\n\r\n", b"Subject: later\r\n\r\n"]
+    prepared = [contents.prepare(office.store, office.scope, raw) for raw in late]
+
+    def append() -> bool:
+        with office.store.transaction(office.scope) as tx:
+            begun = office.get(export).upload is not None
+            if begun and prepared and exports.plan(tx, export.id).passes == len(late) - len(prepared):
+                mailbox = access.open_for_delivery(tx, office.user)
+                items.append(tx, mailbox, folders.by_role(tx, mailbox, "inbox").id, prepared.pop(0))
+        return True
+
+    done = office.carry_on(export, append)
+    assert office.archived(done) == inbox([*office.letters, *late])
+
+
 def test_a_lost_upload_is_begun_anew(office, clock):
     export = office.start()
     office.carry_on(export, office.until_parts(3))

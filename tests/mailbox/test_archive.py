@@ -68,6 +68,14 @@ def test_names_that_differ_in_case_alone_are_told_apart():
     assert paths("Mail", "MAIL", "mail (2)", "straße", "STRASSE") == ["Mail/", "MAIL (2)/", "mail (2) (2)/", "straße/", "STRASSE (2)/"]
 
 
+def test_thousands_of_names_alike_are_numbered_at_once(monkeypatch):
+    folded = []
+    monkeypatch.setattr(archive, "_folded", lambda path: folded.append(path) or path.casefold())
+    found = paths(*["a:"] * 3000)
+    assert (found[0], found[-1], len(set(found))) == ("a_/", "a_ (3000)/", 3000)
+    assert len(folded) < 10_000
+
+
 def test_children_follow_their_parents_and_known_folders_keep_their_names():
     found = [Named(1, "A", "A"), Named(2, "x", "A/x", 1), Named(3, "a", "a"), Named(4, "x", "a/x", 3)]
     assert archive.safe_paths(found, {3: "A/"}) == {3: "A/", 1: "A (2)/", 2: "A (2)/x/", 4: "A/x/"}  # type: ignore[arg-type]
@@ -117,6 +125,32 @@ def test_what_comes_meanwhile_is_read_at_the_end(desk):
     late = archive.batch(desk.tx, added, len(plan.stages), archive.BEFORE)
     assert [item.name for item in late] == ["Inbox/0000000002.eml", "New/", "New/0000000001.eml"]
     assert added.folders == plan.folders + 1
+
+
+def test_what_is_moved_once_more_is_not_missed(desk):
+    """From a folder that was asked for what came since into one that has been read again."""
+    folders.create(desk.tx, desk.mailbox, "Work")
+    raw = letter("wanders")
+    plan = archive.plan(desk.tx, desk.mailbox)
+    first = read(desk, plan)
+    desk.put(raw, "Work")
+    added = archive.again(desk.tx, desk.mailbox, plan)
+    items.move(desk.tx, desk.mailbox, desk.folder("Work").id, [(1, 1)], desk.mailbox, desk.folder().id)
+    assert read(desk, added) == first
+    last = archive.again(desk.tx, desk.mailbox, added)
+    assert [item.name for item in read(desk, last)[len(first) :]] == ["Inbox/0000000001.eml"]
+    assert not last.complete
+    assert archive.again(desk.tx, desk.mailbox, last).complete
+    assert last.folders == plan.folders
+
+
+def test_a_mailbox_that_never_rests_is_left(desk, monkeypatch):
+    monkeypatch.setattr(archive, "PASSES", 2)
+    plan = archive.plan(desk.tx, desk.mailbox)
+    for complete in (False, True):
+        desk.put(letter("one more"))
+        plan = archive.again(desk.tx, desk.mailbox, plan)
+        assert plan.complete is complete
 
 
 def test_other_kinds_are_counted_and_events_are_calendar_files(desk):

@@ -2,14 +2,15 @@
 
 The bucket must not be open to the public; a service that knows no policies of buckets has none that could open it.
 
-S3 API: GetBucketPolicyStatus, CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload, PutObject
+S3 API: GetBucketPolicyStatus, ListMultipartUploads, CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload,
+PutObject
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from hashlib import md5
 from typing import Any
 
@@ -19,6 +20,9 @@ from postroom.model.exports import Export, Refused, Unreached, Vanished
 
 SESSION_NAME = "postroom-export"
 NO_POLICY = frozenset({"NoSuchBucketPolicy", "NotImplemented", "MethodNotAllowed", "UnsupportedOperation"})
+
+LOST = frozenset({"NoSuchUpload", "InvalidPart"})
+"""What is said of an upload that has gone, or of which another process, only believed dead, has written a part over again."""
 
 
 class ObjectUpload:
@@ -34,6 +38,7 @@ class ObjectUpload:
     def begin(self) -> str:
         """Begin a multipart upload, unless the bucket is open to the public."""
         self._refuse_public()
+        self._abort_others()
         with self._told("The upload cannot begin"):
             answer = self._s3().create_multipart_upload(Bucket=self._bucket, Key=self._path, ContentType="application/zip", **self._sealed)
             return str(answer["UploadId"])
@@ -86,6 +91,15 @@ class ObjectUpload:
         if answer.get("PolicyStatus", {}).get("IsPublic"):
             raise Refused(f"The bucket {self._bucket} is open to the public.")
 
+    def _abort_others(self) -> None:
+        """Abort what a server began that died before it could note it; not every role may list what has begun, and not every S3 can."""
+        with suppress(Refused):
+            with self._told("The uploads that have begun cannot be listed"):
+                begun = self._s3().list_multipart_uploads(Bucket=self._bucket, Prefix=self._path)
+                names = [one["UploadId"] for one in begun.get("Uploads", ()) if one["Key"] == self._path]
+            for name in names:
+                self.abort(name)
+
     def _s3(self) -> Any:
         """Give the client, with credentials that last: those of a role are renewed on the way."""
         return self._aws.client("s3", role=self._role, session_name=SESSION_NAME)
@@ -95,7 +109,7 @@ class ObjectUpload:
 
 
 def _error(refusal: Refusal) -> Exception:
-    if refusal.code == "NoSuchUpload":
+    if refusal.code in LOST:
         return Vanished()
     return Unreached(refusal.text) if refusal.passing else Refused(refusal.text)
 

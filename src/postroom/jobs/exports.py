@@ -257,14 +257,12 @@ class Work:
             return None
 
     def _next_items(self) -> list[Item]:
-        """Read the next page; at the end of the plan, once, what has come since it was made."""
-        items = self._read()
-        if items or self._plan.complete:
-            return items
-        with self._store.transaction(self._scope) as tx:
-            self._require_held(tx)
-            self._plan = exports.plan_again(tx, self._export, self._plan)
-        return self._read()
+        """Read the next page; at the end of the plan, what has come since."""
+        while not (items := self._read()) and not self._plan.complete:
+            with self._store.transaction(self._scope) as tx:
+                self._require_held(tx)
+                self._plan = exports.plan_again(tx, self._export, self._plan)
+        return items
 
     def _read(self) -> list[Item]:
         self._look_up()

@@ -1,9 +1,9 @@
 """What of a mailbox goes into an archive, under which names, in which order.
 
-The plan is made once: every folder with its name in the archive, and the UIDs it holds now. Its items are then read in the order of the
-plan, a page to a read-only transaction, so the mailbox goes on meanwhile: what is deleted before its turn is not in the archive. What has
-come since the plan was made is asked for once more at the end (`again`), so that an item which is moved from a folder that is still to be
-read into one that has been is not missed; rather is it there twice.
+The plan names every folder with its name in the archive, and the UIDs it holds now. Its items are then read in the order of the plan, a
+page to a read-only transaction, so the mailbox goes on meanwhile: what is deleted before its turn is not in the archive. At the end what
+has come since is added (`again`), until nothing has: so an item that is moved from a folder still to be read into one that has been is not
+missed; rather is it there twice.
 
 A message is called by its UID, which no other in its folder ever has. Names of folders are made such that no file system takes them for
 something else: neither for a way out of the archive nor for one another where case makes no difference.
@@ -36,6 +36,8 @@ BEFORE = -1
 ROWS = 200
 BYTES = 4 * 1024 * 1024
 """Items, and bytes of them, that are read in one transaction."""
+PASSES = 20
+"""How often it is asked what has come since, of a mailbox that never rests."""
 MAX_NAME_BYTES = 120
 
 _UNSAFE = frozenset('<>:"/\\|?*')
@@ -55,6 +57,8 @@ class Stage(msgspec.Struct, frozen=True, array_like=True):
     path: str
     after: int
     last: int
+    more: bool = False
+    """Whether a stage before has been at this folder."""
 
 
 class Plan(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +69,9 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     made_at: int
     folders: int
     complete: bool = False
-    """Whether it has been asked for what came since."""
+    """Whether nothing more will be added."""
+    passes: int = 0
+    """How often what came since has been asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +95,14 @@ def plan(tx: Tx, mailbox: Mailbox) -> Plan:
 
 
 def again(tx: Tx, mailbox: Mailbox, made: Plan) -> Plan:
-    """Add to a plan what has come since it was made; to be asked once."""
+    """Add to a plan what has come since; complete when nothing has."""
     read = {stage.folder: stage for stage in made.stages}
     found = folders.tree(tx, mailbox, holds=None)
     names = safe_paths(found, {stage.folder: stage.path for stage in made.stages})
-    new = [Stage(one.id, names[one.id], read[one.id].last if one.id in read else 0, one.uidnext - 1) for one in found]
-    added = tuple(stage for stage in new if stage.last > stage.after or stage.folder not in read)
-    folder_count = made.folders + sum(stage.folder not in read for stage in added)
-    return Plan((*made.stages, *added), made.bytes, made.made_at, folder_count, complete=True)
+    new = [Stage(one.id, names[one.id], read[one.id].last if one.id in read else 0, one.uidnext - 1, one.id in read) for one in found]
+    added = tuple(stage for stage in new if stage.last > stage.after or not stage.more)
+    folder_count, passes = made.folders + sum(not stage.more for stage in added), made.passes + 1
+    return Plan((*made.stages, *added), made.bytes, made.made_at, folder_count, not added or passes == PASSES, passes)
 
 
 def batch(tx: Tx, made: Plan, stage: int, uid: int) -> list[Item]:
@@ -106,7 +112,7 @@ def batch(tx: Tx, made: Plan, stage: int, uid: int) -> list[Item]:
     while stage < len(made.stages):
         at = made.stages[stage]
         if uid == BEFORE:
-            if at.after == 0:
+            if at.after == 0 and not at.more:
                 found.append(Item(stage, 0, FOLDER, at.path, made.made_at, b""))
             uid = at.after
         rows = queries.items(tx, at.folder, uid, at.last, ROWS)
@@ -123,13 +129,11 @@ def batch(tx: Tx, made: Plan, stage: int, uid: int) -> list[Item]:
 def safe_paths(found: Iterable[Folder], known: dict[int, str] | None = None) -> dict[int, str]:
     """Give every folder a path of its own that is safe on every file system, ending with a slash; `known` ones keep theirs."""
     paths = dict(known or {})
-    taken = {_folded(path) for path in paths.values()}
+    taken = {_folded(path): 1 for path in paths.values()}
     for folder in sorted(found, key=lambda one: one.path.count("/")):
         if folder.id not in paths:
             above = "" if folder.parent is None else paths[folder.parent]
-            path = _free(above, safe_name(folder.name), taken)
-            taken.add(_folded(path))
-            paths[folder.id] = path
+            paths[folder.id] = _free(above, safe_name(folder.name), taken)
     return paths
 
 
@@ -144,11 +148,17 @@ def _unsafe(character: str) -> bool:
     return character in _UNSAFE or character in _TURNS or unicodedata.category(character) in _UNSAFE_CATEGORIES
 
 
-def _free(above: str, name: str, taken: set[str]) -> str:
-    path, number = f"{above}{name}/", 1
-    while _folded(path) in taken:
+def _free(above: str, name: str, taken: dict[str, int]) -> str:
+    """Take a path that is free; `taken` has the last number behind each, so that thousands alike are not counted through each time."""
+    path = f"{above}{name}/"
+    first = folded = _folded(path)
+    number = taken.get(first, 1)
+    while folded in taken:
         number += 1
         path = f"{above}{name} ({number})/"
+        folded = _folded(path)
+    taken[folded] = 1
+    taken[first] = number
     return path
 
 

@@ -112,8 +112,13 @@ def due(tx: Tx) -> list[str]:
 
 
 def take(tx: Tx, id: str, holder: str) -> bool:
-    """Take an export to work on it, or keep it for longer; False when another has it or nothing is left to do."""
+    """Take an export to work on it; False when another has it or nothing is left to do."""
     return queries.take(tx, id, holder, tx.now + LEASE_SECONDS)
+
+
+def keep(tx: Tx, id: str, holder: str) -> None:
+    """Keep an export for longer, if it is still this holder's."""
+    queries.keep(tx, id, holder, tx.now + LEASE_SECONDS)
 
 
 def release_all(tx: Tx) -> None:
@@ -131,7 +136,7 @@ def postpone(tx: Tx, id: str, holder: str, error: str) -> None:
     failed = queries.failures(tx, id)
     if failed < len(RETRY_SECONDS):
         queries.release(tx, id, holder, tx.now + RETRY_SECONDS[failed], failures=failed + 1)
-    elif queries.held(tx, id, holder):
+    else:
         fail(tx, id, error)
 
 

@@ -117,7 +117,7 @@ class Exporter:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await self._store.transact(scope, exports.take, id, self._holder)
+                await self._store.transact(scope, exports.keep, id, self._holder)
             except Exception:
                 log.exception("export_lease_not_renewed", scope=scope, export=id)
 

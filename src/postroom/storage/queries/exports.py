@@ -91,7 +91,7 @@ def due(tx: Tx) -> list[str]:
 
 
 def take(tx: Tx, id: str, holder: str, until: float) -> bool:
-    """Let a holder have an export that is due, or its own for longer, until a time; False when another has it."""
+    """Let a holder have an export that is due, or its own, until a time; False when another has it."""
     return bool(
         tx.run(
             f"UPDATE exports SET holder = :holder, due_at = :until WHERE {_OF_ONE} AND {_UNSETTLED}"
@@ -102,6 +102,11 @@ def take(tx: Tx, id: str, holder: str, until: float) -> bool:
             now=tx.now,
         )
     )
+
+
+def keep(tx: Tx, id: str, holder: str, until: float) -> None:
+    """Let a holder have what is its own until a time."""
+    tx.run(f"UPDATE exports SET due_at = :until WHERE {_OF_ONE} AND holder = :holder", id=id, holder=holder, until=until)
 
 
 def held(tx: Tx, id: str, holder: str) -> bool:

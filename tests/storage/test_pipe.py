@@ -6,6 +6,7 @@ import select
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Listener:
 
     def __init__(self, folder: Path) -> None:
         self.pipe = Pipe(folder)
+        self.go_on = threading.Event()
         self._heard: queue.Queue[bytes] = queue.Queue()
         self.pipe.listen(self.hear, lambda: self._heard.put(MISSED))
         assert self.next() == MISSED  # what came before
@@ -30,6 +32,8 @@ class Listener:
     def hear(self, line: bytes) -> None:
         if line == b"nonsense":
             raise ValueError("nonsense")
+        if line == b"stand still":
+            self.go_on.wait(20)
         self._heard.put(line)
 
     def next(self) -> bytes:
@@ -101,9 +105,20 @@ def test_what_finds_no_room_is_missed_and_nobody_waits(tmp_path: Path, standing:
     assert number > 1000
 
 
-def test_a_listener_that_stood_still_learns_that_it_has_missed_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reads what there was room for, and finds the mark, whether that was made before it reads or in between."""
-    listener = Listener(tmp_path)
+def test_a_listener_that_stood_still_learns_that_it_has_missed_something(listener: Listener, tmp_path: Path) -> None:
+    sender = Pipe(tmp_path)
+    sender.send(b"stand still")
+    while not (tmp_path / "changes.missed").exists():
+        sender.send(b"x" * 1000)
+    listener.go_on.set()
+    assert len(listener.until(MISSED)) > 1
+    sender.send(b"after")
+    assert listener.until(b"after")[-1] == b"after"
+    assert not (tmp_path / "changes.missed").exists()
+
+
+def test_where_there_is_room_again_the_mark_is_not_overlooked(listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The listener may have read all that was there before the mark was made."""
     sender, put = Pipe(tmp_path), Pipe._put
     told: list[bytes] = []
 
@@ -120,7 +135,6 @@ def test_a_listener_that_stood_still_learns_that_it_has_missed_something(tmp_pat
     sender.send(b"x" * select.PIPE_BUF)  # more than is put in whole
     sender.send(b"short")
     assert listener.until(b"short") == [MISSED, b"short"]
-    listener.pipe.close()
 
 
 @pytest.mark.parametrize("nonsense", [b"nonsense\n", b"x" * 3 * select.PIPE_BUF], ids=["unreadable", "endless"])

@@ -6,6 +6,7 @@ import io
 import random
 import struct
 import subprocess
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -59,8 +60,20 @@ def test_unzip_takes_it_out(tmp_path: Path):
 
 
 def test_more_entries_than_an_old_archive_could_count():
-    with zipfile.ZipFile(io.BytesIO(archive({f"{number}": b"" for number in range(65_536)}))) as opened:
+    entry, _ = archives.pack("same", MOMENT, b"")
+    data, listing = archives.head(entry), archives.listing(entry, 0) * 65_536
+    with zipfile.ZipFile(io.BytesIO(data + listing + archives.ending(65_536, len(listing), len(data)))) as opened:
         assert len(opened.namelist()) == 65_536
+
+
+def test_what_is_packed_is_in_memory_once():
+    raw = random.Random(7).randbytes(4_000_000)
+    tracemalloc.start()
+    try:
+        archives.pack("a", MOMENT, raw)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * len(raw)
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_entry_behind_four_gigabytes(tmp_path: Path):

@@ -205,6 +205,14 @@ def test_beside_exchange_primary_addresses_are_left_to_it(office: Ready) -> None
     assert not workmail.describe_organization(OrganizationId=again_made)["InteroperabilityEnabled"]
 
 
+def test_check_says_which_directory_does_not_answer(office: Ready, folder: Path) -> None:
+    said = postroom(folder, "check", "--no-dns").stdout
+    assert "directory: office answers" in said
+    assert re.search(
+        r"^bad +directory: The directory at 127\.0\.0\.1:1 does not answer: .*\n +-> Look at \[directories\.absent\]", said, re.MULTILINE
+    )
+
+
 def test_who_goes_there_goes_here(slapd: Slapd, office: Ready, folder: Path) -> None:
     with IMAPClient(*office.imaps, ssl_context=office.tls(), timeout=30) as client:
         client.login("carol@office.lab.test", PASSWORDS["carol"])

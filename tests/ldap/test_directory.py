@@ -156,6 +156,36 @@ def test_a_silent_server_is_given_up_and_then_left_alone(slapd: Slapd, scheme: s
             office.check(dn_of("u1"), "x")
 
 
+def test_while_one_tries_whether_it_answers_again_nobody_else_waits(slapd: Slapd) -> None:
+    clock = Clock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        office = directory(slapd, clock, urls=(f"ldap://127.0.0.1:{listener.getsockname()[1]}",), connect_seconds=20.0)
+        trying = threading.Thread(target=_given_up, args=(office,))
+        trying.start()
+        listener.accept()[0].close()
+        trying.join()
+        clock.advance(PAUSE_SECONDS)
+        trying = threading.Thread(target=_given_up, args=(office,))
+        trying.start()
+        tried, _ = listener.accept()
+        with pytest.raises(errors.DirectoryUnavailable, match="office does not answer"):
+            office.check(dn_of("u1"), "x")
+        tried.close()
+        trying.join()
+
+
+def _given_up(office: Directory) -> None:
+    with suppress(errors.DirectoryUnavailable):
+        office.check(dn_of("u1"), "x")
+
+
+def test_a_password_file_that_is_gone_is_no_outage(slapd: Slapd) -> None:
+    office = directory(slapd, Clock(), bind_password_file="/nowhere/password")
+    with pytest.raises(errors.DirectoryUnavailable, match="cannot be read"):
+        office.read()
+    assert office.check(dn_of("u1"), "Right-Password-1")
+
+
 def test_a_refusal_is_no_outage(slapd: Slapd) -> None:
     office = directory(slapd, Clock(), bind_password="wrong")
     with pytest.raises(errors.DirectoryUnavailable):

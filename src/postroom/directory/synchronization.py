@@ -51,6 +51,8 @@ class Limits:
 
 def due(store: Store, scope: int, directories: outside.Directories, most_users: int) -> int:
     """Synchronize an organization whose time has come; gives the number of changes. What goes wrong is noted, and tried again."""
+    if not directories:
+        return 0
     with store.transaction(scope, write=False) as tx:
         found = outside.find(tx)
     if found is None:

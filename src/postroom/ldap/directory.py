@@ -1,9 +1,11 @@
 """A directory of others: is this the password of that user, and who is there at all.
 
-While none of its servers answers it is left alone for some seconds, in which whoever asks hears so at once.
+While none of its servers answers it is left alone for some seconds, and then one at a time tries it, while all others who ask about a
+password hear so at once: who waits for a silent server keeps a thread from others.
 """
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -34,7 +36,8 @@ class Directory:
         self._clock = clock
         self._places = [Place.of(url) for url in settings.urls]
         self._first = 0
-        self._silent_until = -1.0
+        self._silent_until: float | None = None
+        self._trying = threading.Lock()
         self._meaning = Meaning(settings)
         users, groups = FILTERS[settings.type]
         self._users = filters.parse(settings.users_filter or users)
@@ -50,7 +53,15 @@ class Directory:
         """Say whether this is the password of the user with this DN; raises `DirectoryUnavailable`."""
         if not password or not _sendable(password):
             return False
-        return self._ask(lambda link: link.bind(dn, password))
+        silent_until = self._silent_until
+        if silent_until is None:
+            return self._ask(lambda link: link.bind(dn, password))
+        if self._clock() < silent_until or not self._trying.acquire(blocking=False):
+            raise Silent(f"The directory {self.name} does not answer.")
+        try:
+            return self._ask(lambda link: link.bind(dn, password))
+        finally:
+            self._trying.release()
 
     def read(self) -> Snapshot:
         """Read all users and groups; raises `DirectoryUnavailable` unless it has been all of them."""
@@ -66,7 +77,10 @@ class Directory:
 
     def _secret(self) -> str:
         path = self.settings.bind_password_file
-        lines = Path(path).read_text().splitlines() if path else []
+        try:
+            lines = Path(path).read_text().splitlines() if path else []
+        except (OSError, ValueError) as error:
+            raise errors.DirectoryUnavailable(f"The password of the directory {self.name} cannot be read: {error}") from error
         return lines[0] if lines else self.settings.bind_password
 
     def _read(self, link: Link) -> Snapshot:
@@ -98,15 +112,13 @@ class Directory:
 
     def _ask(self, question: Callable[[Link], T]) -> T:
         """Ask one server after the other until one answers."""
-        if self._clock() < self._silent_until:
-            raise errors.DirectoryUnavailable(f"The directory {self.name} does not answer.")
         failed: errors.DirectoryUnavailable = Silent(f"The directory {self.name} has no server.")
         for number in range(len(self._places)):
             at = (self._first + number) % len(self._places)
             try:
                 with self._linked(self._places[at]) as link:
                     answer = question(link)
-                self._first = at
+                self._first, self._silent_until = at, None
                 return answer
             except errors.DirectoryUnavailable as error:
                 failed = error

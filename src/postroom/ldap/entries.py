@@ -74,7 +74,7 @@ class Meaning:
     def _disabled(self, attributes: Attributes) -> bool:
         text = self._text(attributes, "disabled")
         if self._bits:
-            return text.isdigit() and bool(int(text) & ACCOUNT_DISABLED)
+            return text.isdecimal() and bool(int(text) & ACCOUNT_DISABLED)
         return text.lower() not in ("", "false", "0", "no")
 
     def _id(self, attributes: Attributes) -> str | None:

@@ -1,4 +1,7 @@
-"""Search filters: from the text people write to what travels (RFC 4515, RFC 4511 §4.5.1.7)."""
+"""Search filters: from the text an administrator writes to what travels (RFC 4515, RFC 4511 §4.5.1.7).
+
+Nothing that a client of this server says becomes part of one: users are bound by the names that the directory has given.
+"""
 
 import re
 
@@ -11,11 +14,6 @@ _ITEM = re.compile(
     r"(?P<type>[A-Za-z0-9][A-Za-z0-9.;-]*)?(?P<dn>:dn)?(?::(?P<rule>[A-Za-z0-9.-]+))?(?P<kind>[:<>~]?)=(?P<value>[^()\x00]*)\Z"
 )
 _ESCAPED = re.compile(rb"\\([0-9A-Fa-f]{2})|(\\)")
-
-
-def escape(text: str) -> str:
-    """Make a text safe to stand as a value in a filter (RFC 4515 §3)."""
-    return re.sub(r"[\\*()\x00]", lambda found: f"\\{ord(found[0]):02x}", text)
 
 
 def parse(text: str) -> bytes:

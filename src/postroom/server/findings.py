@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from postroom.directory.outside import Directories
+from postroom.model import errors
 from postroom.server import endpoints, listeners
 from postroom.server.configuration import Settings
 
@@ -38,6 +40,17 @@ class Finding:
     def __str__(self) -> str:
         line = f"{self.level:<8} {self.subject}: {self.text}"
         return f"{line}\n{'':<9}-> {self.advice}" if self.advice else line
+
+
+def of_directories(directories: Directories) -> Iterator[Finding]:
+    """Sign in to each outside directory as whoever reads it."""
+    for directory in directories.values():
+        try:
+            directory.reach()
+        except errors.DirectoryUnavailable as error:
+            yield Finding(Level.BAD, "directory", error.text, f"Look at [directories.{directory.name}], and at the directory.")
+        else:
+            yield Finding(Level.GOOD, "directory", f"{directory.name} answers")
 
 
 def of_folder(settings: Settings) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_certificate(settings)
     yield from findings.of_ports(settings)
     yield from findings.of_postmaster(settings)
+    yield from findings.of_directories(wiring.directories(settings))
     lookups = Lookups(settings.dns.nameservers)
     if dns:
         try:

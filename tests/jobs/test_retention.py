@@ -149,6 +149,23 @@ def test_a_policy_that_changes_meanwhile_is_obeyed_at_once(server: Serving, cloc
     assert subjects(alice, "INBOX") == ["kept"]
 
 
+def test_a_message_that_is_read_meanwhile_stays(server: Serving, clock: Clock) -> None:
+    owner = server.hire("alice")
+    alice = server.imap("alice")
+    with days(clock, -10):
+        alice.append("INBOX", letter("read just now"))
+        alice.append("INBOX", letter("left"))
+    policy(server, ("INBOX", "PERMANENTLY_DELETE", 9))
+    with server.store.transaction(server.scope, write=False) as tx:
+        found = expiry.find(tx, owner, "inbox", after=0)
+    assert len(found) == 2
+    alice.select_folder("INBOX")
+    alice.add_flags(found[:1], ["\\Seen"])
+    with server.store.transaction(server.scope) as tx:
+        assert expiry.carry_out(tx, owner, "inbox", found) == 1
+    assert subjects(alice, "INBOX") == ["read just now"]
+
+
 def test_a_mailbox_that_waits_for_its_owner_waits_as_it_is(server: Serving, clock: Clock) -> None:
     owner = server.hire("alice")
     with days(clock, -10):

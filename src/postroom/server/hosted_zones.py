@@ -1,8 +1,8 @@
 """Writes the records of mail domains into hosted zones of Route 53, for those who named one when they made the organization.
 
-What the customer has there stays: MX, autodiscover, SPF and DMARC records are added only where there are none, a TXT record set gets one more
-text, and only the CNAMEs of DKIM, whose names are ours, replace what stands there. All changes of a domain go in one request, which Route 53 takes
-whole or not at all. What fails is tried again for three days (Route 53 API: ChangeResourceRecordSets).
+What the customer has there stays: MX, autodiscover, SPF and DMARC records are added only where there are none, a TXT record set gets one
+more text, and only the CNAMEs of DKIM, whose names are ours, replace what stands there. All changes of a domain go in one request, which
+Route 53 takes whole or not at all. What fails is tried again for three days (Route 53 API: ChangeResourceRecordSets).
 """
 
 from collections.abc import Iterator, Mapping

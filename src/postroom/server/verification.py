@@ -16,13 +16,12 @@ from postroom.directory import domains
 from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
 from postroom.model.entities import MailDomain
 from postroom.server.lookups import Lookups, NoAnswer
-from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import domains as rows
 
 PATIENCE_SECONDS = 72 * 3600
 SHARE_SECONDS = 30.0
 """How long one organization's domains are asked about before it is another's turn."""
-PAGE = 200
 
 log = structlog.get_logger("postroom.server")
 
@@ -33,20 +32,11 @@ def verify(store: Store, scope: int, lookups: Lookups, targets: Targets, *, seco
     So name servers that do not answer keep neither other organizations waiting nor always the same domains.
     """
     with store.transaction(scope, write=False) as tx:
-        waiting = _waiting(tx)
+        waiting = rows.pending(tx)
     random.shuffle(waiting)
     end = time.monotonic() + seconds
     in_time = itertools.takewhile(lambda _: time.monotonic() < end, waiting)
     return sum(_quietly(store, scope, domain, lookups, targets) for domain in in_time)
-
-
-def _waiting(tx: Tx) -> list[MailDomain]:
-    found: list[MailDomain] = []
-    after = ""
-    while page := rows.page(tx, after=after, limit=PAGE):
-        found += [domain for name in page if (domain := rows.find(tx, name)) and PENDING in (domain.ownership, domain.dkim)]
-        after = page[-1]
-    return found
 
 
 def _quietly(store: Store, scope: int, domain: MailDomain, lookups: Lookups, targets: Targets) -> bool:

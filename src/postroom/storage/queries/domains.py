@@ -77,6 +77,14 @@ def page_without_keys(tx: Tx, *, limit: int) -> list[MailDomain]:
     return [_domain(row) for row in rows]
 
 
+def pending(tx: Tx) -> list[MailDomain]:
+    """List the domains that wait for something to be proved."""
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM domains WHERE organization = :organization AND (ownership = 'PENDING' OR dkim = 'PENDING') ORDER BY domain"
+    )
+    return [_domain(row) for row in rows]
+
+
 def page(tx: Tx, *, after: str, limit: int) -> list[str]:
     """List domains behind one, in order of name."""
     rows = tx.all(

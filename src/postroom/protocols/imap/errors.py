@@ -24,6 +24,7 @@ CODES: dict[type[PostroomError], bytes] = {
     errors.InvalidPassword: b"AUTHENTICATIONFAILED",
     errors.EntityNotFound: b"AUTHORIZATIONFAILED",
     errors.EntityState: b"AUTHORIZATIONFAILED",
+    errors.DeleteConflict: b"INUSE",
     errors.OrganizationNotFound: b"UNAVAILABLE",
     errors.OrganizationState: b"UNAVAILABLE",
     errors.DirectoryInUse: b"INUSE",
@@ -39,6 +40,7 @@ CODES: dict[type[PostroomError], bytes] = {
     errors.DomainState: b"CANNOT",
     errors.InvalidConfiguration: b"CANNOT",
     errors.InvalidParameter: b"CANNOT",
+    errors.MalformedPolicy: b"CANNOT",
     errors.Unsupported: b"CANNOT",
     errors.MailLoop: b"CANNOT",
 }

@@ -8,11 +8,13 @@ from postroom.protocols.smtp.grammar import Reply
 TABLE: Final[dict[type[errors.PostroomError], tuple[int, str]]] = {
     errors.EntityNotFound: (550, "5.1.1"),
     errors.EntityState: (550, "5.2.1"),
+    errors.DeleteConflict: (550, "5.2.1"),
     errors.AlreadyRegistered: (550, "5.5.0"),
     errors.AddressInUse: (550, "5.5.0"),
     errors.NameTaken: (550, "5.5.0"),
     errors.NameReserved: (550, "5.5.0"),
     errors.InvalidParameter: (501, "5.5.4"),
+    errors.MalformedPolicy: (501, "5.5.4"),
     errors.InvalidPassword: (535, "5.7.8"),
     errors.InvalidConfiguration: (550, "5.3.5"),
     errors.DomainNotFound: (550, "5.7.1"),

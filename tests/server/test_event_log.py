@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +199,60 @@ def test_what_cloudwatch_refuses_for_its_age_is_counted(moto: str, logs: Any) ->
 
 def test_a_batch_is_within_the_bounds_of_a_request() -> None:
     day = 24 * 3_600_000
-    assert len(log_delivery._batch(deque([(0, "x")] * 20_000))) == 10_000
-    assert len(log_delivery._batch(deque([(0, "x" * 100_000)] * 20))) == 10
-    assert log_delivery._batch(deque([(5, "a"), (day + 4, "b"), (day + 5, "c")])) == [(5, "a"), (day + 4, "b")]
+    most = log_delivery.MOST_IN_BATCH
+    assert len(log_delivery._batch(deque([(0, "x", 27)] * 20_000), most)) == 10_000
+    assert len(log_delivery._batch(deque([(0, "x", 100_026)] * 20), most)) == 10
+    assert log_delivery._batch(deque([(5, "a", 27), (day + 4, "b", 27), (day + 5, "c", 27)]), most) == [(5, "a", 27), (day + 4, "b", 27)]
+
+
+def test_what_waits_takes_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_delivery, "MOST_WAITING_BYTES", 1_000_000)
+    delivery = LogDelivery(aws("http://127.0.0.1:1"), 100_000)
+    before = log_delivery.DROPPED.labels("buffer")._value.get()
+    for name in ("a", "b"):
+        for _ in range(10):
+            delivery.put(Destination(name, "stream"), 0.0, "x" * 99_974)
+    assert log_delivery.DROPPED.labels("buffer")._value.get() - before == 12
+    delivery.put(Destination("c", "stream"), 0.0, "x" * 300_000)
+    assert {one.group: len(queue.events) for one, queue in delivery._queues.items()} == {"a": 5, "b": 3}
+
+
+class Picky(BaseHTTPRequestHandler):
+    """CloudWatch Logs as it refuses a batch with something in it that it does not like."""
+
+    taken: list[str]
+
+    def do_POST(self) -> None:
+        events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["logEvents"]
+        texts = [event["message"] for event in events]
+        bad = "bad" in texts
+        self.taken += [] if bad else texts
+        body = json.dumps({"__type": "InvalidParameterException"} if bad else {}).encode()
+        self.send_response(400 if bad else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_an_event_that_is_refused_keeps_no_others_waiting() -> None:
+    taken: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Picky,), {"taken": taken}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    delivery = LogDelivery(aws(f"http://127.0.0.1:{server.server_address[1]}"), 1000)
+    before = log_delivery.DROPPED.labels("invalid")._value.get()
+    texts = [str(number) for number in range(10)]
+    for text in [*texts[:7], "bad", *texts[7:]]:
+        delivery.put(Destination(GROUP, "stream"), time.time(), text)
+    delivery.start()
+    delivery.close(20.0)
+    server.shutdown()
+    server.server_close()
+    assert taken == texts
+    assert log_delivery.DROPPED.labels("invalid")._value.get() - before == 1
+    assert delivery._bytes == delivery._waiting == 0
 
 
 def test_many_events_arrive_in_order(moto: str, logs: Any) -> None:

@@ -1,7 +1,8 @@
 """Log events on their way to CloudWatch Logs, from a bounded buffer, in batches, by a thread of its own.
 
 Each destination has a queue and, after a failure, waits twice as long as before, so that one that refuses does not keep the others
-waiting. What there is no room for is dropped, counted and logged. Groups and streams are made when they are missing.
+waiting. What there is no room for is dropped, counted and logged. A batch that is refused as invalid is sent in halves, until the event
+that makes it so stands alone and is dropped. Groups and streams are made when they are missing.
 
 CloudWatch Logs API: PutLogEvents
 """
@@ -28,10 +29,15 @@ OVERHEAD = 26
 """Bytes that count for each event beside its text."""
 MOST_SPAN = 24 * 3_600_000
 """Milliseconds between the first and the last event of a batch."""
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""What all events that wait may take together."""
 GATHERING_SECONDS = 0.5
 LONGEST_WAIT = 60.0
 MESSAGE_SECONDS = 60.0
 """How often drops are logged."""
+
+_Event = tuple[int, str, int]
+"""Milliseconds since 1970, text, and the bytes it counts for."""
 
 log = structlog.get_logger("postroom.aws")
 
@@ -47,11 +53,13 @@ class Destination:
 
 @dataclass(slots=True)
 class _Queue:
-    """What waits for a destination, (milliseconds since 1970, text); when it is tried again, and by how much a failure puts that off."""
+    """What waits for a destination; when it is tried again, by how much a failure puts that off, and how many events go at once."""
 
-    events: deque[tuple[int, str]] = field(default_factory=deque)
+    events: deque[_Event] = field(default_factory=deque)
+    bytes: int = 0
     due: float = 0.0
     wait: float = 1.0
+    most: int = MOST_IN_BATCH
 
 
 class LogDelivery:
@@ -62,6 +70,7 @@ class LogDelivery:
         self._buffer = buffer
         self._queues: dict[Destination, _Queue] = {}
         self._waiting = 0
+        self._bytes = 0
         self._turn = threading.Condition()
         self._closing = False
         self._dropped = 0
@@ -74,16 +83,26 @@ class LogDelivery:
 
     def put(self, destination: Destination, at: float, text: str) -> None:
         """Have an event delivered; `at` in epoch seconds. Called from any thread."""
+        size = len(text.encode()) + OVERHEAD
         with self._turn:
-            queue = self._queues.setdefault(destination, _Queue())
-            if self._waiting >= self._buffer or len(queue.events) >= self._buffer / (len(self._queues) + 1):
-                self._drop(1, "buffer")
-            elif len(text.encode()) + OVERHEAD > MOST_BYTES_OF_ONE:
+            if size > MOST_BYTES_OF_ONE:
                 self._drop(1, "size")
+            elif not self._has_room(destination, size):
+                self._drop(1, "buffer")
             else:
-                queue.events.append((int(at * 1000), text))
+                queue = self._queues.setdefault(destination, _Queue())
+                queue.events.append((int(at * 1000), text, size))
+                queue.bytes += size
                 self._waiting += 1
+                self._bytes += size
                 self._turn.notify()
+
+    def _has_room(self, destination: Destination, size: int) -> bool:
+        queue = self._queues.get(destination) or _Queue()
+        shares = len(self._queues) + (destination not in self._queues) + 1
+        if self._waiting >= self._buffer or self._bytes + size > MOST_WAITING_BYTES:
+            return False
+        return len(queue.events) < self._buffer / shares and queue.bytes + size <= MOST_WAITING_BYTES / shares
 
     def close(self, seconds: float) -> None:
         """Deliver what waits, for so many seconds; the rest is dropped."""
@@ -105,11 +124,11 @@ class LogDelivery:
             try:
                 self._send(destination, batch)
             except Exception as error:  # whatever botocore raises, or a clock that jumped: the thread must live
-                self._failed(destination, error)
+                self._failed(destination, len(batch), error)
             else:
                 self._sent(destination, len(batch))
 
-    def _next(self) -> tuple[Destination, list[tuple[int, str]]] | None:
+    def _next(self) -> tuple[Destination, list[_Event]] | None:
         """Wait for a batch that is due; None when the end has come."""
         with self._turn:
             while True:
@@ -126,11 +145,12 @@ class LogDelivery:
             if not self._closing and self._waiting < MOST_IN_BATCH:
                 self._turn.wait_for(lambda: self._closing, GATHERING_SECONDS)
             destination = min(ready, key=lambda one: self._queues[one].due)
-            return destination, _batch(self._queues[destination].events)
+            queue = self._queues[destination]
+            return destination, _batch(queue.events, queue.most)
 
-    def _send(self, destination: Destination, batch: list[tuple[int, str]]) -> None:
+    def _send(self, destination: Destination, batch: list[_Event]) -> None:
         client = self._aws.client("logs", role=destination.role)
-        events = [{"timestamp": at, "message": text} for at, text in sorted(batch, key=lambda event: event[0])]
+        events = [{"timestamp": at, "message": text} for at, text, _ in sorted(batch, key=lambda event: event[0])]
         place = {"logGroupName": destination.group, "logStreamName": destination.stream}
         try:
             answer = client.put_log_events(**place, logEvents=events)
@@ -146,16 +166,29 @@ class LogDelivery:
         DELIVERED.inc(number)
         with self._turn:
             queue = self._queues[destination]
-            for _ in range(number):
-                queue.events.popleft()
-            self._waiting -= number
-            queue.due, queue.wait = time.monotonic(), 1.0
-            if not queue.events:
-                del self._queues[destination]
+            queue.due, queue.wait, queue.most = time.monotonic(), 1.0, MOST_IN_BATCH
+            self._remove(destination, queue, number)
 
-    def _failed(self, destination: Destination, error: Exception) -> None:
+    def _remove(self, destination: Destination, queue: _Queue, number: int) -> None:
+        """Forget the first events of a queue, and an empty queue itself."""
+        size = sum(queue.events.popleft()[2] for _ in range(number))
+        queue.bytes -= size
+        self._bytes -= size
+        self._waiting -= number
+        if not queue.events:
+            del self._queues[destination]
+
+    def _failed(self, destination: Destination, number: int, error: Exception) -> None:
+        """Try again later, or if the batch was invalid at once with less of it."""
         with self._turn:
             queue = self._queues[destination]
+            if getattr(error, "response", {}).get("Error", {}).get("Code") == "InvalidParameterException":
+                queue.most = number // 2
+                if not queue.most:
+                    queue.most = 1
+                    self._drop(1, "invalid")
+                    self._remove(destination, queue, 1)
+                return
             log.warning("cloudwatch_not_reached", group=destination.group, again_in=queue.wait, reason=str(error)[:500])
             queue.due = time.monotonic() + queue.wait
             queue.wait = min(2 * queue.wait, LONGEST_WAIT)
@@ -170,16 +203,16 @@ class LogDelivery:
             self._dropped = 0
 
 
-def _batch(events: deque[tuple[int, str]]) -> list[tuple[int, str]]:
+def _batch(events: deque[_Event], most: int) -> list[_Event]:
     """Take as many of the first events as a request may have, without removing them."""
-    batch: list[tuple[int, str]] = []
+    batch: list[_Event] = []
     size, first, last = 0, events[0][0], events[0][0]
-    for at, text in events:
-        size += len(text.encode()) + OVERHEAD
-        first, last = min(first, at), max(last, at)
-        if len(batch) == MOST_IN_BATCH or size > MOST_BYTES or last - first >= MOST_SPAN:
+    for event in events:
+        size += event[2]
+        first, last = min(first, event[0]), max(last, event[0])
+        if len(batch) == most or size > MOST_BYTES or last - first >= MOST_SPAN:
             break
-        batch.append((at, text))
+        batch.append(event)
     return batch
 
 

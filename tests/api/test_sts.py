@@ -131,6 +131,13 @@ class TestTrust:
             texts.append(caught.value.response["Error"]["Message"].replace(name, "N"))
         assert len(set(texts)) == 1
 
+    @pytest.mark.parametrize("arn", [ROLE.replace("reader", "open/reader"), ROLE.replace(ACCOUNT, "9" * 12)])
+    def test_a_role_is_found_by_its_whole_arn(self, people: People, arn: str) -> None:
+        people.iam.put_user_policy(UserName="actor", PolicyName="p", PolicyDocument=statement(Action="sts:AssumeRole"))
+        people.role(trusting({"AWS": ROOT}))
+        assert people.assume(people.actor)
+        assert people.refused(people.actor, RoleArn=arn) == "AccessDenied"
+
     def test_a_statement_that_denies(self, people: People) -> None:
         trust = json.loads(trusting("*"))
         trust["Statement"].append({"Effect": "Deny", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"})
@@ -167,6 +174,7 @@ class TestTrust:
             trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:user/missing"}),
             trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:role/missing"}),
             trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:user/Actor"}),
+            trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:user/team/actor"}),
             trusting({"AWS": f"arn:aws:iam::{ACCOUNT}"}),
             trusting({"AWS": "me"}),
             trusting({"Nobody": "x"}),

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from postroom.api import audit
 from postroom.api.exchange import Exchange, Service
 from postroom.api.model import load
-from postroom.api.operation import SERVICES, Caller
+from postroom.api.operation import Caller
 from postroom.api.requests import Request
 from postroom.model.principals import Identity
 from postroom.server import cli, journal
@@ -70,6 +70,7 @@ def use(program: Program) -> dict[str, str]:
     assert refused(client.create_user, **inside, Name="bob", DisplayName="Bob", Password=SECRETS[3]) == "InvalidPasswordException"
     assert refused(client.describe_user, **inside, UserId="nobody") == "EntityNotFoundException"
     client.list_users(**inside)
+    boto3.client("sts", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret).get_caller_identity()
     stranger = boto3.client(
         "workmail", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="wrong" + secret,
         config=Config(retries={"total_max_attempts": 1}),
@@ -108,6 +109,7 @@ def test_every_call_is_there_in_order_when_the_program_has_ended(used: dict[str,
         ("CreateUser", "InvalidPasswordException", False),
         ("DescribeUser", "EntityNotFoundException", True),
         ("ListUsers", None, True),
+        ("GetCallerIdentity", None, True),
         ("DescribeOrganization", None, True),
     ]
     for name in ("audit", "refusals", "events"):
@@ -182,8 +184,10 @@ def test_the_command_shows_what_is_asked_for(used: dict[str, str], config: Path,
         return shown(*arguments).splitlines()[1:]
 
     everything = rows()
-    assert len(everything) == 10
-    assert len(rows("--organization", used["organization"])) == 9  # all but the refused signature, CreateOrganization too
+    assert len(everything) == 11
+    assert len(rows("--organization", used["organization"])) == 9  # CreateOrganization too, but neither the refused signature nor STS
+    assert [row.split()[3] for row in rows("--operation", "sts:*")] == ["sts:GetCallerIdentity"]
+    assert rows("--operation", "getcalleridentity") == rows("--operation", "sts:*")
     assert [row.split()[3] for row in rows("--operation", "Create*", "--errors")] == ["CreateUser"]
     assert [row.split()[-1] for row in rows("--errors")] == [
         "InvalidPasswordException",
@@ -244,7 +248,7 @@ def test_a_long_request_is_not_kept_while_its_record_waits(store: Store, tmp_pat
     log = AuditLog(store, tmp_path / "logs", Settings(), region="us-east-1", account="123456789012")
     request = Request("POST", "/", "", {}, "192.0.2.1", secure=True)
     caller = Caller("123456789012", "us-east-1", "AKIA1", Identity("AIDA1", "ann"), "192.0.2.1", secure=True)
-    service = cast("Service", SimpleNamespace(name="iam", operations=SERVICES["iam"]))
+    service = cast("Service", SimpleNamespace(name="iam"))
     params: list[Any] = [{"UserName": "ann", "PolicyDocument": Text("{}" + " " * 500_000)}]
     kept = weakref.ref(params[0]["PolicyDocument"])
     log.note(Exchange(request, service, octets=500_100, name="PutUserPolicy", params=params.pop(), caller=caller))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from postroom.api.model import WORKMAIL
 from postroom.server import audit_log, journal
 from postroom.server.cli import options
 from postroom.server.configuration import ConfigurationError
@@ -23,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 def describe(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
     options.add_configuration(parser)
-    parser.add_argument("--operation", metavar="NAME", help="only calls of this operation; * stands for anything, as in Delete*")
+    parser.add_argument("--operation", metavar="NAME", help="only calls of this operation; * stands for anything, as in Delete* or iam:*")
     parser.add_argument("--user", metavar="NAME", help="only calls of this user, by name, ARN or access key id")
     parser.add_argument("--organization", metavar="ID", help="only calls about this organization")
     parser.add_argument("--since", metavar="WHEN", help="only calls since then: 2026-07-01, 2026-07-01T12:00Z, or 30m, 12h, 7d ago")
@@ -63,7 +64,7 @@ def _asked(record: dict[str, Any], arguments: argparse.Namespace, since: float) 
     identity = record.get("userIdentity") or {}
     names = (identity.get("userName"), identity.get("arn"), identity.get("accessKeyId"))
     return (
-        (not arguments.operation or fnmatchcase(record.get("eventName", "").lower(), arguments.operation.lower()))
+        (not arguments.operation or any(fnmatchcase(name.lower(), arguments.operation.lower()) for name in _operations(record)))
         and (not arguments.user or arguments.user in names)
         and (not arguments.organization or arguments.organization == _organization(record))
         and (not arguments.errors or "errorCode" in record)
@@ -75,6 +76,12 @@ def _organization(record: dict[str, Any]) -> str:
     """Name the organization that a call was about, '' for none."""
     arns = (resource.get("ARN", "") for resource in record.get("resources", ()))
     return next((arn.partition(":organization/")[2] for arn in arns), "")
+
+
+def _operations(record: dict[str, Any]) -> tuple[str, ...]:
+    """Name the operation; of a service beside WorkMail also with the service, as in iam:CreateUser."""
+    name, service = record.get("eventName", "-"), record.get("eventSource", "").partition(".")[0].lower()
+    return (name,) if service == WORKMAIL else (name, f"{service}:{name}")
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -89,7 +96,7 @@ def _row(record: dict[str, Any]) -> str:
         f"{record.get('eventTime', '-'):<20}",
         f"{user:<16}",
         f"{record.get('sourceIPAddress') or '-':<15}",
-        f"{record.get('eventName', '-'):<32}",
+        f"{_operations(record)[-1]:<32}",
         f"{_organization(record) or '-':<34}",
         record.get("errorCode", "done"),
     )

@@ -5,7 +5,7 @@ matches in no other way. \\HasChildren is always told, as are special uses, save
 for its own would file its drafts there. Mailboxes of others lie below names that are no folders, and are read only where a pattern reaches.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from postroom.mailbox import folders
@@ -31,7 +31,7 @@ class Tree:
     """Folders by their names, None for names above other people's; names subscribed without a folder at home; counts for STATUS."""
 
     folders: dict[str, Folder | None]
-    absent: Sequence[str]
+    absent: Collection[str]
     parents: frozenset[str]
     counted: Counted
 
@@ -45,13 +45,13 @@ def list(session: Session, command: List) -> Steps:
         yield use_condstore(session)
     told, others = yield Read(_home, session, command)
     yield told
-    for owner, root in others:
-        yield (yield Read(_other, session, command, owner, root))
+    for owner, root, subscribed in others:
+        yield (yield Read(_other, session, command, owner, root, subscribed))
     return answers.ok(b"LIST completed.")
 
 
-def _home(tx: Tx, session: Session, command: List) -> tuple[bytes, Sequence[tuple[str, str]]]:
-    """List what is at home, and the names of the mailboxes of others; gives those to be listed too."""
+def _home(tx: Tx, session: Session, command: List) -> tuple[bytes, Sequence[tuple[str, str, Collection[str]]]]:
+    """List what is at home, and the names of the mailboxes of others; gives those to be listed too, and what is subscribed in each."""
     origin, patterns = session.origin, command.patterns
     others = places.others(tx, origin) if any(pattern.matches(SHARED) or pattern.reaches(SHARED) for pattern in patterns) else []
     reached = [(owner, root) for owner, root in others if any(pattern.reaches(root) for pattern in patterns)]
@@ -59,19 +59,22 @@ def _home(tx: Tx, session: Session, command: List) -> tuple[bytes, Sequence[tupl
     for _, root in others:
         found.setdefault(SHARED, None)
         found[root] = None
-    tree = _tree(tx, found, folders.absent_subscriptions(tx, origin.home), command.status, [root for _, root in others])
-    elsewhere = {root for _, root in reached}
-    return b"".join(_lines(session, command, tree, lambda path: _root(path) not in elsewhere)), reached
+    absent = folders.absent_subscriptions(tx, origin.home)
+    tree = _tree(tx, found, absent, command.status, [root for _, root in others])
+    elsewhere: dict[str, set[str]] = {root: set() for _, root in reached}
+    for path in absent:
+        elsewhere.get(_root(path), set()).add(path)
+    told = b"".join(_lines(session, command, tree, lambda path: _root(path) not in elsewhere))
+    return told, [(owner, root, elsewhere[root]) for owner, root in reached]
 
 
-def _other(tx: Tx, session: Session, command: List, owner: str, root: str) -> bytes:
+def _other(tx: Tx, session: Session, command: List, owner: str, root: str, absent: Collection[str]) -> bytes:
     """List the mailbox of another, which may have been closed meanwhile."""
     origin = session.origin
     try:
         found: dict[str, Folder | None] = dict(places.tree(tx, origin, owner, root))
     except NotPermitted:
         return b""
-    absent = [path for path in folders.absent_subscriptions(tx, origin.home) if _root(path) == root]
     return b"".join(_lines(session, command, _tree(tx, found, absent, command.status), lambda path: _root(path) == root))
 
 
@@ -101,7 +104,7 @@ def _root(path: str) -> str:
     return names.root_of(address) if address and within else ""
 
 
-def _tree(tx: Tx, found: dict[str, Folder | None], absent: Sequence[str], wanted: Sequence[bytes], above: Sequence[str] = ()) -> Tree:
+def _tree(tx: Tx, found: dict[str, Folder | None], absent: Collection[str], wanted: Sequence[bytes], above: Sequence[str] = ()) -> Tree:
     parents = frozenset(parent for name in found for parent in _above(name)).union(above)
     return Tree(found, absent, parents, status.count(tx, filter(None, found.values()), wanted))
 

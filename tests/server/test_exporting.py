@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from postroom.directory import registration, users
+from postroom.directory import organizations, registration, users
 from postroom.jobs.export_folders import FolderUpload
 from postroom.mailbox import exports
-from postroom.model.exports import Export, ExportState
+from postroom.model.exports import Export, ExportState, Unreached
 from postroom.server.exporting import Exporter
 from postroom.storage.engine import Store
 
@@ -65,6 +65,29 @@ async def test_the_export_of_a_dead_process_is_taken_up(store, organization, roo
             assert not (root / made.path).exists()
             clock.advance(exports.LEASE_SECONDS)
         assert await until_over(store, organization.number, made) is ExportState.COMPLETED
+
+
+async def test_an_organization_that_is_deleted_while_its_export_waits(store, organization, root, tmp_path):
+    """The bucket's folder is full for a while: a part cannot be written."""
+    made = await store.transact(organization.number, start, "alice")
+    partial = root / "mail" / f".{made.id}.zip.partial"
+
+    class Full(FolderUpload):
+        def put(self, *_: object) -> str:
+            raise Unreached("There is no room.")
+
+    exporter = Exporter(store, lambda export: Full(root, export.path), look_seconds=0.1)
+    exporter.start()
+    try:
+        async with asyncio.timeout(30):
+            while not exporter._unfinished:
+                await asyncio.sleep(0.02)
+            assert partial.exists()
+            await asyncio.to_thread(organizations.delete, store, organization, force=True)
+            while partial.exists() or exporter._unfinished:
+                await asyncio.sleep(0.02)
+    finally:
+        await exporter.close(10)
 
 
 async def test_an_organization_that_cannot_be_opened_keeps_no_other_back(store, organization, root):

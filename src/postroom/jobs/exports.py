@@ -156,13 +156,18 @@ def _tidy(store: Store, scope: int, id: str, holder: str, places: Places) -> Non
         export = exports.find(tx, id)
     if export is None or export.state is ExportState.RUNNING or export.upload is None:
         return
-    try:
-        with closing(places(export)) as upload:
-            upload.abort(export.upload)
-    except Refused as error:  # who may not do that now will not tomorrow
-        log.warning("export_not_tidied", scope=scope, export=id, reason=str(error))
+    abandon(export, places)
     with store.transaction(scope) as tx:
         exports.tidied(tx, id)
+
+
+def abandon(export: Export, places: Places) -> None:
+    """Leave nothing of the upload of an export that nobody goes on with; raises `Unreached`."""
+    try:
+        with closing(places(export)) as upload:
+            upload.abort(export.upload or "")
+    except Refused as error:  # who may not do that now will not tomorrow
+        log.warning("export_not_tidied", export=export.id, reason=str(error))
 
 
 class Work:

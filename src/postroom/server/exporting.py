@@ -2,12 +2,15 @@
 
 An export is taken with a lease, which is renewed as long as the work goes on. One whose process has died is taken up by another when its
 lease is over, and at once where one process serves the store alone. The threads wait for networks, so they are none of the storage's.
+
+What was last known of an export that is left for later is remembered: should its organization be deleted meanwhile, nobody can read any
+more that there is an unfinished upload to be removed.
 """
 
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
@@ -15,7 +18,8 @@ import structlog
 from postroom.jobs import exports as work
 from postroom.jobs.exports import Places
 from postroom.mailbox import exports
-from postroom.model.errors import PostroomError
+from postroom.model.errors import OrganizationNotFound, PostroomError
+from postroom.model.exports import Export, Unreached
 from postroom.storage.engine import Store
 from postroom.storage.queries import leases
 
@@ -40,6 +44,7 @@ class Exporter:
         self._woken = asyncio.Event()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._works: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._unfinished: dict[tuple[int, str], Export] = {}
         self._ending = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -80,10 +85,28 @@ class Exporter:
 
     async def _look_everywhere(self, *, alone: bool = False) -> None:
         try:
-            for scope in await self._store.run(self._store.scopes):
+            scopes = await self._store.run(self._store.scopes)
+            for scope in scopes:
                 await self._look(scope, alone=alone)
+            self._abandon_without(scopes)
         except Exception:
             log.exception("exports_not_looked_for")
+
+    def _abandon_without(self, scopes: Sequence[int]) -> None:
+        """Leave nothing of exports whose organization was deleted while they waited."""
+        for key, export in self._unfinished.items():
+            if key[0] not in scopes and key not in self._works:
+                self._works[key] = asyncio.create_task(self._abandon(key, export), name=f"export-{export.id}")
+
+    async def _abandon(self, key: tuple[int, str], export: Export) -> None:
+        try:
+            async with self._slots:
+                await self._on_a_thread(export.id, partial(work.abandon, export, self._places))
+            del self._unfinished[key]
+        except Unreached as error:
+            log.warning("export_not_tidied", export=export.id, reason=str(error))
+        finally:
+            self._works.pop(key, None)
 
     async def _look(self, scope: int, *, alone: bool = False) -> None:
         """Take up what is due in an organization; `alone` says that no other process can be at work on it."""
@@ -104,14 +127,25 @@ class Exporter:
                 if self._ending.is_set() or not await self._store.transact(scope, exports.take, id, self._holder):
                     return
                 beating = asyncio.create_task(self._beat(scope, id))
+                carry_on = partial(work.carry_on, self._store, scope, id, holder=self._holder, places=self._places, wanted=self._wanted)
                 try:
-                    await self._on_a_thread(scope, id)
+                    await self._on_a_thread(id, carry_on)
                 finally:
                     beating.cancel()
+                await self._remember(scope, id)
+        except OrganizationNotFound:
+            log.info("export_ended_with_its_organization", scope=scope, export=id)
         except Exception:
             log.exception("export_failed", scope=scope, export=id)
         finally:
             self._works.pop((scope, id), None)
+
+    async def _remember(self, scope: int, id: str) -> None:
+        found = await self._store.read(scope, exports.find, id)
+        if found is not None and found.upload is not None:
+            self._unfinished[scope, id] = found
+        else:
+            self._unfinished.pop((scope, id), None)
 
     async def _beat(self, scope: int, id: str) -> None:
         while True:
@@ -121,7 +155,7 @@ class Exporter:
             except Exception:
                 log.exception("export_lease_not_renewed", scope=scope, export=id)
 
-    async def _on_a_thread(self, scope: int, id: str) -> None:
+    async def _on_a_thread(self, id: str, function: Callable[[], None]) -> None:
         """Do the work on a thread that nobody waits for when the program ends: it may be waiting for a network."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -133,7 +167,7 @@ class Exporter:
         def run() -> None:
             error: BaseException | None = None
             try:
-                work.carry_on(self._store, scope, id, holder=self._holder, places=self._places, wanted=self._wanted)
+                function()
             except BaseException as failure:
                 error = failure
             if not loop.is_closed():

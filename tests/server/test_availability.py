@@ -7,6 +7,7 @@ import http.server
 import io
 import ipaddress
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -328,6 +329,16 @@ def refusing(status: int, headers: dict[str, str], body: bytes) -> Iterator[Aws]
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_silent_functions_keep_others_from_being_tried_no_longer_than_they_are_waited_for(probing: Callable[..., Probe]) -> None:
+    function = LambdaProvider("arn:aws:lambda:us-east-1:123456789012:function:silent")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        aws = Aws(AwsSettings(enabled=True, access_key_id="key", secret_access_key="secret", endpoint=endpoint), "us-east-1")
+        probe = probing(aws=aws, seconds=0.2)
+        for _ in range(3):
+            assert probe(function, QUESTION) == "There is no answer within 0.2 seconds."
 
 
 def test_a_function_that_is_not_there_or_fails(probing: Callable[..., Probe]) -> None:

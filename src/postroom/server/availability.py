@@ -72,11 +72,17 @@ class Probe:
         """Say why a provider cannot be used, a function for this question; empty when it can. Raises `TryLater` while others are tried."""
         if not self._turns.acquire(blocking=False):
             raise TryLater("Other availability providers are being tested; try again.")
+        try:
+            return self._try(provider, question)
+        finally:
+            self._turns.release()
+
+    def _try(self, provider: Provider, question: bytes) -> str:
+        """Wait for a thread of its own, which is left alone when the time is over: it ends when AWS or the endpoint gives up."""
         tried: Future[None] = Future()
         try:
             threading.Thread(target=self._run, args=(tried, provider, question), name="availability", daemon=True).start()
         except RuntimeError as error:
-            self._turns.release()
             raise TryLater("Too much goes on here; try again.") from error
         try:
             tried.result(self._seconds)
@@ -87,19 +93,15 @@ class Probe:
         return ""
 
     def _run(self, tried: Future[None], provider: Provider, question: bytes) -> None:
-        failure: BaseException | None = None
         try:
             if isinstance(provider, EwsProvider):
                 self._log_in(provider)
             else:
                 self._invoke(provider, question)
         except BaseException as error:
-            failure = error
-        self._turns.release()
-        if failure is None:
-            tried.set_result(None)
+            tried.set_exception(error)
         else:
-            tried.set_exception(failure)
+            tried.set_result(None)
 
     def _log_in(self, provider: EwsProvider) -> None:
         """Ask an EWS server for what it shows only to those it has let in."""

@@ -11,9 +11,15 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from postroom.api.errors import Refusal
+from postroom.api.exchange import Exchange
+from postroom.api.operation import Caller
+from postroom.api.requests import Request
+from postroom.api.sts import Sts
 from postroom.directory import roles
-from postroom.storage.engine import REGISTRY
-from tests.api.conftest import ACCOUNT, SESSION, Gate
+from postroom.policy import access_keys, signers, trust
+from postroom.storage.engine import REGISTRY, Store
+from tests.api.conftest import ACCOUNT, REGION, SESSION, SETTINGS, Gate
 from tests.api.test_iam import POLICY, TWICE, client, code, statement
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -137,6 +143,26 @@ class TestTrust:
         people.role(trusting({"AWS": ROOT}))
         assert people.assume(people.actor)
         assert people.refused(people.actor, RoleArn=arn) == "AccessDenied"
+
+    async def test_trust_that_is_taken_back_at_the_last_moment(self, store: Store) -> None:
+        anybody, nobody = trusting("*"), trusting({"Service": "none"})
+        with store.transaction(REGISTRY) as tx:
+            key = access_keys.issue(tx, name="ann")
+            role = trust.create_role(tx, ACCOUNT, name="reader", document=anybody, session_seconds=3600)
+            signer = signers.find(tx, key.id)
+        assert signer is not None
+        caller = Caller(ACCOUNT, REGION, key.id, signer.identity, "192.0.2.1", secure=True)
+        service = Sts(store, SETTINGS)
+        params = {"RoleArn": ROLE, "RoleSessionName": "work"}
+        exchange = Exchange(
+            Request("POST", "/", "", {}, "192.0.2.1", secure=True), service, name="AssumeRole", signed=signer, caller=caller, params=params
+        )
+        await service.permit(exchange)
+        assert (await service.perform(exchange))["Credentials"]
+        with store.transaction(REGISTRY) as tx:
+            trust.set_trust(tx, ACCOUNT, role, nobody)
+        with pytest.raises(Refusal, match="not authorized to perform: sts:AssumeRole"):
+            await service.perform(exchange)
 
     def test_a_statement_that_denies(self, people: People) -> None:
         trust = json.loads(trusting("*"))

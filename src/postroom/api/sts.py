@@ -7,6 +7,7 @@ role that does not exist and one that does not trust the caller read the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -51,8 +52,9 @@ class Sts:
             _require(exchange, role, arn, self._store.now())
 
     async def perform(self, exchange: Exchange) -> Answer:
-        """Carry the operation out."""
-        order = Order(exchange.operation, exchange.by, NO_ORGANIZATION, exchange.params, self._settings.facilities)
+        """Carry the operation out, as long as it is permitted still."""
+        judge = partial(_require, exchange)
+        order = Order(exchange.operation, exchange.by, NO_ORGANIZATION, exchange.params, self._settings.facilities, prior=judge)
         return await execution.execute(self._store, order)
 
 
@@ -67,9 +69,7 @@ def assume_role(call: Call) -> Answer:
     """Begin a session of a role."""
     params = call.params
     entry.refuse(params, "PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber", "TokenCode", "SourceIdentity", "ProvidedContexts")
-    role = _find(call.tx, call.caller.account, params["RoleArn"])
-    if role is None:  # since it was permitted
-        raise permission.refusal(call.caller, "sts:AssumeRole", params["RoleArn"], iam.DENIED)
+    role = call.prior(_find(call.tx, call.caller.account, params["RoleArn"]), params["RoleArn"], call.tx.now)
     policy = params.get("Policy")
     if policy is not None:
         _require_sound(policy)
@@ -92,10 +92,10 @@ def _find(tx: Tx, account: str, arn: str) -> Role | None:
     return role if role is not None and role_arn(account, role.path, role.name) == arn else None
 
 
-def _require(exchange: Exchange, role: Role | None, arn: str, now: float) -> None:
-    """Raise AccessDenied unless the role trusts the caller far enough."""
+def _require(exchange: Exchange, role: Role | None, arn: str, now: float) -> Role:
+    """Give the role; raises AccessDenied unless there is one, and it trusts the caller far enough."""
     context = _circumstances(exchange, now)
-    level = _trust(exchange, role, context)
+    level = Trust.NOBODY if role is None else _trust(exchange, role, context)
     own = iam.decide(exchange.signer.policy, "sts:AssumeRole", arn, context)
     limit = exchange.signer.policy.within
     sufficient = {
@@ -103,13 +103,12 @@ def _require(exchange: Exchange, role: Role | None, arn: str, now: float) -> Non
         Trust.ROLE: limit is None or iam.decide(limit, "sts:AssumeRole", arn, context).allowed,
         Trust.SESSION: True,
     }
-    if own.explicit or not sufficient.get(level, False):
+    if role is None or own.explicit or not sufficient.get(level, False):
         raise permission.refusal(exchange.by, "sts:AssumeRole", arn, own if own.explicit or own.session else iam.DENIED)
+    return role
 
 
-def _trust(exchange: Exchange, role: Role | None, context: Mapping[str, tuple[str, ...]]) -> Trust:
-    if role is None:
-        return Trust.NOBODY
+def _trust(exchange: Exchange, role: Role, context: Mapping[str, tuple[str, ...]]) -> Trust:
     caller = trust.Caller(exchange.by.account, exchange.by.identity)
     return trust.decide(trust.parse(role.trust), msgspec.json.decode(role.trusted), caller, "sts:AssumeRole", context)
 

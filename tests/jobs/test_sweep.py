@@ -3,10 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from postroom.directory import entities, registration, users
-from postroom.jobs import sweep
-from postroom.mailbox import access, contents, folders, items
+from postroom.jobs import retention, sweep
+from postroom.mailbox import access, contents, folders, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.model import errors
+from postroom.model.flags import Flag
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -116,6 +117,33 @@ def test_a_parked_mailbox_is_purged_after_thirty_days(store, organization, user,
         assert entities.get(tx, user).enabled
         mailbox = access.open_for_delivery(tx, user)
         assert [folder.total for folder in folders.tree(tx, mailbox)] == [0] * 5
+
+
+def test_nothing_is_left_of_a_purged_mailbox(store, organization, user, clock):
+    scope = organization.number
+    deliver(store, scope, user, letter(100, "a"))
+    _, inbox, _ = deliver(store, scope, user, letter(100, "b"))
+    with store.transaction(scope) as tx:
+        mailbox = access.open_for_upkeep(tx, user)
+        mask = keywords.mask(tx, mailbox, ["$Own"], create=True)
+        items.set_flags(tx, mailbox, inbox, [(1, 1)], "add", mask | int(Flag.DELETED))
+        items.expunge(tx, mailbox, inbox)
+        folders.create(tx, mailbox, "Own")
+        folders.delete(tx, mailbox, "Own")
+        folders.subscribe(tx, mailbox, "Absent", True)
+    retention.apply(store, scope)
+
+    def rows(table: str) -> int:
+        with store.transaction(scope, write=False) as tx:
+            return tx.one(f"SELECT count(*) FROM {table} WHERE organization = :organization")[0]
+
+    tables = ("mailboxes", "folders", "items", "tombstones", "folder_tombstones", "absent_subscriptions", "keywords", "change_marks")
+    assert all(rows(table) for table in tables)
+    with store.transaction(scope) as tx:
+        registration.deregister(tx, user)
+    clock.advance(31 * DAY)
+    assert sweep.purge_mailboxes(store, scope) == 1
+    assert [table for table in tables if rows(table)] == []
 
 
 def test_a_mailbox_that_is_wanted_again_is_not_purged(store, organization, user, clock):

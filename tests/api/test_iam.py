@@ -228,6 +228,7 @@ class TestRoles:
         shown = iam.get_role(RoleName="Reader")["Role"]
         assert shown["AssumeRolePolicyDocument"] == TRUST
         assert code(iam.create_role, 409, RoleName="READER", AssumeRolePolicyDocument=json.dumps(TRUST)) == "EntityAlreadyExists"
+        assert code(iam.get_role, 404, RoleName="READER") == code(iam.delete_role, 404, RoleName="READER") == "NoSuchEntity"
         iam.create_role(RoleName="other", AssumeRolePolicyDocument=json.dumps(TRUST))
         assert [role["RoleName"] for role in iam.list_roles(PathPrefix="/team/")["Roles"]] == ["Reader"]
         pages = iam.get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1})

@@ -205,6 +205,11 @@ class TestPolicies:
         assert code(iam.put_user_policy, 409, UserName="admin", PolicyName="b", PolicyDocument=long) == "LimitExceeded"
         iam.put_user_policy(UserName="admin", PolicyName="a", PolicyDocument=long)
 
+    def test_they_have_a_size_with_their_white_space_too(self, iam: Any) -> None:
+        padded = statement() + " " * 100_000
+        iam.put_user_policy(UserName="admin", PolicyName="a", PolicyDocument=padded)
+        assert code(iam.put_user_policy, 409, UserName="admin", PolicyName="b", PolicyDocument=padded) == "LimitExceeded"
+
     def test_together_they_allow_what_one_allows_unless_another_denies(self, gate: Gate, iam: Any, organization_id: str) -> None:
         iam.create_user(UserName="ann")
         ann = client(gate, "workmail", iam.create_access_key(UserName="ann")["AccessKey"])

@@ -11,8 +11,6 @@ from postroom.directory import addresses, registration, users
 from postroom.jobs import impersonation as job
 from postroom.mailbox import access
 from postroom.mailbox.access import Right
-from postroom.mailflow import submission
-from postroom.mailflow.envelopes import Envelope
 from postroom.model import errors
 from postroom.model.actors import Actor, Client, Protocol
 from postroom.model.organizations import Organization
@@ -22,6 +20,7 @@ from postroom.policy.impersonation import RoleType, Rule, decide
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import organizations
 from tests.conftest import Clock, make_organization
+from tests.mailflow.letters import send
 
 CLIENT = Client(Protocol.EWS, "192.0.2.1", secure=True)
 ALLOW_ALL = Rule(id="all", effect=Effect.ALLOW)
@@ -190,9 +189,9 @@ def test_a_read_only_role_reads_and_does_nothing_else(role: Role) -> None:
         assert access.open_mailbox(tx, actor, actor.user_id, Right.READ).right is Right.READ
         with pytest.raises(errors.NotPermitted):
             access.open_mailbox(tx, actor, actor.user_id, Right.WRITE)
-        letter = submission.Letter(None, ("alice@example.test",))  # type: ignore[arg-type]
-        with pytest.raises(errors.NotPermitted):
-            submission.submit(tx, actor, Envelope("alice@example.test", ("bob@example.test",)), letter)
+    with pytest.raises(errors.NotPermitted):
+        send(role.store, actor, "alice@example.test")
+    send(role.store, replace(actor, read_only=False), "alice@example.test")
 
 
 def test_access_rules_about_the_role(role: Role) -> None:

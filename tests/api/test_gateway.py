@@ -96,19 +96,6 @@ class TestForm:
         assert gate.call("ListOrganizations", b"").status == 200
         assert gate.call("ListUsers", b"").code == "ValidationException"
 
-    def test_health(self, gate: Gate) -> None:
-        reply = gate.send({}, b"", "GET", "/healthz")
-        assert (reply.status, reply.json) == (200, {"status": "ok"})
-
-    def test_other_applications_can_stand_beside_it(self, gate: Gate) -> None:
-        async def tea(scope: Any, receive: Any, send: Any) -> None:
-            await send({"type": "http.response.start", "status": 418, "headers": []})
-            await send({"type": "http.response.body", "body": b"tea"})
-
-        gate.gateway.mount("/tea", tea)
-        reply = gate.send({}, b"", "GET", "/tea")
-        assert (reply.status, reply.body) == (418, b"tea")
-
 
 class TestSignature:
     def test_none(self, gate: Gate) -> None:

@@ -9,7 +9,7 @@ a bug, logged with its trace under the id that the caller is given.  Whatever ca
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -31,8 +31,6 @@ from postroom.storage.engine import Store
 
 FIRST_REGION = "us-east-1"
 
-Application = Callable[[Any, Any, Any], Awaitable[None]]
-
 REQUESTS = Counter("postroom_api_requests", "API requests answered", ["operation", "code"])
 SECONDS = Histogram("postroom_api_seconds", "Time from a request's head to its answer", ["operation"])
 
@@ -50,11 +48,6 @@ class Gateway:
         self._tenants = Tenants(store)
         self._endpoint = Endpoint(store, self._settings, self._tenants, self._signers)
         self._intake = Intake(self._settings.body_bytes, self._settings.buffered_bytes)
-        self._mounted: dict[str, Application] = {}
-
-    def mount(self, path: str, application: Application) -> None:
-        """Serve another application at a path, such as /metrics."""
-        self._mounted[path] = application
 
     def forget(self) -> None:
         """Read keys, organizations and tags anew, after they were changed other than through here."""
@@ -69,10 +62,6 @@ class Gateway:
         """Answer one HTTP request."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["path"] in self._mounted:
-            await self._mounted[scope["path"]](scope, receive, send)
-        elif scope["path"] == "/healthz":
-            await requests.answer(send, 200, "", b'{"status":"ok"}', b"application/json")
         else:
             await self._answer(Request.of(scope), receive, send)
 

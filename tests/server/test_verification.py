@@ -179,6 +179,15 @@ def test_check_finds_what_is_missing_or_wrong(domain):
     }
 
 
+def test_check_says_what_to_publish_as_a_zone_file_has_it(domain):
+    with Nameserver({}) as nameserver:
+        found = list(dns_findings.of_domain(domain, Lookups([f"127.0.0.1:{nameserver.port}"]), TARGETS))
+    lines = [record.line for record in domains.records(domain, TARGETS)]
+    assert sorted(finding.advice for finding in found) == sorted(line for line in lines if "_dmarc" not in line)
+    assert f"{NAME}. MX 10 mail.lab.test." in lines
+    assert f'_amazonses.{NAME}. TXT "{domain.ownership_token}"' in lines
+
+
 def test_check_finds_two_spf_records(domain):
     records = zone(domain)
     records[(NAME, "TXT")] = ['"v=spf1 -all"', f'"v=spf1 include:{TARGETS.spf_include} ~all"']

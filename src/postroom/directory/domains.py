@@ -21,6 +21,8 @@ VERIFIED = "VERIFIED"
 FAILED = "FAILED"
 STATUSES = frozenset({PENDING, VERIFIED, FAILED})
 MAX_DOMAINS = 1000
+TEXT_OCTETS = 255
+"""What one string of a TXT record holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,14 @@ class Record:
     type: str
     hostname: str
     value: str
+
+    @property
+    def line(self) -> str:
+        """Write it as a zone file has it, long texts in several strings (RFC 1035 §3.3, §5.1)."""
+        if self.type != "TXT":
+            return f"{self.hostname}. {self.type} {self.value}."
+        pieces = [self.value[at : at + TEXT_OCTETS] for at in range(0, len(self.value), TEXT_OCTETS)]
+        return f"{self.hostname}. TXT " + " ".join(f'"{piece}"' for piece in pieces)
 
 
 def records(domain: MailDomain, targets: Targets) -> list[Record]:

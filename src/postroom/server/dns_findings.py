@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from postroom.directory import dkim
+from postroom.directory import dkim, domains
 from postroom.directory.domains import Record, Targets
 from postroom.model.entities import MailDomain
 from postroom.server.configuration import Settings
@@ -10,6 +10,8 @@ from postroom.server.findings import Finding, Level
 from postroom.server.lookups import Lookups, NoAnswer
 from postroom.storage.engine import Store
 from postroom.storage.queries import domains as rows
+
+_SUBJECTS = {("TXT", "_amazonses."): "ownership", ("MX", ""): "MX", ("CNAME", "autodiscover."): "autodiscover"}
 
 
 def of_host(settings: Settings, lookups: Lookups) -> Iterator[Finding]:
@@ -45,26 +47,20 @@ def of_domains(store: Store, lookups: Lookups, targets: Targets) -> Iterator[Fin
 
 
 def of_domain(domain: MailDomain, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
-    """Look at one domain's records; each that is missing is spelled out."""
+    """Look at one domain's records; each that is missing is spelled out as a zone file has it."""
     name = domain.domain
-    for wanted, kind, at, good in (
-        ("ownership", "TXT", f"_amazonses.{name}", domain.ownership_token),
-        ("MX", "MX", name, f"10 {targets.mail_host}"),
-        ("autodiscover", "CNAME", f"autodiscover.{name}", targets.autodiscover_host),
-    ):
-        there = lookups.records(at, kind)
-        if _holds(kind, there, good):
+    for record in domains.records(domain, targets):
+        wanted = _SUBJECTS.get((record.type, record.hostname.removesuffix(name)))
+        if wanted is None:
+            continue
+        there = lookups.records(record.hostname, record.type)
+        if _holds(record.type, there, record.value):
             yield Finding(Level.GOOD, name, f"{wanted} is right")
         else:
             level = Level.WARNING if wanted == "autodiscover" else Level.BAD
-            yield Finding(level, name, f"{wanted}: {at} has {', '.join(there) or 'none'}", f"{at}. {kind} {good}")
+            yield Finding(level, name, f"{wanted}: {record.hostname} has {', '.join(there) or 'none'}", record.line)
     yield _spf(name, lookups, targets)
-    missing = [token for token in domain.dkim_tokens if not _is_key(name, token, lookups, targets)]
-    if not missing:
-        yield Finding(Level.GOOD, name, "DKIM records are right")
-    for token in missing:
-        record = f"{token}._domainkey.{name}"
-        yield Finding(Level.WARNING, name, f"DKIM: {record} is missing", f"{record}. CNAME {token}.{targets.dkim_domain}.")
+    yield from _dkim(domain, lookups, targets)
 
 
 def of_keys(name: str, keys: Sequence[Record], lookups: Lookups) -> Finding:
@@ -84,6 +80,15 @@ def _holds(kind: str, there: list[str], good: str) -> bool:
     return good.lower() in [one.lower() for one in there] if kind == "CNAME" else good in there
 
 
+def _dkim(domain: MailDomain, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
+    keys = [record for record in domains.records(domain, targets) if "._domainkey." in record.hostname]
+    missing = [record for record in keys if not lookups.leads(record.hostname, record.value)]
+    if not missing:
+        yield Finding(Level.GOOD, domain.domain, "DKIM records are right")
+    for record in missing:
+        yield Finding(Level.WARNING, domain.domain, f"DKIM: {record.hostname} is missing", record.line)
+
+
 def _spf(name: str, lookups: Lookups, targets: Targets) -> Finding:
     there = [text for text in lookups.records(name, "TXT") if text.lower().startswith("v=spf1")]
     if len(there) > 1:
@@ -92,7 +97,3 @@ def _spf(name: str, lookups: Lookups, targets: Targets) -> Finding:
         return Finding(Level.GOOD, name, "SPF is right")
     said = there[0] if there else "none"
     return Finding(Level.WARNING, name, f"SPF: {said}", f'{name}. TXT "v=spf1 include:{targets.spf_include} ~all"')
-
-
-def _is_key(name: str, token: str, lookups: Lookups, targets: Targets) -> bool:
-    return lookups.leads(f"{token}._domainkey.{name}", f"{token}.{targets.dkim_domain}")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator
 
 from postroom.directory import dkim, domains
-from postroom.directory.domains import PENDING, Record
+from postroom.directory.domains import PENDING
 from postroom.jobs.dkim import make_keys
 from postroom.model.addresses import domain_key
 from postroom.model.entities import MailDomain
@@ -18,8 +18,6 @@ from postroom.storage.queries import domains as rows
 from postroom.storage.queries import organizations
 
 PAGE = 200
-TEXT_OCTETS = 255
-"""What one string of a TXT record holds (RFC 1035 §3.3)."""
 
 Action = Callable[[Store, Settings, argparse.Namespace], int]
 
@@ -64,7 +62,7 @@ def _list(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
 def _records(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
     _, domain = _named(store, arguments.domain)
     for record in domains.records(domain, wiring.targets(settings)):
-        print(_line(record))
+        print(record.line)
     return 0
 
 
@@ -77,7 +75,7 @@ def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
         for domain in [only[1]] if only else _of(store, scope):
             with store.transaction(scope, write=False) as tx:
                 found = dkim.records(tx, domain, wiring.targets(settings))
-            print(f"; {domain.domain}", *map(_line, found), sep="\n")
+            print(f"; {domain.domain}", *(record.line for record in found), sep="\n")
     return 0
 
 
@@ -118,11 +116,3 @@ def _of(store: Store, scope: int) -> Iterator[MailDomain]:
         if len(page) < PAGE:
             return
         after = page[-1]
-
-
-def _line(record: Record) -> str:
-    """Write a record as a zone file has it, long texts in several strings."""
-    if record.type != "TXT":
-        return f"{record.hostname}. {record.type} {record.value}."
-    pieces = [record.value[at : at + TEXT_OCTETS] for at in range(0, len(record.value), TEXT_OCTETS)]
-    return f"{record.hostname}. TXT " + " ".join(f'"{piece}"' for piece in pieces)

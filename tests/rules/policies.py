@@ -1,4 +1,4 @@
-"""What WorkMail's policies mean, said again in memory: permissions, access rules, devices, impersonation, retention, DMARC, monitoring."""
+"""What WorkMail's policies mean, said again in memory: who may do what, how long mail is kept, who is asked and told."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ class World(Directory):
         self.retention: Answer = {}
         self.enforced = True
         self.monitoring: Answer = {}
+        self.availability: dict[str, Answer] = {}
+        self.applications: set[str] = set()
+        self.identity: Answer = {}
 
     def _deleted(self, entity: Entity) -> None:
         self.grants = {pair: values for pair, values in self.grants.items() if entity.id not in pair}
@@ -267,6 +270,67 @@ class World(Directory):
 
     def delete_email_monitoring_configuration(self, made: Answer) -> Answer:
         self.monitoring = {}
+        return {}
+
+    # Availability
+
+    def create_availability_configuration(self, made: Answer, DomainName: str, **given: Any) -> Answer:
+        provider, domain = self._provider(given), DomainName.lower()
+        if domain in self.availability or domain in self.domains:
+            raise Fault("NameAvailability")
+        self.availability[domain] = self._usable(provider)
+        return {}
+
+    def update_availability_configuration(self, made: Answer, DomainName: str, **given: Any) -> Answer:
+        provider, domain = self._provider(given), DomainName.lower()
+        if domain not in self.availability:
+            raise Fault("ResourceNotFound")
+        self.availability[domain] = self._usable(provider)
+        return {}
+
+    def delete_availability_configuration(self, made: Answer, DomainName: str) -> Answer:
+        self.availability.pop(DomainName.lower(), None)
+        return {}
+
+    def list_availability_configurations(self, made: Answer) -> Answer:
+        return {"AvailabilityConfigurations": [{"DomainName": domain} | one | DATES for domain, one in self.availability.items()]}
+
+    def _provider(self, given: Answer) -> Answer:
+        if len(given) != 1:
+            raise Fault("InvalidParameter")
+        return given
+
+    def _usable(self, provider: Answer) -> Answer:
+        if "LambdaProvider" in provider:
+            return {"ProviderType": "LAMBDA"} | provider
+        shown = {name: value for name, value in provider["EwsProvider"].items() if name != "EwsPassword"}
+        if not shown["EwsEndpoint"].startswith("https:"):
+            raise Fault("InvalidParameter")
+        return {"ProviderType": "EWS", "EwsProvider": shown}
+
+    # Identity provider
+
+    def create_identity_center_application(self, made: Answer, **given: str) -> Answer:
+        self.applications.add(made.get("ApplicationArn", ""))
+        return made
+
+    def delete_identity_center_application(self, made: Answer, ApplicationArn: str) -> Answer:
+        self.applications.discard(ApplicationArn)
+        return {}
+
+    def put_identity_provider_configuration(self, made: Answer, **given: Any) -> Answer:
+        if given["IdentityCenterConfiguration"]["ApplicationArn"] not in self.applications:
+            raise Fault("ResourceNotFound")
+        self.identity = given
+        return {}
+
+    def describe_identity_provider_configuration(self, made: Answer) -> Answer:
+        if not self.identity:
+            raise Fault("ResourceNotFound")
+        return self.identity
+
+    def delete_identity_provider_configuration(self, made: Answer) -> Answer:
+        self.identity = {}
         return {}
 
 

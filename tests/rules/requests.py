@@ -15,6 +15,8 @@ Draw = Callable[["Requests"], Params]
 NAMES = ("anna", "Anna", "bert", "cleo.k", "dora", "emil", "sales", "Board", "room-1", "room-2", "beamer", "guest", "x@y.example")
 TEXTS = ("", "A", "Somebody", "Über alles", "x" * 256)
 LOCALS = ("anna", "ANNA", "bert", "info", "sales", "a.b", "room", "x+y", "post", "zoe")
+INSTANCE = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+ABSENT_APPLICATION = "arn:aws:sso::123456789012:application/ssoins-0123456789abcdef/apl-0123456789abcdef"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -108,6 +110,16 @@ class Requests:
         period = {} if self.rarely() else {"Period": self.random.randrange(1, 731)}
         return {"Name": self.one("INBOX", "DELETED_ITEMS", "SENT_ITEMS", "DRAFTS", "JUNK_EMAIL"), "Action": action} | period
 
+    def provider(self) -> Params:
+        function = {"LambdaArn": "arn:aws:lambda:us-east-1:123456789012:function:availability"}
+        scheme = self.one("https", "https", "https", "http")
+        ews = {"EwsEndpoint": f"{scheme}://ews.example/EWS/Exchange.asmx", "EwsUsername": "us", "EwsPassword": "Secret-4711"}
+        both: Params = {"LambdaProvider": function, "EwsProvider": ews}
+        return {name: both[name] for name in self.one(["LambdaProvider"], ["EwsProvider"], ["EwsProvider"], [], list(both))}
+
+    def application(self) -> str:
+        return str(self.one(*sorted(self.world.applications), ABSENT_APPLICATION))
+
     def prefix(self) -> str:
         return self.name()[: self.one(1, 2, 3)]
 
@@ -125,6 +137,10 @@ def _address_in(draw: Requests) -> str:
 
 def _range(draw: Requests) -> list[str]:
     return [f"{_address_in(draw)}/{draw.one(0, 8, 24, 25, 32)}"]
+
+
+def _remote(draw: Requests) -> str:
+    return str(draw.one("remote.example", "Remote.example", "far.example", "example.test"))
 
 
 DRAWS: dict[str, tuple[int, Draw]] = {
@@ -291,5 +307,21 @@ DRAWS: dict[str, tuple[int, Draw]] = {
     ),
     "describe_email_monitoring_configuration": (1, lambda d: {}),
     "delete_email_monitoring_configuration": (1, lambda d: {}),
+    "create_availability_configuration": (2, lambda d: {"DomainName": _remote(d)} | d.provider()),
+    "update_availability_configuration": (1, lambda d: {"DomainName": _remote(d)} | d.provider()),
+    "delete_availability_configuration": (1, lambda d: {"DomainName": _remote(d)}),
+    "list_availability_configurations": (1, lambda d: {}),
+    "create_identity_center_application": (1, lambda d: {"Name": "mail", "InstanceArn": INSTANCE}),
+    "delete_identity_center_application": (1, lambda d: {"ApplicationArn": d.application()}),
+    "put_identity_provider_configuration": (
+        1,
+        lambda d: {
+            "AuthenticationMode": d.one("IDENTITY_PROVIDER_ONLY", "IDENTITY_PROVIDER_AND_DIRECTORY"),
+            "IdentityCenterConfiguration": {"InstanceArn": INSTANCE, "ApplicationArn": d.application()},
+            "PersonalAccessTokenConfiguration": {"Status": d.one("ACTIVE", "INACTIVE")} | d.some(LifetimeInDays=30),
+        },
+    ),
+    "describe_identity_provider_configuration": (1, lambda d: {}),
+    "delete_identity_provider_configuration": (1, lambda d: {}),
 }
 """Operations by how often they are drawn and what draws them."""

@@ -41,8 +41,8 @@ def aws_name(operation: str) -> str:
 class Caller:
     """Calls operations of one organization, walking through every page of a list."""
 
-    def __init__(self, gate: Gate, organization: Organization, seed: int) -> None:
-        self.gate, self.organization = gate, organization
+    def __init__(self, gate: Gate, organization: Organization, seed: int, *, alone: bool = True) -> None:
+        self.gate, self.organization, self.alone = gate, organization, alone
         self.sizes = itertools.cycle([(1, 2, 3, 7, 100)[(seed + number) % 5] for number in range(5)])
 
     def __call__(self, operation: str, params: Params) -> tuple[str, Params]:
@@ -62,7 +62,7 @@ class Caller:
             code, more = self._once(name, whole | {"NextToken": token})
             if not code:
                 (member,) = (key for key in more if key != "NextToken")
-                assert more[member], f"{name}: a token that led to nothing"
+                assert more[member] or not self.alone, f"{name}: a token that led to nothing"
                 answer = more | {member: answer[member] + more[member]}
         return code, answer
 
@@ -117,7 +117,7 @@ def test_four_callers_at_once_break_nothing(gate: Gate, store: Store, organizati
     def work(seed: int) -> None:
         try:
             oracle = world()
-            requests, call = Requests(oracle, seed, DOMAINS), Caller(gate, organization, seed)
+            requests, call = Requests(oracle, seed, DOMAINS), Caller(gate, organization, seed, alone=False)
             for _ in range(STEPS // 25):
                 operation, params = requests.draw()
                 code, answer = call(operation, params)

@@ -150,6 +150,14 @@ def test_a_mailbox_becomes_an_archive(office):
     assert (office.root / done.path).stat().st_mode & 0o777 == 0o600
 
 
+def test_later_parts_are_larger(office, monkeypatch):
+    """So that the largest mailbox needs no more of them than S3 takes."""
+    monkeypatch.setattr(work, "LARGE_FROM", 2)
+    monkeypatch.setattr(work, "LARGE_PART_BYTES", 1_000_000)
+    assert office.archived(office.carry_on(office.start())) == inbox(office.letters)
+    assert office.uploads[0].numbers == [1, 2, 3]
+
+
 def test_an_export_is_taken_up_where_it_was_left(office):
     export = office.start()
     left = office.carry_on(export, office.until_parts(3))
@@ -187,6 +195,16 @@ def test_what_was_deleted_and_is_still_there_is_kept(office):
     del left["Inbox/0000000040.eml"]
     assert office.archived(done) == left
     assert office.uploads[1].numbers[0] == 4
+
+
+def test_a_part_that_does_not_come_out_the_same_is_put_again(office):
+    """As when another version of zlib packs it."""
+    export = office.start()
+    office.carry_on(export, office.until_parts(3))
+    with office.store.transaction(office.scope) as tx:
+        tx.run("UPDATE export_parts SET digest = :other WHERE organization = :organization AND number = 2", other=bytes(32))
+    assert office.archived(office.carry_on(export)) == inbox(office.letters)
+    assert office.uploads[1].numbers[0] == 2
 
 
 def test_what_comes_while_what_has_come_is_read_is_not_missed(office):
@@ -243,6 +261,23 @@ def test_a_cancelled_export_leaves_nothing(office):
     assert cancelled.ended_at is not None
     assert office.uploads[0].numbers == [1, 2, 3]
     assert (office.files(), office.noted()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("step", "state"), [("begin", ExportState.CANCELLED), ("write", ExportState.COMPLETED), ("finish", ExportState.COMPLETED)]
+)
+def test_cancelled_as_it_begins_or_ends(office, monkeypatch, step, state):
+    """Before its upload is noted it can be cancelled, when its parts are being made one object no more."""
+    export, done = office.start(), getattr(FolderUpload, step)
+
+    def cancelled(self: FolderUpload, *args: Any) -> Any:
+        with office.store.transaction(office.scope) as tx:
+            exports.cancel(tx, export.id)
+        return done(self, *args)
+
+    monkeypatch.setattr(FolderUpload, step, cancelled)
+    assert office.carry_on(export).state is state
+    assert office.files() == ([] if state is ExportState.CANCELLED else [export.log_path, export.path])
 
 
 def test_a_cancelled_export_that_nobody_works_on_is_tidied_away(office):

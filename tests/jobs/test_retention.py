@@ -173,6 +173,9 @@ def test_a_mailbox_that_waits_for_its_owner_waits_as_it_is(server: Serving, cloc
     policy(server, ("INBOX", "PERMANENTLY_DELETE", 9))
     server.call("deregister_from_work_mail", EntityId=owner)
     assert run(server) == 0
+    with server.store.transaction(server.scope) as tx:  # it was listed before
+        assert expiry.find(tx, owner, "inbox", after=0) == []
+        assert expiry.carry_out(tx, owner, "inbox", [1]) == 0
     server.call("register_to_work_mail", EntityId=owner, Email=server.address("alice"))
     assert subjects(server.imap("alice"), "INBOX") == ["kept"]
     assert run(server) == 1
@@ -249,6 +252,31 @@ def test_old_tombstones_are_forgotten_and_who_comes_back_is_told_what_is_gone(
     assert since(state().modseq).gone == []
     assert [uid for uid, _, _ in since(known).changed] == []
     assert [uid for uid, _, _ in since(1).changed] == [7, 8]
+
+
+def test_marks_are_made_when_something_has_changed_and_go_when_they_say_nothing_more(server: Serving, clock: Clock) -> None:
+    owner = server.hire("alice")
+
+    def marks() -> list[float]:
+        with server.store.transaction(server.scope, write=False) as tx:
+            mailbox = access.open_for_upkeep(tx, owner).id
+            rows = tx.all("SELECT noted_at FROM change_marks WHERE organization = :organization AND mailbox = :mailbox", mailbox=mailbox)
+        return sorted(noted_at for (noted_at,) in rows)
+
+    nights = []
+    for night in range(6):
+        if night % 2 == 0:
+            server.send("alice", letter("another"))
+            nights.append(clock.now)
+        run(server)
+        clock.advance(DAY)
+    assert marks() == nights
+    clock.now = nights[1] + changes.MARK_DAYS * DAY
+    retention.forget(server.store, server.scope)
+    assert marks() == nights[1:]
+    clock.advance(1000 * DAY)
+    retention.forget(server.store, server.scope)
+    assert marks() == nights[-1:]
 
 
 def test_a_resource_keeps_mail_by_the_same_policy(server: Serving, clock: Clock) -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from postroom.server import schedule
+from postroom.server import schedule, wiring
 from postroom.server.backlog import Backlog
+from postroom.server.configuration import Settings
 from postroom.server.schedule import Job, Schedule, run_in, run_once
 from postroom.storage.queries import leases
 from postroom.storage.store import THREADS
@@ -149,3 +150,8 @@ async def test_a_job_that_deletes_by_age_waits_for_a_day_when_the_clock_has_leap
     assert not await ran_after(3600)
     assert await ran_after(schedule.DAY)
     assert await ran_after(-60)
+
+
+def test_what_deletes_by_age_says_so():
+    jobs = {job.name for job in wiring.jobs(Settings()) if job.by_age}
+    assert jobs == {"purge-message-flow", "purge-mailboxes", "purge-exports", "retention", "forget-changes"}

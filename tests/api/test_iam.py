@@ -307,6 +307,17 @@ class TestPermission:
         assert code(ann.delete_user, 403, UserName="BOB") == "AccessDenied"
         ann.delete_user(UserName="cid")
 
+    def test_roles_below_a_path(self, gate: Gate, iam: Any) -> None:
+        ann = self.limited(gate, iam, statement(Action="iam:*", Resource=f"arn:aws:iam::{ACCOUNT}:role/team/*"))
+        iam.create_role(RoleName="boss", AssumeRolePolicyDocument=json.dumps(TRUST))
+        ann.create_role(RoleName="mine", Path="/team/", AssumeRolePolicyDocument=json.dumps(TRUST))
+        ann.put_role_policy(RoleName="mine", PolicyName="p", PolicyDocument=json.dumps(POLICY))
+        assert ann.get_role(RoleName="mine")["Role"]["Path"] == "/team/"
+        assert code(ann.create_role, 403, RoleName="other", AssumeRolePolicyDocument=json.dumps(TRUST)) == "AccessDenied"
+        assert code(ann.create_role, 403, RoleName="boss", Path="/team/", AssumeRolePolicyDocument=json.dumps(TRUST)) == "AccessDenied"
+        for call in (ann.get_role, ann.delete_role, ann.list_role_policies):
+            assert code(call, 403, RoleName="boss") == "AccessDenied"
+
     def test_what_is_denied_by_name_is_denied_in_any_case(self, gate: Gate, iam: Any) -> None:
         deny = statement(Effect="Deny", Action="iam:*", Resource=f"arn:aws:iam::{ACCOUNT}:user/admin")
         ann = self.limited(gate, iam, statement(Action="*"), deny)

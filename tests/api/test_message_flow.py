@@ -172,6 +172,7 @@ def test_what_is_put_is_read_and_the_delivered_letter_stays(
     assert b"[checked]" in read(client, ids["incoming"])
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_no_name_leads_out_of_a_bucket(ids: dict[str, str], connect: Connect, tmp_path: Path) -> None:
     client = connect()
     bucket = tmp_path / "bucket"
@@ -201,6 +202,7 @@ def test_no_name_leads_out_of_a_bucket(ids: dict[str, str], connect: Connect, tm
     assert read(client, ids["incoming"]) == LETTER
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_content_from_s3(ids: dict[str, str], connect: Connect) -> None:
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
@@ -249,6 +251,7 @@ def test_what_is_no_good_message_is_rejected(raw: bytes, why: str) -> None:
         replacement.check(raw, LETTER)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_what_is_rejected_changes_nothing(ids: dict[str, str], connect: Connect, tmp_path: Path) -> None:
     client = connect()
     (tmp_path / "bucket" / "bad").write_bytes(LETTER.replace(b"<1@", b"<2@"))

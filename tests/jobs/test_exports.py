@@ -150,6 +150,7 @@ def test_a_mailbox_becomes_an_archive(office):
     assert (office.root / done.path).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_later_parts_are_larger(office, monkeypatch):
     """So that the largest mailbox needs no more of them than S3 takes."""
     monkeypatch.setattr(work, "LARGE_FROM", 2)
@@ -197,6 +198,7 @@ def test_what_was_deleted_and_is_still_there_is_kept(office):
     assert office.uploads[1].numbers[0] == 4
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_part_that_does_not_come_out_the_same_is_put_again(office):
     """As when another version of zlib packs it."""
     export = office.start()
@@ -310,6 +312,7 @@ def test_an_export_that_another_has_taken_is_left_to_it(office, clock):
     assert office.archived(office.carry_on(export, holder="another")) == inbox(office.letters)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_place_that_cannot_be_written_is_tried_again_and_then_given_up(office, clock):
     export = office.start()
     office.carry_on(export, office.until_parts(2))
@@ -325,6 +328,7 @@ def test_a_place_that_cannot_be_written_is_tried_again_and_then_given_up(office,
     assert office.files() == []
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_nothing_is_written_through_a_link(office, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -336,6 +340,7 @@ def test_nothing_is_written_through_a_link(office, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["../out", "a/../../out", "./a", "a" * 256])
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_nothing_is_written_elsewhere(office, prefix):
     failed = office.carry_on(office.start(prefix))
     assert (failed.state, failed.error) == (ExportState.FAILED, "The S3 prefix has a part that cannot be a folder.")
@@ -343,6 +348,7 @@ def test_nothing_is_written_elsewhere(office, prefix):
     assert office.files() == []
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_bucket_that_is_gone(office):
     office.root.rmdir()
     failed = office.carry_on(office.start())

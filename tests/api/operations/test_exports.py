@@ -64,6 +64,7 @@ def test_a_job_is_shown(api, clock):
 
 
 @pytest.mark.parametrize("prefix", ["mail", "mail/", "/mail//"])
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_one_slash_stands_behind_the_prefix(api, prefix):
     hire(api)
     job = start(api, S3Prefix=prefix)
@@ -84,6 +85,7 @@ def test_how_it_ends_is_shown(api, store, organization):
     assert (shown["State"], shown["EstimatedProgress"], "ErrorInfo" in shown) == ("COMPLETED", 100, False)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_who_has_no_mailbox_is_not_found(api):
     api("create_group", Name="staff")
     api("create_user", Name="bob", DisplayName="Bob")
@@ -97,6 +99,7 @@ def test_a_room_has_a_mailbox(api):
     assert api("describe_mailbox_export_job", JobId=start(api, "room"))["EntityId"] == room
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_where_nothing_can_be_written(api):
     hire(api)
     assert refused(api, S3BucketName="unknown") == "InvalidParameterException"

@@ -1,6 +1,10 @@
 """Access control rules: deny wins, nothing matched is denied."""
 
+import ipaddress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postroom.directory import groups, users
 from postroom.model import errors
@@ -65,6 +69,30 @@ def test_addresses_of_version_6_and_none_at_all(address: str, inside: bool) -> N
     situation = Situation(Action.IMAP, address, user_id="u1")
     assert rule("r", Effect.ALLOW, ip_ranges=("192.0.2.0/24",)).matches(situation) is inside
     assert rule("r", Effect.ALLOW, not_ip_ranges=("192.0.2.0/24",)).matches(situation) is not inside
+
+
+RANGES = st.builds("{}.0.{}.{}/{}".format, st.integers(0, 2), st.integers(0, 255), st.integers(0, 255), st.integers(0, 32))
+
+
+@given(ranges=st.lists(RANGES, min_size=1, max_size=8).map(tuple), address=RANGES.map(lambda text: text.partition("/")[0]))
+def test_an_address_is_in_a_range_or_is_not(ranges: tuple[str, ...], address: str) -> None:
+    inside = any(ipaddress.ip_address(address) in ipaddress.ip_network(text, strict=False) for text in ranges)
+    assert rule("r", Effect.ALLOW, ip_ranges=ranges).matches(Situation(Action.IMAP, address)) is inside
+
+
+def test_thousands_of_ranges_are_read_once_not_at_every_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rules and ranges as the API takes; whoever knows a user name makes the server ask them."""
+    spans, read = access_rules._span, []
+
+    def span(text: str) -> tuple[int, int]:
+        read.append(text)
+        return spans(text)
+
+    rules = [rule(f"{a}", Effect.DENY, ip_ranges=tuple(f"10.{a}.{b % 256}.{b // 256}/32" for b in range(1024))) for a in range(10)]
+    monkeypatch.setattr(access_rules, "_span", span)
+    for last in range(5):
+        assert not decide(rules, Situation(Action.IMAP, f"192.0.2.{last}")).rules
+    assert len(read) == len(set(read)) == 10 * 1024
 
 
 def test_an_organization_starts_with_the_rule_that_allows_all(store: Store, organization: Organization) -> None:

@@ -9,6 +9,7 @@ A rule takes effect at once. At every sign-in the rules are read anew, and who h
 """
 
 import ipaddress
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -160,7 +161,7 @@ def _ids(tx: Tx, references: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entities.get(tx, reference, users.KINDS).id for reference in references))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _conditions(text: str) -> Conditions:
     return msgspec.json.decode(text, type=Conditions)
 
@@ -169,16 +170,37 @@ def _holds(value: str, wanted: Sequence[str], unwanted: Sequence[str]) -> bool:
     return (not wanted or value in wanted) and value not in unwanted
 
 
-def _inside(address: str, ranges: Sequence[str]) -> bool:
+def _inside(address: str, ranges: tuple[str, ...]) -> bool:
+    """Say whether an address lies in one of the ranges, all of which are of version 4 (WorkMail API: IpRange)."""
     try:
-        ip = ipaddress.ip_address(address)
+        given = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return any(ip in _network(text) for text in ranges)
+    ip = given.ipv4_mapped if isinstance(given, ipaddress.IPv6Address) else given
+    if ip is None:
+        return False
+    starts, ends = _spans(ranges)
+    at = bisect_right(starts, int(ip)) - 1
+    return at >= 0 and int(ip) <= ends[at]
 
 
-@lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
+@lru_cache(maxsize=256)
+def _spans(ranges: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    """Give the first and the last addresses of what ranges cover together: a rule may name two thousand, and is asked all the time."""
+    starts: list[int] = []
+    ends: list[int] = []
+    for start, end in sorted(map(_span, ranges)):
+        if not ends or start > ends[-1]:
+            starts.append(start)
+            ends.append(end)
+        elif end > ends[-1]:
+            ends[-1] = end
+    return starts, ends
+
+
+def _span(text: str) -> tuple[int, int]:
+    """Give the first and the last address of a range; what stands behind the bits that count makes no difference."""
+    address, _, bits = text.partition("/")
+    within = (1 << (32 - int(bits))) - 1
+    start = int(ipaddress.IPv4Address(address)) & ~within
+    return start, start | within

@@ -143,7 +143,7 @@ def role_of(row: tuple[Any, ...]) -> Role:
     return Role(id, name, RoleType(type), _rules(rules), description, created_at, modified_at)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _rules(text: str) -> tuple[Rule, ...]:
     return msgspec.json.decode(text, type=tuple[Rule, ...])
 

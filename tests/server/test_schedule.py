@@ -38,6 +38,18 @@ async def test_a_job_that_another_process_runs_is_left_to_it(store, organization
     assert runs == [organization.number]
 
 
+async def test_a_nightly_job_is_not_missed_when_who_ran_it_last_has_ended(store, organization, clock, monkeypatch):
+    runs: list[int] = []
+    nightly = replace(counting(runs), seconds=schedule.DAY, at=0.0)
+    monkeypatch.setattr(leases, "holder", lambda: "another")
+    assert await run_once(store, nightly) == 1
+    monkeypatch.undo()
+    clock.advance(schedule.SPREAD_SECONDS)
+    assert await run_once(store, nightly) == 0  # not twice in a night
+    clock.advance(schedule.DAY - 2 * schedule.SPREAD_SECONDS)
+    assert await run_once(store, nightly) == 1
+
+
 async def test_a_failing_job_is_tried_again(store, organization):
     runs: list[int] = []
     again = asyncio.Event()

@@ -1,8 +1,9 @@
 """Runs the jobs: each on its own interval or once a night, in each organization, in one process at a time.
 
-A job is a plain function of `postroom.jobs`. Two leases in the organization's own store decide who runs it. One lasts for two intervals and
-says whose job it is, so that several processes on one database share the work. The other says that it is being run right now, also by
-somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that dies loses its leases with time.
+A job is a plain function of `postroom.jobs`. Two leases in the organization's own store decide who runs it. One lasts for two intervals,
+or for half a day of a nightly job, and says whose job it is, so that several processes on one database share the work. The other says that it
+is being run right now, also by somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that dies loses
+its leases with time.
 
 A job that deletes by age waits for a day when the clock has leapt (`policy.clock`), unless somebody asks for it.
 """
@@ -43,6 +44,11 @@ class Job:
     text: str = ""
     at: float | None = None
     by_age: bool = False
+
+    @property
+    def lease_seconds(self) -> float:
+        """Say for how long it is left to who ran it last: a nightly one not for the next night, since that process may have ended."""
+        return self.seconds * 2 if self.at is None else self.seconds / 2
 
     def pause(self, now: float) -> float:
         """Give the seconds to wait for its next run, spread by a tenth or by ten minutes."""
@@ -111,7 +117,7 @@ async def run_in(store: Store, job: Job, scope: int) -> int | None:
 
 def _claim(tx: Tx, job: Job) -> Claim:
     """Take both leases of a job, unless it has to wait."""
-    if not leases.take(tx, f"job/{job.name}", leases.holder(), job.seconds * 2):
+    if not leases.take(tx, f"job/{job.name}", leases.holder(), job.lease_seconds):
         return Claim.OTHERS
     if job.by_age and not clock.is_steady(tx):
         return Claim.POSTPONED

@@ -199,6 +199,15 @@ def test_what_was_deleted_and_is_still_there_is_kept(office):
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_an_archive_that_becomes_shorter_ends_where_it_ends(office, clock):
+    export = office.start()
+    office.carry_on(export, office.until_parts(8))
+    expunge(office, *range(2, 41))
+    clock.advance(7200)
+    assert sweep.sweep_contents(office.store, office.scope) == 39
+    assert office.archived(office.carry_on(export)) == inbox(office.letters[:1])
+
+
 def test_a_part_that_does_not_come_out_the_same_is_put_again(office):
     """As when another version of zlib packs it."""
     export = office.start()
@@ -235,6 +244,16 @@ def test_a_lost_upload_is_begun_anew(office, clock):
     done = office.carry_on(export)
     assert office.archived(done) == inbox(office.letters)
     assert office.uploads[-1].numbers[0] == 1
+
+
+def test_an_upload_of_which_a_part_is_lost_is_begun_anew(office, clock):
+    export = office.start()
+    office.carry_on(export, office.until_parts(3))
+    with (office.root / f"mail/2026/.{export.id}.zip.partial").open("r+b") as file:
+        file.truncate(1000)
+    assert office.carry_on(export).state is ExportState.RUNNING
+    clock.advance(exports.RETRY_SECONDS[0])
+    assert office.archived(office.carry_on(export)) == inbox(office.letters)
 
 
 def test_an_upload_that_is_lost_again_and_again(office, clock):
@@ -328,6 +347,18 @@ def test_a_place_that_cannot_be_written_is_tried_again_and_then_given_up(office,
     assert office.files() == []
 
 
+def test_an_export_that_waits_is_tidied_away_as_soon_as_it_is_cancelled(office):
+    export = office.start()
+    office.carry_on(export, office.until_parts(2))
+    with (office.root / f"mail/2026/.{export.id}.zip.partial").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        office.carry_on(export)
+    with office.store.transaction(office.scope) as tx:
+        assert exports.due(tx) == []
+        exports.cancel(tx, export.id)
+        assert exports.due(tx) == [export.id]
+
+
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_nothing_is_written_through_a_link(office, tmp_path):
     outside = tmp_path / "outside"
@@ -381,6 +412,14 @@ def test_an_organization_that_is_deleted_meanwhile(office, organization):
     work.carry_on(office.store, office.scope, export.id, holder="me", places=office.places, wanted=delete)
     assert office.uploads[0].numbers[-1] >= 2
     assert office.files() == []
+
+
+def test_an_export_that_runs_is_shown_however_old(office, clock):
+    export = office.start()
+    clock.advance(exports.SHOWN_SECONDS + 1)
+    assert work.purge(office.store, office.scope) == 0
+    with office.store.transaction(office.scope, write=False) as tx:
+        assert exports.get(tx, export.id) == exports.page(tx, None, 10)[0] == export
 
 
 def test_what_is_shown_no_more_is_forgotten(office, clock):

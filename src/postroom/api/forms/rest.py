@@ -12,7 +12,7 @@ import msgspec
 from postroom.api import errors, validation
 from postroom.api.errors import Refusal
 from postroom.api.exchange import Exchange, Reply
-from postroom.api.model import OperationModel, ServiceModel
+from postroom.api.model import ServiceModel
 from postroom.api.operation import Answer, Operation
 from postroom.api.requests import Request
 from postroom.model.errors import PostroomError
@@ -43,7 +43,7 @@ class RestForm:
     def read(self, exchange: Exchange, body: bytes) -> None:
         """Put the parameters of path and body together."""
         model = self._model.operations[exchange.name]
-        named = self._named(exchange, model)
+        named = self._named(exchange)
         try:
             exchange.params = validation.checked(model, self._body(body) | named)
         except Refusal as refusal:
@@ -67,7 +67,7 @@ class RestForm:
         status = self._statuses.get(exchange.code, errors.status_of(exchange.code))
         return Reply(status, errors.body(exchange.code, exchange.text), JSON)
 
-    def _named(self, exchange: Exchange, model: OperationModel) -> dict[str, Any]:
+    def _named(self, exchange: Exchange) -> dict[str, Any]:
         """Read the members that stand in the path."""
         expression = next(expression for expression, _, name in self._paths if name == exchange.name)
         found = expression.fullmatch(exchange.request.path)

@@ -218,14 +218,14 @@ def test_what_waits_takes_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Picky(BaseHTTPRequestHandler):
-    """CloudWatch Logs as it refuses a batch with something in it that it does not like."""
+    """CloudWatch Logs as it refuses a batch that is not in the order of time, or has something in it that it does not like."""
 
     taken: list[str]
 
     def do_POST(self) -> None:
         events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["logEvents"]
         texts = [event["message"] for event in events]
-        bad = "bad" in texts
+        bad = "bad" in texts or events != sorted(events, key=lambda event: event["timestamp"])
         self.taken += [] if bad else texts
         body = json.dumps({"__type": "InvalidParameterException"} if bad else {}).encode()
         self.send_response(400 if bad else 200)
@@ -244,13 +244,16 @@ def test_an_event_that_is_refused_keeps_no_others_waiting() -> None:
     delivery = LogDelivery(aws(f"http://127.0.0.1:{server.server_address[1]}"), 1000)
     before = log_delivery.DROPPED.labels("invalid")._value.get()
     texts = [str(number) for number in range(10)]
-    for text in [*texts[:7], "bad", *texts[7:]]:
-        delivery.put(Destination(GROUP, "stream"), time.time(), text)
+    for at, text in enumerate([*texts[:7], "bad", *texts[7:]]):
+        delivery.put(Destination(GROUP, "stream"), at, text)
+    for at in (9, 8):
+        delivery.put(Destination(GROUP, "other"), at, f"at {at}")
     delivery.start()
     delivery.close(20.0)
     server.shutdown()
     server.server_close()
-    assert taken == texts
+    assert [text for text in taken if not text.startswith("at")] == texts
+    assert [text for text in taken if text.startswith("at")] == ["at 8", "at 9"]
     assert log_delivery.DROPPED.labels("invalid")._value.get() - before == 1
     assert delivery._bytes == delivery._waiting == 0
 

@@ -120,6 +120,8 @@ def test_other_texts_another_autodiscover_and_an_old_key(store: Store, aws: Aws,
     after = zone.records()
     assert after[NAME, "TXT"] == ['"site=1"', f'"v=spf1 include:{TARGETS.spf_include} ~all"']
     assert after[f"autodiscover.{NAME}", "CNAME"] == ["elsewhere.test."]
+    sets = zone.client.list_resource_record_sets(HostedZoneId=zone.id)["ResourceRecordSets"]
+    assert [one["TTL"] for one in sets if (one["Name"], one["Type"]) == (f"{NAME}.", "TXT")] == [60]
     assert after[key] == wanted(store, scope)[key]
 
 

@@ -1,9 +1,9 @@
 """Runs the jobs: each on its own interval or once a night, in each organization, in one process at a time.
 
 A job is a plain function of `postroom.jobs`. Two leases in the organization's own store decide who runs it. One lasts for two intervals,
-or for half a day of a nightly job, and says whose job it is, so that several processes on one database share the work. The other says that it
-is being run right now, also by somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that dies loses
-its leases with time.
+or for half a day of a nightly job, and says whose job it is, so that several processes on one database share the work. The other says
+that it is being run right now, also by somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that
+dies loses its leases with time.
 
 A job that deletes by age waits for a day when the clock has leapt (`policy.clock`), unless somebody asks for it.
 """

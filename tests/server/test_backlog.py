@@ -3,11 +3,14 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
+from postroom.directory import organizations
 from postroom.model.organizations import Organization
 from postroom.server import backlog
 from postroom.server.backlog import Backlog
 from postroom.storage.engine import Store, Tx
+from postroom.storage.notifier import Changes
 
 
 async def until(condition, seconds: float = 10.0) -> None:  # type: ignore[no-untyped-def]
@@ -83,3 +86,26 @@ async def test_a_failing_page_does_not_end_it(store: Store, organization: Organi
     await store.transact(organization.number, announce)
     await until(lambda: tried == 2)
     await index.close()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_backlog_of_a_deleted_organization_is_no_failure(store: Store, organization: Organization) -> None:
+    tried = 0
+
+    def page(store: Store, scope: int) -> int:
+        nonlocal tried
+        tried += 1
+        with store.transaction(scope):
+            return 0
+
+    index = Backlog(store, "work", page)
+    await store.run(lambda: organizations.delete(store, organization, force=True))
+    index.start()
+    gone = Changes()
+    gone.wake("work")
+    with capture_logs() as logs:
+        for round in (1, 2):
+            store.notifier.publish(organization.number, [gone])
+            await until(lambda round=round: tried == round)  # type: ignore[misc]
+    await index.close()
+    assert [entry for entry in logs if entry["log_level"] != "debug"] == []

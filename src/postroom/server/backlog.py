@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
+from postroom.model.errors import OrganizationNotFound
 from postroom.storage.engine import Store
 
 QUIET_SECONDS = 0.4
@@ -90,5 +91,7 @@ class Backlog:
                     return
                 busy = now() - self._last < QUIET_SECONDS
                 await asyncio.sleep(SHARE * (now() - before) if busy else PAUSE_SECONDS)
+        except OrganizationNotFound:
+            log.debug("backlog_ended_with_its_organization", topic=self._topic, scope=scope)
         except Exception:
             log.exception("backlog_failed", topic=self._topic, scope=scope)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -15,6 +16,7 @@ from postroom.api.errors import Refusal
 from postroom.api.exchange import Exchange
 from postroom.api.operation import Caller
 from postroom.api.requests import Request
+from postroom.api.settings import Settings
 from postroom.api.sts import Sts
 from postroom.directory import roles
 from postroom.policy import access_keys, signers, trust
@@ -90,6 +92,21 @@ class TestIdentity:
         sts = SESSION.client("sts", endpoint_url=gate.url, region_name="us-east-1", config=Config(signature_version=UNSIGNED))
         with pytest.raises(ClientError, match=r"\(MissingAuthenticationToken\)"):
             sts.get_caller_identity()
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+class TestRegion:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return msgspec.structs.replace(SETTINGS, region="eu-west-1")
+
+    def test_services_without_regions_are_signed_for_the_first_one_too(self, gate: Gate) -> None:
+        for region in ("eu-west-1", "us-east-1"):
+            assert client(gate, "sts", region=region).get_caller_identity()["Account"] == ACCOUNT
+        assert code(client(gate, "sts", region="eu-north-1").get_caller_identity, 403) == "SignatureDoesNotMatch"
+        assert client(gate, "workmail", region="eu-west-1").list_organizations()["OrganizationSummaries"] == []
+        with pytest.raises(ClientError, match=r"\(InvalidSignatureException\).*valid region, not 'us-east-1'"):
+            client(gate, "workmail", region="us-east-1").list_organizations()
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -194,6 +194,11 @@ def test_the_password_and_the_access_rules_are_those_of_who_signs_in(tx: Tx, org
         sign_in.sign_in(tx, organization, Credentials(DIRECT, PASSWORD), CLIENT)
 
 
+def test_an_authorization_identity_that_is_given_leaves_the_name_as_it_is() -> None:
+    given = Credentials(DIRECT, PASSWORD, "third@example.test")
+    assert sign_in.unfold(given) == given
+
+
 @pytest.mark.parametrize("name", ["a*b@example.test", "owner*alice@example.test", "*", "a@b", '"a@b*c"@example.test'])
 def test_a_star_alone_asks_for_nobodys_mailbox(name: str) -> None:
     assert sign_in.unfold(Credentials(name, PASSWORD)).username == name

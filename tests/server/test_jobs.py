@@ -118,6 +118,23 @@ def test_what_a_policy_took_from_deleted_items_is_given_back(program: Program, f
     assert (done.returncode, done.stderr) == (1, "postroom: nowhere has no mailbox.\n")
 
 
+def test_as_much_is_given_back_as_there_is_room_for(program: Program, folder: Path, past: Store) -> None:
+    user = hire(program.ready, "narrow")
+    organization = {"OrganizationId": program.ready.organization_id}
+    workmail = program.ready.workmail()
+    for number in range(3):
+        put(past, user.id, b"Subject: %d\r\n\r\n" % number + b"x" * 400_000 + b"\r\n", "trash")
+    rules = [{"Name": "DELETED_ITEMS", "Action": "DELETE", "Period": 9}]
+    workmail.put_retention_policy(**organization, Name="p", FolderConfigurations=rules)
+    assert postroom(folder, "run", "retention").stdout == "demo: retention did 3\n"
+    workmail.update_mailbox_quota(**organization, UserId=user.id, MailboxQuota=1)
+    done = postroom(folder, "recover-deleted", "narrow", verb="users")
+    assert (done.returncode, done.stdout) == (1, "narrow: 2 recovered to Deleted Items\n")
+    assert done.stderr == "postroom: The mailbox is full.\n"
+    workmail.update_mailbox_quota(**organization, UserId=user.id, MailboxQuota=2)
+    assert postroom(folder, "recover-deleted", "narrow", verb="users").stdout == "narrow: 1 recovered to Deleted Items\n"
+
+
 def idling(program: Program, user: User, folder: str) -> IMAPClient:
     imap = IMAPClient(*program.ready.imaps, ssl=True, ssl_context=program.ready.tls(), timeout=30)
     imap.login(user.email, user.password)

@@ -55,11 +55,11 @@ def carry_out(tx: Tx, owner: str, role: str, uids: Sequence[int]) -> int:
     return items.expire(tx, case.mailbox, case.folder, _ranges(uids), case.expiry, target)
 
 
-def recover(tx: Tx, owner: str) -> int:
-    """Move a batch of recoverable items back to Deleted Items, where they are young again; count it. Raises `OverQuota`, `NotPermitted`."""
+def recover(tx: Tx, owner: str, limit: int = BATCH) -> int:
+    """Move some recoverable items back to Deleted Items, where they are young again; count them. Raises `OverQuota`, `NotPermitted`."""
     mailbox = access.open_for_upkeep(tx, owner)
     found = folder_rows.find_by_role(tx, mailbox.id, RECOVERABLE.role)
-    uids = items.expired(tx, found[0], _ANYTHING, after=0, limit=BATCH) if found else []
+    uids = items.expired(tx, found[0], _ANYTHING, after=0, limit=limit) if found else []
     if found and uids:
         items.move(tx, mailbox, found[0], [(uids[0], uids[-1])], mailbox, folders.by_role(tx, mailbox, "trash").id)
     return len(uids)

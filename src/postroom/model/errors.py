@@ -10,8 +10,8 @@ class PostroomError(Exception):
     """A refusal with a text that may be shown to the person who asked."""
 
     def __init__(self, text: str = "") -> None:
-        super().__init__(text)
         self.text = text or (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(self.text)
 
 
 # Directory

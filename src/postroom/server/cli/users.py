@@ -5,7 +5,7 @@ import getpass
 import secrets
 import string
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from postroom.directory import entities, users
 from postroom.mailbox import expiry
@@ -83,7 +83,7 @@ def _recover_deleted(store: Store, organization: Organization, arguments: argpar
         user = entities.get(tx, arguments.user)
     recovered = 0
     try:
-        while batch := _recover_batch(store, organization, user.id):
+        for batch in _batches(store, organization, user.id):
             recovered += batch
     except errors.NotPermitted:
         raise errors.EntityState(f"{user.name} has no mailbox.") from None
@@ -91,9 +91,21 @@ def _recover_deleted(store: Store, organization: Organization, arguments: argpar
         print(f"{user.name}: {recovered} recovered to Deleted Items")
 
 
-def _recover_batch(store: Store, organization: Organization, owner: str) -> int:
-    with store.transaction(organization.number) as tx:
-        return expiry.recover(tx, owner)
+def _batches(store: Store, organization: Organization, owner: str) -> Iterator[int]:
+    """Recover until nothing is left, fewer at once where there is no room for more; raises `OverQuota` when there is none for one."""
+    limit = expiry.BATCH
+    while True:
+        try:
+            with store.transaction(organization.number) as tx:
+                batch = expiry.recover(tx, owner, limit)
+        except errors.OverQuota:
+            if limit == 1:
+                raise
+            limit //= 2
+            continue
+        if not batch:
+            return
+        yield batch
 
 
 def _new_password() -> str:

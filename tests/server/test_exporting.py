@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from postroom.directory import organizations, registration, users
 from postroom.jobs.export_folders import FolderUpload
 from postroom.mailbox import exports
 from postroom.model.exports import Export, ExportState, Unreached
+from postroom.server import exporting as exporting_
 from postroom.server.exporting import Exporter
 from postroom.storage.engine import Store
 
@@ -65,6 +68,41 @@ async def test_the_export_of_a_dead_process_is_taken_up(store, organization, roo
             assert not (root / made.path).exists()
             clock.advance(exports.LEASE_SECONDS)
         assert await until_over(store, organization.number, made) is ExportState.COMPLETED
+
+
+async def test_an_export_that_takes_long_is_kept(store, organization, root, clock, monkeypatch):
+    """As long as its process lives, and for nobody who has it no more."""
+    monkeypatch.setattr(exporting_, "RENEW_SECONDS", 0.02)
+    made, go_on = await store.transact(organization.number, start, "alice"), threading.Event()
+
+    class Slow(FolderUpload):
+        def put(self, *args: Any) -> str:
+            go_on.wait(30)
+            return super().put(*args)
+
+    def taken(tx) -> bool:
+        exports.keep(tx, made.id, "another")
+        return exports.take(tx, made.id, "another")
+
+    def lease(tx) -> float:
+        return tx.one("SELECT due_at FROM exports WHERE organization = :organization AND id = :id AND holder <> ''", id=made.id)[0]
+
+    exporter = Exporter(store, lambda export: Slow(root, export.path), look_seconds=3600)
+    exporter.start()
+    try:
+        async with asyncio.timeout(30):
+            while not (root / "mail").exists():
+                await asyncio.sleep(0.02)
+            for _ in range(3):
+                clock.advance(exports.LEASE_SECONDS / 2)
+                while await store.read(organization.number, lease) < clock.now + exports.LEASE_SECONDS:
+                    await asyncio.sleep(0.02)
+                assert not await store.transact(organization.number, taken)
+        go_on.set()
+        assert await until_over(store, organization.number, made) is ExportState.COMPLETED
+    finally:
+        go_on.set()
+        await exporter.close(10)
 
 
 async def test_an_organization_that_is_deleted_while_its_export_waits(store, organization, root, tmp_path):

@@ -53,9 +53,9 @@ async def _write(store: Store, scope: int, order: Order) -> Answer:
     operation = order.operation
     if order.token is not None:
         await store.look(scope, client_tokens.recall, order.token)
-    if operation.prepare is not None:
-        loop = asyncio.get_running_loop()
-        order = replace(order, prior=await loop.run_in_executor(passwords.HASHING, operation.prepare, order.params))
+    work = operation.prepare(order.params) if operation.prepare is not None else None
+    if work is not None:
+        order = replace(order, prior=await asyncio.get_running_loop().run_in_executor(passwords.HASHING, work))
     if operation.before is not None:
         order = replace(order, prior=await store.transact(REGISTRY, _step, operation.before, order))
     try:

@@ -7,8 +7,8 @@ and a transaction never spans two scopes, so they say what is to be done there, 
     @operation("RegisterMailDomain", before=claim, undo=unclaim)      # registry, organization; `undo` when the second refused
     @operation("DeregisterMailDomain", after=unclaim)                 # organization, registry
 
-Slow work that needs no rows, such as hashing a password, is a `prepare` step: `prepare(params)` runs on a thread of its own, before
-any transaction and outside the event loop.
+Slow work that needs no rows, such as hashing a password, is a `prepare` step: `prepare(params)` gives it as a function, or None where there
+is none to do; that runs on a thread of its own, before any transaction and outside the event loop.
 
 `call.prior` is what the step before returned (in `after`: the handler's answer).  A step must be safe to repeat: the program may die
 between two of them, and the client will try again.  Of one organization only one such operation is under
@@ -188,7 +188,7 @@ class Crossing:
 Handler = Callable[[Call], Answer]
 Conductor = Callable[[Crossing], Answer]
 Step = Callable[[Call], Any]
-Preparation = Callable[[Mapping[str, Any]], Any]
+Preparation = Callable[[Mapping[str, Any]], Callable[[], Any] | None]
 
 
 @dataclass(frozen=True, slots=True)

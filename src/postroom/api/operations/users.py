@@ -1,6 +1,7 @@
 """Users (WorkMail API: CreateUser to ResetPassword)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from postroom.api import listing, paging
@@ -34,16 +35,18 @@ PROFILE = {
 }
 
 
-def hashed(params: Mapping[str, Any]) -> str | None:
-    """Check a new password and make its hash."""
+def hashing(params: Mapping[str, Any]) -> Callable[[], str] | None:
+    """Give the work of checking and hashing a new password, where there is one."""
     password = params.get("Password")
-    if password is None:
-        return None
+    return None if password is None else partial(_hashed, password)
+
+
+def _hashed(password: str) -> str:
     passwords.check_rules(password)
     return passwords.hash(password)
 
 
-@operation("CreateUser", prepare=hashed)
+@operation("CreateUser", prepare=hashing)
 def create_user(call: Call) -> Answer:
     """Add a user."""
     params = call.params
@@ -118,7 +121,7 @@ def update_user(call: Call) -> Answer:
     return {}
 
 
-@operation("ResetPassword", prepare=hashed)
+@operation("ResetPassword", prepare=hashing)
 def reset_password(call: Call) -> Answer:
     """Replace a user's password."""
     users.reset_password(call.tx, call.params["UserId"], call.prior)

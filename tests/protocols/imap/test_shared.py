@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from postroom.directory import addresses, entities, mailboxes, registration, resources, users
 from postroom.mailbox import access
+from postroom.mailbox.access import Right
+from postroom.model import errors
+from postroom.model.actors import Actor, Protocol
+from postroom.model.actors import Client as Somebody
+from postroom.model.organizations import Organization
 from postroom.policy import passwords, permissions
 from postroom.policy.permissions import Permission
 from postroom.storage.engine import Store, Tx
@@ -14,6 +20,7 @@ from tests.protocols.imap.conftest import ALICE, BOB, PASSWORD, Client, Running
 
 FULL = Permission.FULL_ACCESS
 SHARED = "Shared/alice@example.test"
+SOMEWHERE = Somebody(Protocol.IMAP, "192.0.2.1", secure=True)
 LETTER = b"Subject: one\r\n\r\ntext\r\n"
 
 
@@ -160,6 +167,43 @@ async def test_names_that_are_sent_in_other_letters_are_the_same(server: Running
     await user.ok(b"CREATE Shared/alice@example.test/&ANw-bung")
     for name in (b"Shared/ALICE@EXAMPLE.TEST/&ANw-bung", "Shared/alice@example.test/U\u0308bung".encode()):
         assert await user.ok(b'STATUS "%b" (MESSAGES)' % name) == [b"* STATUS Shared/alice@example.test/&ANw-bung (MESSAGES 0)"]
+
+
+async def test_an_address_that_is_no_level_of_a_name_is_not_listed(server: Running, store: Store) -> None:
+    def lend(tx: Tx) -> None:
+        user = users.create(tx, name="either", display_name="", password_hash=passwords.hash(PASSWORD))
+        registration.register(tx, user.id, "either/or@example.test")
+        permissions.put(tx, user.id, "bob", {FULL})
+
+    await store.transact(1, lend)
+    user = await server.connect(BOB)
+    assert not [line for line in await user.ok(b'LIST "" *') if b"either" in line]
+    await (direct := await server.connect()).ok(f'LOGIN "either/or@example.test*{BOB}" "{PASSWORD}"'.encode())
+    await direct.ok(b"SELECT INBOX")
+
+
+async def test_a_mailbox_is_opened_anew_with_each_folder(server: Running, store: Store) -> None:
+    """Even where nobody has heard that it has been closed."""
+
+    def withdraw(tx: Tx) -> None:
+        permissions.delete(tx, "alice", "bob")
+        tx.changes.folders.clear()
+
+    direct, user = await server.connect(), await server.connect(BOB)
+    await direct.ok(f'LOGIN "{ALICE}*{BOB}" "{PASSWORD}"'.encode())
+    await direct.ok(b"SELECT INBOX")
+    await store.transact(1, withdraw)
+    for client, name in ((direct, "INBOX"), (user, f"{SHARED}/INBOX")):
+        assert b" NO [NOPERM]" in (await client.command(f"SELECT {name}".encode()))[-1]
+
+
+def test_who_acts_in_one_organization_opens_nothing_in_another(store: Store, organization: Organization) -> None:
+    with store.transaction(1) as tx:
+        alice = entities.get(tx, "alice")
+        actor = Actor(1, organization.id, alice.id, ALICE, client=SOMEWHERE)
+        assert access.open_mailbox(tx, actor, alice.id, Right.WRITE).owner == alice.id
+        with pytest.raises(errors.NotPermitted):
+            access.open_mailbox(tx, replace(actor, scope=2), alice.id, Right.READ)
 
 
 async def test_who_leaves_does_not_listen_on(server: Running, store: Store) -> None:

@@ -94,6 +94,8 @@ def spelled(kind: Any) -> str:
         return " or ".join(f"`{member.value}`" for member in kind)
     if typing.get_origin(kind) in (tuple, list):
         return f"list of {spelled(typing.get_args(kind)[0])}s"
+    if typing.get_origin(kind) is dict:
+        return f"table of {spelled(typing.get_args(kind)[1])}s by name"
     return " or ".join(spelled(one) for one in typing.get_args(kind) if one is not type(None)) or str(kind)
 
 

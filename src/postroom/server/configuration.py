@@ -186,7 +186,7 @@ class Events(JournalSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The `[events]` table: what becomes of letters, in `logs` under `data`, and in CloudWatch Logs where an organization asks for it."""
 
     buffer: int = 100_000
-    """How many events may wait in memory while CloudWatch Logs does not take them."""
+    """How many events may wait in memory, in 64 MiB at most, while CloudWatch Logs does not take them."""
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

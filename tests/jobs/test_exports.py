@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha384
 from pathlib import Path
@@ -20,7 +21,7 @@ from postroom.jobs import sweep
 from postroom.jobs.export_folders import FolderUpload
 from postroom.mailbox import access, contents, exports, folders, items
 from postroom.model import errors
-from postroom.model.exports import Export, ExportState, Upload
+from postroom.model.exports import Export, ExportState, Unreached, Upload
 from postroom.model.flags import Flag
 from postroom.storage.engine import Store
 
@@ -357,6 +358,19 @@ def test_an_export_that_waits_is_tidied_away_as_soon_as_it_is_cancelled(office):
         assert exports.due(tx) == []
         exports.cancel(tx, export.id)
         assert exports.due(tx) == [export.id]
+
+
+def test_a_file_that_another_process_writes_is_not_begun_anew(tmp_path):
+    file = tmp_path / ".a.zip.partial"
+    file.write_bytes(b"part")
+    with file.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Unreached):
+            FolderUpload(tmp_path, "a.zip").begin()
+    assert file.read_bytes() == b"part"
+    with closing(FolderUpload(tmp_path, "a.zip")) as upload:
+        upload.begin()
+    assert file.read_bytes() == b""
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -35,7 +35,7 @@ class FolderUpload:
         """Make the unfinished file."""
         upload = f".{self._name}.partial"
         with _told(), self._folder() as folder:
-            self._open(folder, upload, os.O_CREAT | os.O_TRUNC)
+            os.ftruncate(self._open(folder, upload, os.O_CREAT).fileno(), 0)  # not before it is locked
             os.fsync(folder)
         return upload
 

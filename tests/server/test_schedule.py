@@ -115,6 +115,10 @@ def test_a_nightly_job_waits_for_its_time_of_day():
         pauses = [job.pause(midnight + hours * 3600) for _ in range(20)]
         assert min(pauses) >= wait * 3600
         assert max(pauses) <= wait * 3600 + schedule.SPREAD_SECONDS
+    for hours, least, most in ((0.0, 900, 1500), (2.4, 360, 960), (12.0, 900, 1500)):
+        pauses = [job.first_pause(midnight + hours * 3600) for _ in range(20)]
+        assert min(pauses) >= least - 1
+        assert max(pauses) <= most
     pauses = [Job("often", lambda store, scope: 0, 100.0).pause(midnight) for _ in range(20)]
     assert min(pauses) >= 90
     assert max(pauses) <= 110

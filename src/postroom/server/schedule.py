@@ -1,7 +1,7 @@
 """Runs the jobs: each on its own interval or once a night, in each organization, in one process at a time.
 
 A job is a plain function of `postroom.jobs`. Two leases in the organization's own store decide who runs it. One lasts for two intervals,
-or for half a day of a nightly job, and says whose job it is, so that several processes on one database share the work. The other says
+or for 20 hours of a nightly job, and says whose job it is, so that several processes on one database share the work. The other says
 that it is being run right now, also by somebody who was asked to (`postroom jobs run`); it is renewed while that goes on. A process that
 dies loses its leases with time.
 
@@ -28,6 +28,8 @@ RUNNING_SECONDS = 60.0
 """How long a run is taken to go on after the last sign of it."""
 SPREAD_SECONDS = 600.0
 """Within what time nightly jobs begin, so that processes do not march in step."""
+CATCH_UP_SECONDS = 900.0
+"""How long after the start nightly jobs are run that were not in the last 20 hours: a server may be switched off every night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,13 @@ class Job:
     @property
     def lease_seconds(self) -> float:
         """Say for how long it is left to who ran it last: a nightly one not for the next night, since that process may have ended."""
-        return self.seconds * 2 if self.at is None else self.seconds / 2
+        return self.seconds * 2 if self.at is None else self.seconds * 20 / 24
+
+    def first_pause(self, now: float) -> float:
+        """Give the seconds from the start to the first try; a nightly one finds its lease taken if it was run in the last night."""
+        if self.at is None:
+            return self.pause(now)
+        return min(self.pause(now), CATCH_UP_SECONDS + random.uniform(0.0, SPREAD_SECONDS))  # noqa: S311
 
     def pause(self, now: float) -> float:
         """Give the seconds to wait for its next run, spread by a tenth or by ten minutes."""
@@ -85,12 +93,14 @@ class Schedule:
 
     async def _loop(self, job: Job) -> None:
         """Run a job whenever its time has come."""
+        pause = job.first_pause(self._store.now())
         while True:
-            await asyncio.sleep(job.pause(self._store.now()))
+            await asyncio.sleep(pause)
             try:
                 await run_once(self._store, job)
             except Exception:
                 log.exception("job_failed", job=job.name)
+            pause = job.pause(self._store.now())
 
 
 async def run_once(store: Store, job: Job) -> int:

@@ -292,6 +292,14 @@ async def test_wrong_tokens_fill_the_buckets(house: House) -> None:
         await house.enter(text)
 
 
+async def test_to_try_ones_own_tokens_at_the_door_of_another_is_to_guess(house: House) -> None:
+    for number in range(throttle.PER_ACCOUNT.burst):
+        refused = await house.refusal(house.make(house.bob)[1], address=f"198.51.100.{number}")
+        assert refused["reason"] == "token_of_another"
+    with pytest.raises(errors.TryLater):
+        await house.enter(PASSWORD)
+
+
 async def test_an_office_that_goes_on_with_what_was_right_is_not_taken_for_a_guesser(
     house: House, monkeypatch: pytest.MonkeyPatch, verified: list[str]
 ) -> None:

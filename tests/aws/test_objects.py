@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from postroom.aws import clients
 from postroom.aws.clients import Aws
 from postroom.aws.objects import ObjectUpload
 from postroom.aws.settings import Settings
@@ -80,6 +81,15 @@ def test_the_role_of_the_export_is_assumed(store: Store) -> None:
     other = store.upload(assume_role=False)
     other.begin()
     assert [role for _, role, _ in other._aws._made] == [""]
+
+
+def test_credentials_of_a_role_are_renewed_before_they_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = store.upload()._aws
+    first = aws.client("s3", role=ROLE)
+    assert aws.client("s3", role=ROLE) is first
+    monkeypatch.setattr(clients, "RENEWED_BEFORE", 2 * clients.ROLE_SECONDS)
+    assert aws.client("s3", role=ROLE) is not first
+    assert [role for _, role, _ in aws._made].count(ROLE) == 1
 
 
 def test_an_aborted_upload_leaves_nothing(store: Store) -> None:

@@ -108,6 +108,15 @@ def test_a_mailbox_is_read_in_order(desk, monkeypatch):
     assert plan.folders == len(folders.tree(desk.tx, desk.mailbox, holds=None))
 
 
+def test_large_messages_are_read_one_by_one(desk, monkeypatch):
+    for number in range(3):
+        desk.put(letter(f"number {number}"))
+    plan = archive.plan(desk.tx, desk.mailbox)
+    assert len([item for item in archive.batch(desk.tx, plan, 0, 0) if item.raw]) == 3
+    monkeypatch.setattr(archive, "BYTES", 1)
+    assert [item.uid for item in archive.batch(desk.tx, plan, 0, 1)] == [2]
+
+
 def test_what_comes_meanwhile_is_read_at_the_end(desk):
     folders.create(desk.tx, desk.mailbox, "Work")
     desk.put(letter("early"))

@@ -144,6 +144,18 @@ def test_what_the_service_said_is_remembered(store, sealed, vault, monkeypatch):
     hire(store, sealed, "bob")
 
 
+def test_a_refusal_is_remembered_too(store, sealed, vault, monkeypatch):
+    """So that a service which refuses is not asked with each letter."""
+    monkeypatch.setattr(kms, "REFUSED_SECONDS", 300.0)
+    vault.disable()
+    data_key = wrapped(store, sealed)
+    with pytest.raises(errors.TryLater):
+        store.keys.unwrap(data_key, vault.key)
+    vault.enable()
+    with pytest.raises(errors.TryLater):
+        store.keys.unwrap(data_key, vault.key)
+
+
 def test_a_key_that_may_not_be_used_makes_no_organization(store, sealed, vault):
     stranger = vault.key.rpartition("/")[0] + "/00000000-0000-0000-0000-000000000000"
     with pytest.raises(errors.InvalidParameter, match="cannot be used: .*NotFoundException"):

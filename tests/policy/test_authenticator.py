@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from postroom.directory import registration, users
+from postroom.directory import addresses, registration, users
 from postroom.model import errors
 from postroom.model.actors import Action, Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization
@@ -166,6 +166,19 @@ async def test_who_waits_and_what_is_remembered_is_bounded(door: Authenticator, 
             await enter(door, f"guess{number}@example.test")
     assert len(door._remembered) == 2
     assert (await enter(door)).user_id == alice
+
+
+async def test_an_account_of_many_addresses_is_guessed_at_no_more_often(
+    store: Store, organization: Organization, door: Authenticator, alice: str
+) -> None:
+    with store.transaction(organization.number) as tx:
+        addresses.add_alias(tx, alice, "ally@example.test")
+    for number in range(throttle.PER_ACCOUNT.burst):
+        with pytest.raises(errors.SignInFailed):
+            await enter(door, ("ally@example.test", "Alice@example.test")[number % 2], f"guess {number}", f"198.51.100.{number}")
+    for name in ("ally@example.test", "alice@example.test"):
+        with pytest.raises(errors.TryLater):
+            await enter(door, name, address="198.51.100.200")
 
 
 async def test_a_phone_that_repeats_an_old_password_is_one_failure(door: Authenticator, alice: str) -> None:

@@ -70,7 +70,7 @@ def use(program: Program) -> dict[str, str]:
     assert refused(client.create_user, **inside, Name="bob", DisplayName="Bob", Password=SECRETS[3]) == "InvalidPasswordException"
     assert refused(client.describe_user, **inside, UserId="nobody") == "EntityNotFoundException"
     client.list_users(**inside)
-    boto3.client("sts", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret).get_caller_identity()
+    session = assume(program)
     stranger = boto3.client(
         "workmail", endpoint_url=program.ready.api, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="wrong" + secret,
         config=Config(retries={"total_max_attempts": 1}),
@@ -83,7 +83,22 @@ def use(program: Program) -> dict[str, str]:
     with smtplib.SMTP_SSL(*program.ready.submissions, context=ssl.create_default_context(cafile=program.ready.ca_file)) as smtp:
         smtp.login("ann@lab.postroom.test", SECRETS[1])
         smtp.sendmail("ann@lab.postroom.test", "ann@lab.postroom.test", "From: ann@lab.postroom.test\r\nSubject: hi\r\n\r\nhello\r\n")
-    return {"organization": organization, "user": user, "key": key, "secret": secret}
+    return {"organization": organization, "user": user, "key": key, "secret": secret, "token": session["SessionToken"]}
+
+
+def assume(program: Program) -> dict[str, str]:
+    """Make a role and be it once; gives its credentials."""
+    given = dict(zip(("aws_access_key_id", "aws_secret_access_key"), key_of(program), strict=True))
+    where = {"endpoint_url": program.ready.api, "region_name": "us-east-1"}
+    account = "arn:aws:iam::000000000000"
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"{account}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    boto3.client("iam", **where, **given).create_role(RoleName="helpdesk", AssumeRolePolicyDocument=document)
+    sts = boto3.client("sts", **where, **given)
+    made: dict[str, str] = sts.assume_role(RoleArn=f"{account}:role/helpdesk", RoleSessionName="monday")["Credentials"]
+    given = {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+    boto3.client("sts", **where, **given, aws_session_token=made["SessionToken"]).get_caller_identity()
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +124,8 @@ def test_every_call_is_there_in_order_when_the_program_has_ended(used: dict[str,
         ("CreateUser", "InvalidPasswordException", False),
         ("DescribeUser", "EntityNotFoundException", True),
         ("ListUsers", None, True),
+        ("CreateRole", None, False),
+        ("AssumeRole", None, False),
         ("GetCallerIdentity", None, True),
         ("DescribeOrganization", None, True),
     ]
@@ -171,7 +188,8 @@ def test_no_secret_is_in_any_file_of_records_or_in_the_log(used: dict[str, str],
         for path in (*files, folder / "log"):
             assert secret.encode() not in path.read_bytes(), (secret, path)
     for path in files:
-        assert used["secret"].encode() not in path.read_bytes()
+        for secret in (used["secret"], used["token"]):
+            assert secret.encode() not in path.read_bytes()
     assert b"CreateAvailabilityConfiguration" in (folder / "data" / "logs" / "audit.jsonl").read_bytes()
 
 
@@ -184,10 +202,12 @@ def test_the_command_shows_what_is_asked_for(used: dict[str, str], config: Path,
         return shown(*arguments).splitlines()[1:]
 
     everything = rows()
-    assert len(everything) == 11
-    assert len(rows("--organization", used["organization"])) == 9  # CreateOrganization too, but neither the refused signature nor STS
-    assert [row.split()[3] for row in rows("--operation", "sts:*")] == ["sts:GetCallerIdentity"]
-    assert rows("--operation", "getcalleridentity") == rows("--operation", "sts:*")
+    assert len(everything) == 13
+    assert len(rows("--organization", used["organization"])) == 9  # CreateOrganization too, but neither the refused signature nor IAM and STS
+    assert [row.split()[3] for row in rows("--operation", "sts:*")] == ["sts:AssumeRole", "sts:GetCallerIdentity"]
+    (session,) = rows("--operation", "getcalleridentity")
+    assert session.split()[1] == "helpdesk/monday"
+    assert [session] == rows("--user", "helpdesk") == rows("--user", "helpdesk/monday")
     assert [row.split()[3] for row in rows("--operation", "Create*", "--errors")] == ["CreateUser"]
     assert [row.split()[-1] for row in rows("--errors")] == [
         "InvalidPasswordException",
@@ -196,7 +216,7 @@ def test_the_command_shows_what_is_asked_for(used: dict[str, str], config: Path,
     ]
     assert rows("--since", "1h") == everything
     assert rows("--since", "2099-01-01") == []
-    assert rows("--user", used["key"]) == everything
+    assert rows("--user", used["key"]) == [row for row in everything if row != session]
     assert rows("--user", "nobody") == []
     assert json.loads(shown("--json", "--operation", "resetpassword"))["eventName"] == "ResetPassword"
     line = shown("--json", "--errors").splitlines()[-1]

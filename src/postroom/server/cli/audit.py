@@ -25,7 +25,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
     options.add_configuration(parser)
     parser.add_argument("--operation", metavar="NAME", help="only calls of this operation; * stands for anything, as in Delete* or iam:*")
-    parser.add_argument("--user", metavar="NAME", help="only calls of this user, by name, ARN or access key id")
+    parser.add_argument("--user", metavar="NAME", help="only calls of this user or role, by name, ARN or access key id")
     parser.add_argument("--organization", metavar="ID", help="only calls about this organization")
     parser.add_argument("--since", metavar="WHEN", help="only calls since then: 2026-07-01, 2026-07-01T12:00Z, or 30m, 12h, 7d ago")
     parser.add_argument("--errors", action="store_true", help="only calls that were refused or failed")
@@ -61,11 +61,9 @@ def _read(folder: Path, name: str, since: float) -> Iterator[tuple[dict[str, Any
 
 
 def _asked(record: dict[str, Any], arguments: argparse.Namespace, since: float) -> bool:
-    identity = record.get("userIdentity") or {}
-    names = (identity.get("userName"), identity.get("arn"), identity.get("accessKeyId"))
     return (
         (not arguments.operation or any(fnmatchcase(name.lower(), arguments.operation.lower()) for name in _operations(record)))
-        and (not arguments.user or arguments.user in names)
+        and (not arguments.user or arguments.user in _names(record))
         and (not arguments.organization or arguments.organization == _organization(record))
         and (not arguments.errors or "errorCode" in record)
         and (not since or _moment(record["eventTime"]) >= since)
@@ -76,6 +74,14 @@ def _organization(record: dict[str, Any]) -> str:
     """Name the organization that a call was about, '' for none."""
     arns = (resource.get("ARN", "") for resource in record.get("resources", ()))
     return next((arn.partition(":organization/")[2] for arn in arns), "")
+
+
+def _names(record: dict[str, Any]) -> tuple[str, ...]:
+    """Name the caller in every way, '' for those that there are not: the user, or ROLE/SESSION; ARN; access key; the session's role."""
+    identity = record.get("userIdentity") or {}
+    arn, issuer = identity.get("arn", ""), (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
+    name = identity.get("userName") or arn.partition(":assumed-role/")[2]
+    return name, arn, identity.get("accessKeyId", ""), issuer.get("userName", "")
 
 
 def _operations(record: dict[str, Any]) -> tuple[str, ...]:
@@ -90,11 +96,9 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _row(record: dict[str, Any]) -> str:
-    identity = record.get("userIdentity") or {}
-    user = identity.get("userName") or identity.get("arn") or identity.get("accessKeyId") or "-"
     cells = (
         f"{record.get('eventTime', '-'):<20}",
-        f"{user:<16}",
+        f"{next(filter(None, _names(record)), '-'):<16}",
         f"{record.get('sourceIPAddress') or '-':<15}",
         f"{_operations(record)[-1]:<32}",
         f"{_organization(record) or '-':<34}",

@@ -1,6 +1,7 @@
 """Users of an outside directory sign in: asked there, remembered for its outages, slowed down like all others."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,9 @@ from postroom.ldap.settings import Settings
 from postroom.model import errors
 from postroom.model.actors import Actor, Client, Credentials, Protocol
 from postroom.model.organizations import Organization
-from postroom.policy import sign_in, throttle
+from postroom.policy import identity, outside_passwords, sign_in, throttle, tokens
 from postroom.policy.authenticator import REFUSED_SECONDS, REMEMBERED_SECONDS, UNANSWERED_SECONDS, Authenticator
+from postroom.policy.identity import Configuration, Mode, TokenStatus
 from postroom.storage.engine import REGISTRY, Store
 from tests.conftest import Clock
 from tests.slapd import READER_DN, SECRET, SUFFIX, Slapd, dn_of, person
@@ -189,3 +191,70 @@ async def test_who_is_disabled_there_has_no_way_in_and_no_way_to_stay(office: Of
 async def test_a_directory_that_is_not_configured_lets_nobody_in(office: Office) -> None:
     with pytest.raises(errors.TryLater):
         await enter(Authenticator(office.store, office.clock))
+
+
+class Counting(Directory):
+    """A directory that notes what it is asked."""
+
+    def __init__(self, one: Directory) -> None:
+        super().__init__(one.name, one.settings)
+        self.asked: list[str] = []
+
+    def check(self, dn: str, password: str, user: str = "") -> bool:
+        self.asked.append(password)
+        return super().check(dn, password, user)
+
+
+async def test_many_guesses_at_once_do_not_all_reach_the_directory(office: Office) -> None:
+    counting = Counting(office.directory())
+    door = Authenticator(office.store, office.clock, directories={DIRECTORY: counting})
+    guesses = [enter(door, f"guess {number}", address=f"203.0.113.{number}") for number in range(60)]
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    assert any(isinstance(answer, errors.TryLater) for answer in answers)
+    assert len(counting.asked) < throttle.PER_ACCOUNT.burst + outside_passwords.LANES
+
+
+async def test_tokens_are_never_shown_to_the_directory(office: Office) -> None:
+    with office.store.transaction(office.scope) as tx:
+        identity.put(tx, Configuration(Mode.IDENTITY_PROVIDER_AND_DIRECTORY, "instance", "application", TokenStatus.ACTIVE, 30))
+        _, text = tokens.create(tx, "alice", name="phone")
+    counting = Counting(office.directory())
+    door = Authenticator(office.store, office.clock, directories={DIRECTORY: counting})
+    assert await enter(door, text)
+    office.sync(attributes={"disabled": "sn"})
+    for name in ("alice", "bob", "nobody"):
+        with pytest.raises(errors.SignInFailed):
+            await enter(door, text, name)
+    assert counting.asked == []
+
+
+async def test_who_gets_the_name_of_another_there_does_not_get_the_mailbox(office: Office) -> None:
+    office.slapd.modify(f"dn: {dn_of('bob')}\nchangetype: modrdn\nnewrdn: uid=robert\ndeleteoldrdn: 1\n")
+    office.slapd.add(person("bob", "Another-Password-1"))
+    try:
+        with pytest.raises(errors.SignInFailed):
+            await enter(office.door(), "Another-Password-1", "bob")
+        office.sync()
+        assert await enter(office.door(), PASSWORD, "bob"), "under the new name in the directory"
+    finally:
+        office.slapd.delete(dn_of("bob"))
+        office.slapd.modify(f"dn: {dn_of('robert')}\nchangetype: modrdn\nnewrdn: uid=bob\ndeleteoldrdn: 1\n")
+
+
+class Late(Directory):
+    """A directory that takes its time to say yes: meanwhile it says elsewhere that the password was changed."""
+
+    def __init__(self, one: Directory, meanwhile: Callable[[], None]) -> None:
+        super().__init__(one.name, one.settings)
+        self._meanwhile = meanwhile
+
+    def check(self, dn: str, password: str, user: str = "") -> bool:
+        right = super().check(dn, password, user)
+        self._meanwhile()
+        return right
+
+
+async def test_a_password_that_was_changed_while_it_was_asked_about_is_not_kept(office: Office) -> None:
+    late = Late(office.directory(), lambda: office.sync(attributes={"disabled": "sn"}))
+    await enter(Authenticator(office.store, office.clock, directories={DIRECTORY: late}))
+    assert not office.known()

@@ -49,17 +49,17 @@ class Directory:
         """A DN that nobody has, to ask for those who are not there."""
         return f"cn={names.escape('nobody, really')},{self.settings.users_base or self.settings.base}"
 
-    def check(self, dn: str, password: str) -> bool:
-        """Say whether this is the password of the user with this DN; raises `DirectoryUnavailable`."""
+    def check(self, dn: str, password: str, user: str = "") -> bool:
+        """Say whether this is the password of the user with this DN, and with this id where one is given; raises `DirectoryUnavailable`."""
         if not password or not _sendable(password):
             return False
         silent_until = self._silent_until
         if silent_until is None:
-            return self._ask(lambda link: link.bind(dn, password))
+            return self._ask(lambda link: self._opens(link, dn, password, user))
         if self._clock() < silent_until or not self._trying.acquire(blocking=False):
             raise Silent(f"The directory {self.name} does not answer.")
         try:
-            return self._ask(lambda link: link.bind(dn, password))
+            return self._ask(lambda link: self._opens(link, dn, password, user))
         finally:
             self._trying.release()
 
@@ -70,6 +70,20 @@ class Directory:
     def reach(self) -> None:
         """Sign in as whoever reads, and read nothing; raises `DirectoryUnavailable`."""
         self._ask(self._sign_in)
+
+    def _opens(self, link: Link, dn: str, password: str, user: str) -> bool:
+        return link.bind(dn, password) and (not user or self._stands_at(link, dn, user))
+
+    def _stands_at(self, link: Link, dn: str, user: str) -> bool:
+        """Say whether a DN is still that of the user who had it at the last reading, and nobody else's; yes where that cannot be read."""
+        try:
+            self._sign_in(link)
+            found = link.one(dn, ANY, self._meaning.of_ids)
+        except Silent:
+            raise
+        except errors.DirectoryUnavailable:
+            return True
+        return self._meaning.id(found) in (None, user)
 
     def _sign_in(self, link: Link) -> None:
         if not link.bind(self.settings.bind_dn, self._secret()):
@@ -85,6 +99,7 @@ class Directory:
 
     def _read(self, link: Link) -> Snapshot:
         self._sign_in(link)
+        link.linger()
         base = self.settings.base
         users = link.search(self.settings.users_base or base, self._users, self._meaning.of_users)
         people = [self._meaning.user(dn, found) for dn, found in self._bounded(users)]

@@ -25,6 +25,11 @@ class Meaning:
         self._bits = self._names.get("disabled", "").lower() == "useraccountcontrol"
 
     @property
+    def of_ids(self) -> list[str]:
+        """List what is read to know an entry again."""
+        return self._asked("id")
+
+    @property
     def of_users(self) -> list[str]:
         """List the attributes that are read of users."""
         return self._asked("id", "name", "display_name", "disabled", "password_changed", *self._profile)
@@ -41,7 +46,7 @@ class Meaning:
 
     def user(self, dn: str, attributes: Attributes) -> OutsideUser | None:
         """Read a user; None for one without an id, or without a name that a mail user can have."""
-        identifier, name = self._id(attributes), self._text(attributes, "name")
+        identifier, name = self.id(attributes), self._text(attributes, "name")
         if identifier is None or not _USER_NAME.match(name):
             return None
         display = self._text(attributes, "display_name") or self._text(attributes, "first_name") or name
@@ -51,11 +56,24 @@ class Meaning:
 
     def group(self, dn: str, attributes: Attributes) -> OutsideGroup | None:
         """Read a group; None for one without an id or a name."""
-        identifier, name = self._id(attributes), self._text(attributes, "group_name")
+        identifier, name = self.id(attributes), self._text(attributes, "group_name")
         if identifier is None or not _GROUP_NAME.match(name):
             return None
         members = [*self._texts(attributes, "members"), *self._texts(attributes, "unique_members")]
         return OutsideGroup(identifier, dn, name, tuple(members), tuple(self._texts(attributes, "member_names")))
+
+    def id(self, attributes: Attributes) -> str | None:
+        """Read what stays when the entry is renamed or moved: a security identifier, or a UUID."""
+        values = self._values(attributes, "id")
+        if not values:
+            return None
+        kind = self._names["id"].lower()
+        try:
+            if kind == "objectsid":
+                return sid(values[0])
+            return str(uuid.UUID(bytes_le=values[0]) if kind == "objectguid" else uuid.UUID(values[0].decode()))
+        except ValueError:
+            return None
 
     def _asked(self, *meanings: str) -> list[str]:
         return list(dict.fromkeys(self._names[meaning] for meaning in meanings if self._names.get(meaning)))
@@ -76,19 +94,6 @@ class Meaning:
         if self._bits:
             return text.isdecimal() and bool(int(text) & ACCOUNT_DISABLED)
         return text.lower() not in ("", "false", "0", "no")
-
-    def _id(self, attributes: Attributes) -> str | None:
-        """Read what stays when the entry is renamed or moved: a security identifier, or a UUID."""
-        values = self._values(attributes, "id")
-        if not values:
-            return None
-        kind = self._names["id"].lower()
-        try:
-            if kind == "objectsid":
-                return sid(values[0])
-            return str(uuid.UUID(bytes_le=values[0]) if kind == "objectguid" else uuid.UUID(values[0].decode()))
-        except ValueError:
-            return None
 
 
 def sid(octets: bytes) -> str:

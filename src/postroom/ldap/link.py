@@ -66,7 +66,7 @@ class Link:
         self._socket = connection
         self._settings = settings
         self._end = end
-        self._last = time.monotonic() + LONGEST_SECONDS
+        self._last: float | None = None
         self._number = 0
         self._data = bytearray()
         self._heard = 0
@@ -80,6 +80,10 @@ class Link:
                 raise errors.DirectoryUnavailable(f"The directory refuses StartTLS: {done.text}")
         self._socket.settimeout(self._left())
         self._socket = context.wrap_socket(self._socket, server_hostname=host)
+
+    def linger(self) -> None:
+        """Give the server its time anew for each page and entry from now on, to read much of it."""
+        self._last = time.monotonic() + LONGEST_SECONDS
 
     def bind(self, dn: str, password: str) -> bool:
         """Say whether somebody may come in by this password.
@@ -137,8 +141,9 @@ class Link:
                 yield messages.entry(message)
 
     def _begin(self) -> None:
-        """Give the server its time anew."""
-        self._end = min(time.monotonic() + self._settings.answer_seconds, self._last)
+        """Give the server its time anew, where much is read."""
+        if self._last is not None:
+            self._end = min(time.monotonic() + self._settings.answer_seconds, self._last)
 
     def _next(self) -> int:
         self._number += 1

@@ -65,6 +65,7 @@ class Authenticator:
         self._remembered: OrderedDict[Digest, tuple[str, bool, float]] = OrderedDict()
         self._running: dict[tuple[Digest, str], asyncio.Task[bool]] = {}
         self._lanes = asyncio.Semaphore(passwords.LANES)
+        self._binding = asyncio.Semaphore(outside_passwords.LANES)
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
@@ -171,12 +172,16 @@ class Authenticator:
         return right
 
     async def _compare(self, candidate: Candidate, password: str, address: str, account: str) -> bool:
-        """Hold a password against the hash of it, or have the outside directory do so; both on threads of their own."""
+        """Hold a password against the hash of it, or have the outside directory do so; both on threads of their own.
+
+        Whoever has waited for a thread is slowed down by what has failed meanwhile: many guesses at once are not checked all.
+        """
         loop, stored = asyncio.get_running_loop(), candidate.stored
         if outside.is_outside(stored):
-            self._throttle.check(address, account)
             asked = (self._store, self._directories, candidate.scope, stored, password)
-            return await loop.run_in_executor(outside_passwords.BINDING, outside_passwords.verify, *asked)
+            async with self._binding:
+                self._throttle.check(address, account)
+                return await loop.run_in_executor(outside_passwords.BINDING, outside_passwords.verify, *asked)
         async with self._lanes:
             self._throttle.check(address, account)
             return await loop.run_in_executor(passwords.HASHING, passwords.verify, stored, password)

@@ -15,6 +15,7 @@ from postroom.directory.outside import Directories
 from postroom.model import errors
 from postroom.policy import passwords
 from postroom.storage.engine import Store
+from postroom.storage.queries import credentials
 
 LANES: Final = 8
 BINDING: Final = ThreadPoolExecutor(LANES, thread_name_prefix="binding")
@@ -42,15 +43,15 @@ def verify(store: Store, directories: Directories, scope: int, stored: str, pass
         raise errors.TryLater(UNANSWERED)
     hashed, verified_at = kept or (passwords.NOBODYS, 0.0)
     try:
-        right = directory.check(dn or directory.nobody, password) and dn is not None
+        right = directory.check(dn or directory.nobody, password, user if dn else "") and dn is not None
     except errors.DirectoryUnavailable as error:
         log.warning("directory_unavailable", directory=directory.name, reason=error.text)
         return _remembered(hashed, password, known=kept is not None)
     same = _compare(hashed, password)
     if right and directory.settings.offline_days and (not same or store.now() - verified_at > RENEWED_SECONDS):
-        _keep(store, scope, user, passwords.HASHING.submit(passwords.hash, password).result())
+        _keep(store, scope, stored, passwords.HASHING.submit(passwords.hash, password).result())
     elif not right and same and kept is not None:
-        _keep(store, scope, user, None)
+        _keep(store, scope, stored, None)
     return right
 
 
@@ -65,6 +66,8 @@ def _compare(hashed: str, password: str) -> bool:
     return passwords.HASHING.submit(passwords.verify, hashed, password).result()
 
 
-def _keep(store: Store, scope: int, user: str, hashed: str | None) -> None:
+def _keep(store: Store, scope: int, stored: str, hashed: str | None) -> None:
+    """Keep what is known now, unless the directory has said meanwhile that the password was changed or the user disabled."""
     with store.transaction(scope) as tx:
-        outside.set_verifier(tx, user, hashed)
+        if credentials.find(tx, outside.owner_of(stored)) == stored:
+            outside.set_verifier(tx, outside.owner_of(stored), hashed)

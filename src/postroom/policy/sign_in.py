@@ -115,9 +115,9 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
     A user name is a full address, primary or alias. An authorization identity is one of the user's own addresses, or one of those whose
     mailbox is opened to the user or, at SMTP, under whose name the user may send (RFC 4616 §2).
     """
-    nobody = _nobody(organization)
     terms = load(tx)
     token = tokens.recognize(tx, credentials.password)
+    nobody = NOBODY if token else _nobody(organization)  # a token is nothing to show to an outside directory
     row = _find(tx, credentials.username)
     if row is None:
         return nobody
@@ -126,7 +126,7 @@ def look_up(tx: Tx, organization: Organization, credentials: Credentials, client
         return replace(nobody, reason="directory_disabled", user_id=user_id, token=token)
     refusal = token.refusal(terms.provider, user_id, client.protocol, tx.now) if token else _no_password(terms, stored)
     opening = token if not refusal else None
-    kept = passwords.NOBODYS if token else stored or nobody.stored  # a token is nothing to show to an outside directory
+    kept = nobody.stored if token else stored or nobody.stored
     known = replace(nobody, stored=kept, reason=refusal, user_id=user_id, token=token)
     if opening is None and _no_password(terms, stored):
         return known

@@ -122,11 +122,11 @@ def test_events_come_to_cloudwatch_while_they_are_asked_for(program: Program, or
 
 
 @pytest.mark.effect("PutInboundDmarcSettings", "DescribeInboundDmarcSettings")
-def test_dmarc_settings_stay(organization: str, aws: Command) -> None:
-    named = ("--organization-id", organization)
-    assert aws("workmail", "describe-inbound-dmarc-settings", *named) == {"Enforced": True}
-    aws("workmail", "put-inbound-dmarc-settings", *named, "--no-enforced")
-    assert aws("workmail", "describe-inbound-dmarc-settings", *named) == {"Enforced": False}
+def test_dmarc_settings_stay(program: Program, organization: str) -> None:
+    client = workmail(program)
+    assert client.describe_inbound_dmarc_settings(OrganizationId=organization)["Enforced"]
+    client.put_inbound_dmarc_settings(OrganizationId=organization, Enforced=False)
+    assert not client.describe_inbound_dmarc_settings(OrganizationId=organization)["Enforced"]
 
 
 def test_a_letter_is_read_and_replaced_by_its_id(program: Program, organization: str, aws: Command, folder: Path) -> None:

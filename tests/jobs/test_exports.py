@@ -314,6 +314,30 @@ def test_a_cancelled_export_that_nobody_works_on_is_tidied_away(office):
         assert exports.due(tx) == []
 
 
+def test_what_cannot_be_tidied_away_now_is_later(office, clock, monkeypatch):
+    export = office.start()
+    office.carry_on(export, office.until_parts(2))
+
+    def unreached(self: FolderUpload, upload: str) -> None:
+        raise Unreached("The bucket is not there now.")
+
+    def due() -> list[str]:
+        with office.store.transaction(office.scope, write=False) as tx:
+            return exports.due(tx)
+
+    with office.store.transaction(office.scope) as tx:
+        exports.cancel(tx, export.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderUpload, "abort", unreached)
+        assert office.carry_on(export).upload is not None
+    clock.advance(exports.TIDY_SECONDS - 1)
+    assert due() == []
+    clock.advance(1)
+    assert due() == [export.id]
+    assert office.carry_on(export).upload is None
+    assert office.files() == []
+
+
 def test_an_export_that_another_has_taken_is_left_to_it(office, clock):
     export = office.start()
 

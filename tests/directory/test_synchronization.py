@@ -1,18 +1,24 @@
 """An organization follows its directory: changes only, nobody lost by mistake, on both engines."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from postroom.directory import addresses, entities, groups, outside, registration, resources, synchronization, users
 from postroom.directory.synchronization import KEPT_SECONDS, Limits
+from postroom.ldap.directory import Directory
+from postroom.ldap.settings import Settings
 from postroom.mailbox import access
 from postroom.model import errors
 from postroom.model.directories import OutsideGroup, OutsideUser, Snapshot
 from postroom.model.entities import Entity, State
 from postroom.model.organizations import Organization
-from postroom.storage.engine import Store
+from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import credentials, mailboxes, members, profiles
+from postroom.storage.queries import outside as outside_rows
 from tests.conftest import Clock
 
 USUAL = Limits(vanishing_percent=20.0)
@@ -203,3 +209,114 @@ def test_what_is_the_directorys_is_refused_to_everybody(store: Store, scope: int
     found = look(store, scope, "alice")
     assert found is not None
     assert (found.hidden, found.display_name) == (True, "A")
+
+
+def test_whose_new_name_is_taken_keeps_the_old_one_and_nothing_else(store: Store, scope: int) -> None:
+    apply(store, scope, replace(EVERYBODY, groups=()))
+    with store.transaction(scope) as tx:
+        resources.create(tx, name="room", type="ROOM", description=None, hidden=False)
+    renamed = replace(ALICE, name="Room", dn="uid=room,dc=x", active=False)
+    changed = Snapshot((renamed, BOB, CAROL), ())
+    assert apply(store, scope, changed) == 0
+    with store.transaction(scope, write=False) as tx:
+        assert credentials.find(tx, ALICE.id) == outside.CLOSED, "she is disabled all the same"
+        assert outside.dn_of(tx, ALICE.id) == "uid=room,dc=x"
+    found = look(store, scope, ALICE.id)
+    assert found is not None
+    assert found.name == "alice"
+    with store.transaction(scope) as tx:
+        resources.delete(tx, "room")
+    assert apply(store, scope, changed) == 1
+    found = look(store, scope, ALICE.id)
+    assert found is not None
+    assert found.name == "Room"
+
+
+def test_a_group_that_was_left_half_done_goes_with_its_directory(store: Store, scope: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(store, scope, Snapshot((ALICE,), ()))
+    monkeypatch.setattr(synchronization, "BATCH", 1)
+    turns = iter([None])
+
+    def keep(tx: Tx) -> None:
+        if next(turns, "killed"):
+            raise errors.TryLater("killed")
+
+    with pytest.raises(errors.TryLater):
+        synchronization.apply(store, scope, Snapshot((ALICE,), (STAFF,)), USUAL, keep)
+    assert look(store, scope, "staff") is not None
+    apply(store, scope, Snapshot((ALICE,), ()))
+    with store.transaction(scope, write=False) as tx:
+        gone = outside_rows.find(tx, STAFF.id)
+    assert gone is not None
+    assert gone.gone_at is not None
+
+
+class Ready(Directory):
+    """A directory whose answer is here, after something else has happened."""
+
+    def __init__(self, snapshot: Snapshot, meanwhile: Callable[[], object] = lambda: None, **settings: Any) -> None:
+        super().__init__("office", Settings(id="d-0000000001", urls=("ldap://127.0.0.1:1",), base="dc=x", **settings))
+        self._snapshot, self._meanwhile = snapshot, meanwhile
+
+    def read(self) -> Snapshot:
+        self._meanwhile()
+        return self._snapshot
+
+
+def test_what_was_read_too_slowly_is_not_applied_over_what_is_newer(store: Store, scope: int, clock: Clock) -> None:
+    newer = Snapshot((ALICE, BOB, replace(CAROL, active=False)), ())
+
+    def meanwhile() -> None:
+        clock.advance(synchronization.LEASE_SECONDS + 1)
+        thread = threading.Thread(target=synchronization.synchronize, args=(store, scope, Ready(newer), FORCED))
+        thread.start()
+        thread.join()
+
+    with pytest.raises(errors.TryLater):
+        synchronization.synchronize(store, scope, Ready(EVERYBODY, meanwhile), FORCED)
+    with store.transaction(scope, write=False) as tx:
+        assert credentials.find(tx, CAROL.id) == outside.CLOSED
+
+
+def test_a_clock_that_was_ahead_stops_no_synchronization(store: Store, scope: int, clock: Clock) -> None:
+    ready = {"d-0000000001": Ready(EVERYBODY)}
+    assert synchronization.due(store, scope, ready, 10) == 5
+    ready = {"d-0000000001": Ready(replace(EVERYBODY, users=(replace(ALICE, display_name="A"), BOB, CAROL)))}
+    assert synchronization.due(store, scope, ready, 10) == 0, "not yet"
+    clock.advance(-86_400.0)
+    assert synchronization.due(store, scope, ready, 10) == 1
+
+
+def test_hashes_go_when_their_time_is_over(store: Store, scope: int, clock: Clock) -> None:
+    apply(store, scope, EVERYBODY)
+    for name in (ALICE, BOB):
+        clock.advance(2 * 86_400.0)
+        with store.transaction(scope) as tx:
+            outside.set_verifier(tx, name.id, "a hash")
+    clock.advance(6 * 86_400.0)
+    synchronization.synchronize(store, scope, Ready(EVERYBODY, offline_days=7.0), USUAL)
+    with store.transaction(scope, write=False) as tx:
+        assert [outside.verifier(tx, one.id, 1000) is None for one in (ALICE, BOB)] == [True, False]
+
+
+def test_a_large_group_holds_no_transaction_for_long(store: Store, scope: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = tuple(user(f"u{number}", number + 1) for number in range(120))
+    asked: list[str] = []
+    insert = members.insert
+    most = 0
+
+    def counted(tx: Tx, *, group: str, member: str) -> None:
+        asked.append(member)
+        insert(tx, group=group, member=member)
+
+    def keep(tx: Tx) -> None:
+        nonlocal most
+        most = max(most, len(asked))
+        asked.clear()
+
+    monkeypatch.setattr(members, "insert", counted)
+    monkeypatch.setattr(synchronization, "BATCH", 2)
+    synchronization.apply(store, scope, Snapshot(crowd, (group("all", *(one.dn for one in crowd)),)), FORCED, keep)
+    with store.transaction(scope, write=False) as tx:
+        assert len(members.all_of(tx, group("all").id)) == 120
+    assert most <= 40

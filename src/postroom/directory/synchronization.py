@@ -26,7 +26,7 @@ from postroom.storage.queries import entities as rows
 from postroom.storage.queries import outside as outside_rows
 
 BATCH = 100
-MEMBER_BATCH = 1000
+MEMBER_BATCH = 20
 LEASE_SECONDS = 600.0
 RETRY_SECONDS = 60.0
 KEPT_SECONDS = 30 * 86_400.0
@@ -62,7 +62,7 @@ def due(store: Store, scope: int, directories: outside.Directories, most_users: 
         log.error("directory_unknown", scope=scope, directory=found.directory)
         return 0
     pause = min(directory.settings.sync_seconds, RETRY_SECONDS) if found.outcome else directory.settings.sync_seconds
-    if found.tried_at is not None and store.now() - found.tried_at < pause:
+    if found.tried_at is not None and 0 <= store.now() - found.tried_at < pause:  # below 0 the clock was wrong then
         return 0
     try:
         return synchronize(store, scope, directory, Limits(most_users, directory.settings.vanishing_percent))
@@ -76,9 +76,14 @@ def synchronize(store: Store, scope: int, directory: Directory, limits: Limits) 
     with store.transaction(scope) as tx:
         if not leases.take(tx, "directory", holder, LEASE_SECONDS):
             raise errors.TryLater("The directory is being synchronized already.")
+
+    def keep(tx: Tx) -> None:
+        if not leases.keep(tx, "directory", holder, LEASE_SECONDS):
+            raise errors.TryLater("It took so long that another has synchronized meanwhile.")
+
     outcome = "internal error"
     try:
-        changed = apply(store, scope, directory.read(), limits)
+        changed = apply(store, scope, directory.read(), limits, keep)
         outcome = ""
         return changed
     except errors.PostroomError as error:
@@ -88,11 +93,15 @@ def synchronize(store: Store, scope: int, directory: Directory, limits: Limits) 
     finally:
         with store.transaction(scope) as tx:
             outside_rows.note_sync(tx, outcome)
+            outside_rows.forget_verifiers(tx, before=tx.now - directory.settings.offline_days * 86_400)
             leases.release(tx, "directory", holder)
 
 
-def apply(store: Store, scope: int, snapshot: Snapshot, limits: Limits) -> int:
-    """Bring an organization to what a snapshot says; gives the number of changes. Raises `LimitExceeded`, `Unsupported`."""
+def apply(store: Store, scope: int, snapshot: Snapshot, limits: Limits, keep: Callable[[Tx], None] = lambda tx: None) -> int:
+    """Bring an organization to what a snapshot says; gives the number of changes. Raises `LimitExceeded`, `Unsupported`.
+
+    `keep` begins each transaction, and raises when it is another's turn.
+    """
     with store.transaction(scope, write=False) as tx:
         known = {entity: (known_digest, gone) for entity, known_digest, gone in outside_rows.known(tx)}
     plan = _Plan(snapshot, known)
@@ -100,6 +109,7 @@ def apply(store: Store, scope: int, snapshot: Snapshot, limits: Limits) -> int:
     done = 0
     for batch in _batches(plan.changes(), BATCH):
         with store.transaction(scope) as tx:
+            keep(tx)
             done += sum(change(tx) for change in batch)
     return done
 
@@ -167,17 +177,22 @@ class _Plan:
         entity = self._put(tx, user.id, Kind.USER, user.name, user.display_name)
         if entity is None:
             return 0
+        whole = entity.name == user.name
         profiles.insert(tx, user.id, dict(user.profile))
         stored = outside.credential(user)
         if credentials.find(tx, user.id) != stored:
             credentials.insert(tx, user.id, stored)
             outside.set_verifier(tx, user.id, None)
             mailboxes.doubt(tx, user.id)
-        outside_rows.put(tx, user.id, dn=user.dn, digest=mark)
-        return 1
+        outside_rows.put(tx, user.id, dn=user.dn, digest=mark if whole else "")
+        return int(whole)
 
     def _put_group(self, tx: Tx, group: OutsideGroup) -> int:
-        return int(self._put(tx, group.id, Kind.GROUP, group.name, group.name) is not None)
+        """Make a group, of which the members are not known yet, or change its name."""
+        if self._put(tx, group.id, Kind.GROUP, group.name, group.name) is None:
+            return 0
+        outside_rows.put(tx, group.id, dn=group.dn, digest="")
+        return 1
 
     def _settle_group(self, tx: Tx, group: OutsideGroup, wanted: Sequence[str], mark: str) -> int:
         """Take those out of a group who are not in it any more, and note whether it is as it should be."""
@@ -192,16 +207,25 @@ class _Plan:
         return 0
 
     def _put(self, tx: Tx, identifier: str, kind: Kind, name: str, display_name: str) -> Entity | None:
-        """Make an entity, or change what the directory says of it; None where its name, or its id, is somebody else's."""
+        """Make an entity, or change what the directory says of it; None where its name, or its id, is somebody else's.
+
+        Who is here already keeps the name there is, where the new one is somebody else's: all else that the directory says has to count.
+        """
         found = rows.find(tx, identifier)
-        if (found is not None and found.kind is not kind) or not self._make_room(tx, identifier, name):
-            log.warning("directory_entry_left_out", scope=tx.organization, name=name, id=identifier)
+        ours = found is None or found.kind is kind
+        room = ours and self._make_room(tx, identifier, name)
+        stays = found is not None and ours and self._known.get(identifier, ("", tx.now))[1] is None
+        if not room:
+            event = "directory_name_taken" if stays else "directory_entry_left_out"
+            log.warning(event, scope=tx.organization, name=name, id=identifier)
+        if not (room or stays):
             return None
         if found is None:
             role = Role.USER if kind is Kind.USER else ""
             new = Entity(identifier, kind, name, display_name, State.DISABLED, None, role, False, tx.now, None, None, None, None, None)
             rows.insert(tx, new)
             return new
+        name = name if room else found.name
         rows.update(
             tx, identifier, name=name, display_name=display_name, role=found.role, hidden=found.hidden, identity_user=found.identity_user
         )

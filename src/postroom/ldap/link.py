@@ -22,7 +22,7 @@ from postroom.model import errors
 LONGEST_MESSAGE = 16 * 2**20
 LONGEST_CONVERSATION = 2**30
 """Octets that a server may say altogether."""
-LONGEST_SECONDS = 3600.0
+LONGEST_SECONDS = 900.0
 """How long a conversation may last, however busy it is."""
 REFUSALS = frozenset({messages.INVALID_CREDENTIALS, 19, 32, 34, 48, 50, 53})
 """Answers that say "you do not come in"; any other is a server that cannot serve (RFC 4511 appendix A)."""

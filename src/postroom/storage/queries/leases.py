@@ -34,6 +34,18 @@ def take(tx: Tx, name: str, holder: str, seconds: float) -> bool:
     )
 
 
+def keep(tx: Tx, name: str, holder: str, seconds: float) -> bool:
+    """Renew a lease that nobody else has had meanwhile, expired or not; False otherwise."""
+    return bool(
+        tx.run(
+            "UPDATE leases SET expires_at = :expires_at WHERE organization = :organization AND name = :name AND holder = :holder",
+            name=name,
+            holder=holder,
+            expires_at=tx.now + seconds,
+        )
+    )
+
+
 def release(tx: Tx, name: str, holder: str) -> None:
     """Give a lease back."""
     tx.run(

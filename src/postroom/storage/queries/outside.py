@@ -84,6 +84,14 @@ def set_verifier(tx: Tx, entity: str, verifier: bytes | None) -> None:
     )
 
 
+def forget_verifiers(tx: Tx, *, before: float) -> None:
+    """Forget all hashes of passwords that were right then for the last time."""
+    tx.run(
+        "UPDATE outside_entries SET verifier = NULL WHERE organization = :organization AND verifier IS NOT NULL AND verified_at <= :before",
+        before=before,
+    )
+
+
 def find(tx: Tx, entity: str) -> EntryRow | None:
     """Find the entry of a user or group."""
     row = tx.one(

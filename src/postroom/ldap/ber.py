@@ -1,10 +1,12 @@
 """BER as LDAP restricts it: definite lengths, tags of one octet (RFC 4511 §5.1)."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 BOOLEAN, INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET = 0x01, 0x02, 0x04, 0x0A, 0x30, 0x31
 LONGEST_LENGTH = 4
 """Octets of a length that says how many follow."""
+FEW = 16
 
 
 class Malformed(Exception):
@@ -61,6 +63,14 @@ def parts(data: bytes) -> Iterator[tuple[int, bytes]]:
             raise Malformed("octets are missing")
         tag, start, at = found
         yield tag, data[start:at]
+
+
+def few(data: bytes) -> list[tuple[int, bytes]]:
+    """List what stands one after the other where no message has many; raises `Malformed` before a multitude of nothings takes memory."""
+    found = list(islice(parts(data), FEW + 1))
+    if len(found) > FEW:
+        raise Malformed("too many parts")
+    return found
 
 
 def number(content: bytes) -> int:

@@ -122,6 +122,8 @@ class Directory:
             if after is None:
                 return {**found, name: values}
             part, after = ranged(link.one(dn, ANY, [f"{name};range={after}-*"]), name)
+            if not part:
+                raise errors.DirectoryUnavailable(f"The directory {self.name} does not give all members of {dn}.")
             values += part
         raise errors.DirectoryUnavailable(f"The directory {self.name} has a group without end: {dn}.")
 

@@ -11,6 +11,7 @@ from postroom.model.directories import OutsideGroup, OutsideUser
 LONGEST_TEXT = 256
 ACCOUNT_DISABLED = 0x2
 """The bit of userAccountControl ([MS-ADTS] §2.2.16)."""
+MOST_SUBAUTHORITIES = 15
 _USER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _GROUP_NAME = re.compile(r"[\u0020-\u00ff]{1,256}\Z")
 
@@ -92,13 +93,13 @@ class Meaning:
     def _disabled(self, attributes: Attributes) -> bool:
         text = self._text(attributes, "disabled")
         if self._bits:
-            return text.isdecimal() and bool(int(text) & ACCOUNT_DISABLED)
+            return bool(re.fullmatch(r"-?[0-9]{1,10}", text)) and bool(int(text) & ACCOUNT_DISABLED)
         return text.lower() not in ("", "false", "0", "no")
 
 
 def sid(octets: bytes) -> str:
     """Spell a security identifier, `S-1-5-21-...`; raises ValueError ([MS-DTYP] §2.4.2)."""
-    if len(octets) < 12 or octets[0] != 1 or len(octets) != 8 + 4 * octets[1]:
+    if len(octets) < 12 or octets[0] != 1 or octets[1] > MOST_SUBAUTHORITIES or len(octets) != 8 + 4 * octets[1]:
         raise ValueError("no security identifier")
     parts = [int.from_bytes(octets[at : at + 4], "little") for at in range(8, len(octets), 4)]
     return "-".join(["S-1", str(int.from_bytes(octets[2:8], "big")), *map(str, parts)])

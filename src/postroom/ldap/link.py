@@ -19,11 +19,17 @@ from postroom.ldap.messages import Message, Result
 from postroom.ldap.settings import Settings
 from postroom.model import errors
 
+LONGEST_ANSWER = 65_536
+"""Octets of a message at a sign-in."""
 LONGEST_MESSAGE = 16 * 2**20
+"""Octets of a message where much is read: one entry with all its members."""
+MOST_VALUES = 5_000_000
+"""Values in all entries together: the shortest take many times the memory that they take to say."""
 LONGEST_CONVERSATION = 2**30
 """Octets that a server may say altogether."""
 LONGEST_SECONDS = 900.0
 """How long a conversation may last, however busy it is."""
+SHORTEST_SECONDS = 0.05
 REFUSALS = frozenset({messages.INVALID_CREDENTIALS, 19, 32, 34, 48, 50, 53})
 """Answers that say "you do not come in"; any other is a server that cannot serve (RFC 4511 appendix A)."""
 
@@ -70,6 +76,7 @@ class Link:
         self._number = 0
         self._data = bytearray()
         self._heard = 0
+        self._values = 0
 
     def secure(self, host: str, context: ssl.SSLContext, *, ask: bool) -> None:
         """Go on under TLS, after asking for it where it does not begin with the first octet."""
@@ -138,7 +145,13 @@ class Link:
                 return message
             self._begin()
             if message.kind == messages.ENTRY:
-                yield messages.entry(message)
+                yield self._counted(messages.entry(message))
+
+    def _counted(self, entry: tuple[str, Attributes]) -> tuple[str, Attributes]:
+        self._values += 1 + sum(1 + len(values) for values in entry[1].values())
+        if self._values > MOST_VALUES:
+            raise errors.DirectoryUnavailable("The directory says more than can be read.")
+        return entry
 
     def _begin(self) -> None:
         """Give the server its time anew, where much is read."""
@@ -154,9 +167,10 @@ class Link:
         self._socket.sendall(data)
 
     def _receive(self, *kinds: int) -> Message:
+        longest = LONGEST_ANSWER if self._last is None else LONGEST_MESSAGE
         while True:
             found = ber.head(self._data)
-            if found is not None and found[2] > LONGEST_MESSAGE:
+            if found is not None and found[2] > longest:
                 raise Malformed("a message too large")
             if found is not None and len(self._data) >= found[2]:
                 break
@@ -187,7 +201,7 @@ def linked(settings: Settings, place: Place, context: ssl.SSLContext | None) -> 
     """Connect for a with-block; what fails on the way or within is `DirectoryUnavailable`."""
     end = time.monotonic() + settings.connect_seconds
     try:
-        with socket.create_connection((place.host, place.port), settings.connect_seconds) as connection:
+        with _connected(place, end) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = Link(connection, settings, end)
             try:
@@ -198,6 +212,24 @@ def linked(settings: Settings, place: Place, context: ssl.SSLContext | None) -> 
                 link.close()
     except (OSError, Malformed, ValueError) as error:
         raise Silent(f"The directory at {place.host}:{place.port} does not answer: {error or 'no reason given'}") from error
+
+
+def _connected(place: Place, end: float) -> socket.socket:
+    """Connect to the first address of a host that answers; each has its share of the time, lest a dead one take all of it."""
+    failed = OSError("it has no address")
+    found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, address) in enumerate(found):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(max(SHORTEST_SECONDS, (end - time.monotonic()) / (len(found) - number)))
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
+            failed = error
+        if time.monotonic() >= end:
+            break
+    raise failed
 
 
 def _require_success(done: Result) -> None:

@@ -78,7 +78,7 @@ def search(
 
 def read(data: bytes) -> Message:
     """Read one whole message, without its outermost tag; raises `Malformed`."""
-    found = list(ber.parts(data))
+    found = ber.few(data)
     if len(found) < 2 or found[0][0] != ber.INTEGER:
         raise Malformed("no message")
     cookie = next((_cookie(content) for tag, content in found[2:] if tag == _CONTROLS), b"")
@@ -87,7 +87,7 @@ def read(data: bytes) -> Message:
 
 def result(message: Message) -> Result:
     """Read how an operation ended; raises `Malformed`."""
-    found = list(ber.parts(message.content))
+    found = ber.few(message.content)
     if len(found) < 3 or found[0][0] != ber.ENUMERATED:
         raise Malformed("no result")
     return Result(ber.number(found[0][1]), found[2][1].decode(errors="replace"))
@@ -111,9 +111,9 @@ def _message(number: int, *parts: bytes) -> bytes:
 
 
 def _cookie(controls: bytes) -> bytes:
-    for _, control in ber.parts(controls):
-        fields = list(ber.parts(control))
+    for _, control in ber.few(controls):
+        fields = ber.few(control)
         if fields and fields[0][1] == PAGED.encode() and fields[-1][0] == ber.OCTETS:
-            inner = [part for _, value in ber.parts(fields[-1][1]) for part in ber.parts(value)]
+            inner = [part for _, value in ber.few(fields[-1][1]) for part in ber.few(value)]
             return inner[1][1] if len(inner) == 2 else b""
     return b""

@@ -125,7 +125,14 @@ def test_who_is_gone_for_long_is_forgotten_and_gives_the_name_to_others_before(s
     assert found is not None
     assert found.id == another.id
     assert look(store, scope, BOB.id) is not None
-    clock.advance(KEPT_SECONDS)
+    returned = replace(BOB, dn="uid=back,dc=x")
+    assert apply(store, scope, Snapshot((ALICE, another, CAROL, returned), (STAFF, INNER))) == 0, "the name is somebody else's now"
+    with pytest.raises(errors.EntityState):
+        register(store, scope, BOB.id)
+    clock.advance(KEPT_SECONDS - 1)
+    apply(store, scope, Snapshot((ALICE, another, CAROL), (STAFF, INNER)))
+    assert look(store, scope, BOB.id) is not None
+    clock.advance(1)
     apply(store, scope, Snapshot((ALICE, another, CAROL), (STAFF, INNER)))
     assert look(store, scope, BOB.id) is None
 
@@ -297,6 +304,9 @@ def test_hashes_go_when_their_time_is_over(store: Store, scope: int, clock: Cloc
     synchronization.synchronize(store, scope, Ready(EVERYBODY, offline_days=7.0), USUAL)
     with store.transaction(scope, write=False) as tx:
         assert [outside.verifier(tx, one.id, 1000) is None for one in (ALICE, BOB)] == [True, False]
+    clock.advance(-30 * 86_400.0)
+    with store.transaction(scope, write=False) as tx:
+        assert outside.verifier(tx, BOB.id, 7) is None, "confirmed in a year that has not come"
 
 
 def test_a_large_group_holds_no_transaction_for_long(store: Store, scope: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,3 +207,26 @@ def test_a_dead_address_of_a_host_leaves_time_for_the_next(monkeypatch: pytest.M
 def test_many_parts_are_not_listed() -> None:
     with pytest.raises(Malformed):
         messages.read(ber.integer(1) + ber.wrap(messages.BIND_ANSWER) + b"\x04\x00" * 100)
+
+
+ID, OTHER = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae-7dec-11d0-a765-00a0c91e6bf7"
+
+
+@pytest.mark.parametrize(
+    ("answers", "opens"),
+    [
+        ((result(0), entry(2, "cn=a", entryUUID=[ID]) + done(2)), True),
+        ((result(0), entry(2, "cn=a", entryUUID=[OTHER]) + done(2)), False),
+        ((result(0), done(2, 32), result(0, number=3), entry(4, "cn=a", entryUUID=[OTHER]) + done(4)), False),
+        ((result(0), done(2), result(0, number=3), entry(4, "cn=a", entryUUID=[ID]) + done(4)), True),
+        ((result(0), done(2, 50), result(49, number=3)), True),
+    ],
+)
+def test_a_name_opens_for_whom_it_was_read_of(answers: tuple[bytes, ...], opens: bool) -> None:
+    with serving(saying(*answers)) as url:
+        assert directory(url).check("cn=a", "x", ID) is opens
+
+
+def test_who_falls_silent_after_a_yes_has_not_said_it() -> None:
+    with serving(saying(result(0))) as url, pytest.raises(errors.DirectoryUnavailable, match="silent|timed out"):
+        directory(url, connect_seconds=0.3).check("cn=a", "x", ID)

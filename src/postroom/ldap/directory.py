@@ -75,15 +75,21 @@ class Directory:
         return link.bind(dn, password) and (not user or self._stands_at(link, dn, user))
 
     def _stands_at(self, link: Link, dn: str, user: str) -> bool:
-        """Say whether a DN is still that of the user who had it at the last reading, and nobody else's; yes where that cannot be read."""
+        """Say whether a DN is still that of the user who had it at the last reading, and nobody else's; yes where that cannot be read.
+
+        Asked as the user, who has just come in, and as whoever reads where users may not see themselves.
+        """
+        return (self._id_at(link, dn) or self._id_at(link, dn, reader=True)) in (None, user)
+
+    def _id_at(self, link: Link, dn: str, *, reader: bool = False) -> str | None:
         try:
-            self._sign_in(link)
-            found = link.one(dn, ANY, self._meaning.of_ids)
+            if reader:
+                self._sign_in(link)
+            return self._meaning.id(link.one(dn, ANY, self._meaning.of_ids))
         except Silent:
             raise
         except errors.DirectoryUnavailable:
-            return True
-        return self._meaning.id(found) in (None, user)
+            return None
 
     def _sign_in(self, link: Link) -> None:
         if not link.bind(self.settings.bind_dn, self._secret()):

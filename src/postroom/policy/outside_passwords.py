@@ -48,7 +48,7 @@ def verify(store: Store, directories: Directories, scope: int, stored: str, pass
         log.warning("directory_unavailable", directory=directory.name, reason=error.text)
         return _remembered(hashed, password, known=kept is not None)
     same = _compare(hashed, password)
-    if right and directory.settings.offline_days and (not same or store.now() - verified_at > RENEWED_SECONDS):
+    if right and directory.settings.offline_days and (not same or abs(store.now() - verified_at) > RENEWED_SECONDS):
         _keep(store, scope, stored, passwords.HASHING.submit(passwords.hash, password).result())
     elif not right and same and kept is not None:
         _keep(store, scope, stored, None)

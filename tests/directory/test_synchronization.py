@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from postroom.directory import addresses, entities, groups, outside, registration, resources, synchronization, users
+from postroom.directory import addresses, entities, groups, organizations, outside, registration, resources, synchronization, users
 from postroom.directory.synchronization import KEPT_SECONDS, Limits
 from postroom.ldap.directory import Directory
 from postroom.ldap.settings import Settings
@@ -16,7 +16,7 @@ from postroom.model import errors
 from postroom.model.directories import OutsideGroup, OutsideUser, Snapshot
 from postroom.model.entities import Entity, State
 from postroom.model.organizations import Organization
-from postroom.storage.engine import Store, Tx
+from postroom.storage.engine import REGISTRY, Store, Tx
 from postroom.storage.queries import credentials, mailboxes, members, profiles
 from postroom.storage.queries import outside as outside_rows
 from tests.conftest import Clock
@@ -330,3 +330,24 @@ def test_a_large_group_holds_no_transaction_for_long(store: Store, scope: int, m
     with store.transaction(scope, write=False) as tx:
         assert len(members.all_of(tx, group("all").id)) == 120
     assert most <= 40
+
+
+def test_an_organization_that_is_deleted_while_it_is_read_leaves_nothing(store: Store, organization: Organization, scope: int) -> None:
+    ready = Ready(EVERYBODY, lambda: organizations.delete(store, organization, force=True))
+    assert synchronization.due(store, scope, {"d-0000000001": ready}, 10) == 0
+    with pytest.raises(errors.OrganizationNotFound), store.transaction(scope):
+        pass
+    if store.engine == "postgresql":
+        with store.transaction(REGISTRY, write=False) as tx:
+            assert tx.all("SELECT entity FROM outside_entries") == []
+            assert tx.all("SELECT id FROM entities") == []
+
+
+def test_groups_in_a_circle_reach_everybody_once(store: Store, scope: int) -> None:
+    circle = (group("one", "cn=two,dc=x", ALICE.dn), group("two", "cn=one,dc=x", "cn=two,dc=x", BOB.dn))
+    apply(store, scope, Snapshot((ALICE, BOB), circle))
+    register(store, scope, "alice", "bob", "one", "two")
+    with store.transaction(scope, write=False) as tx:
+        assert sorted(one.name for one in groups.expand(tx, circle[0].id)) == ["alice", "bob"]
+        assert members.all_of(tx, circle[1].id) == sorted([BOB.id, circle[0].id])
+    assert apply(store, scope, Snapshot((ALICE, BOB), circle)) == 0

@@ -38,7 +38,15 @@ def serving(*serve: Serve) -> Iterator[str]:
 
 
 def directory(url: str, **settings: Any) -> Directory:
-    given = {"id": "d-0000000001", "urls": (url,), "bind_dn": "cn=r", "bind_password": "x", "base": "dc=x", "connect_seconds": 5.0}
+    given = {
+        "id": "d-0000000001",
+        "urls": (url,),
+        "bind_dn": "cn=r",
+        "bind_password": "x",
+        "base": "dc=x",
+        "connect_seconds": 5.0,
+        "answer_seconds": 5.0,
+    }
     return Directory("office", Settings(**(given | settings)))
 
 

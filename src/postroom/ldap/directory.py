@@ -53,13 +53,17 @@ class Directory:
         """Say whether this is the password of the user with this DN, and with this id where one is given; raises `DirectoryUnavailable`."""
         if not password or not _sendable(password):
             return False
+
+        def opens(link: Link) -> bool:
+            return link.bind(dn, password) and (not user or self._stands_at(link, dn, user))
+
         silent_until = self._silent_until
         if silent_until is None:
-            return self._ask(lambda link: self._opens(link, dn, password, user))
+            return self._ask(opens)
         if self._clock() < silent_until or not self._trying.acquire(blocking=False):
             raise Silent(f"The directory {self.name} does not answer.")
         try:
-            return self._ask(lambda link: self._opens(link, dn, password, user))
+            return self._ask(opens)
         finally:
             self._trying.release()
 
@@ -70,9 +74,6 @@ class Directory:
     def reach(self) -> None:
         """Sign in as whoever reads, and read nothing; raises `DirectoryUnavailable`."""
         self._ask(self._sign_in)
-
-    def _opens(self, link: Link, dn: str, password: str, user: str) -> bool:
-        return link.bind(dn, password) and (not user or self._stands_at(link, dn, user))
 
     def _stands_at(self, link: Link, dn: str, user: str) -> bool:
         """Say whether a DN is still that of the user who had it at the last reading, and nobody else's; yes where that cannot be read.

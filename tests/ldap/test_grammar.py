@@ -67,6 +67,11 @@ def test_names_are_compared_whatever_their_spelling(one: str, other: str) -> Non
     assert names.key(one) == names.key(other)
 
 
+@given(st.text(alphabet="aB =,;+é"))
+def test_an_escape_elsewhere_makes_no_difference(text: str) -> None:
+    assert names.key(f"cn={text},o=x") == names.key(f"cn={text},o=\\78")
+
+
 def test_different_names_stay_different() -> None:
     assert len({names.key(name) for name in ("cn=a,o=x", r"cn=a\,o=x", "cn=a+o=x", "o=x,cn=a", "cn=a")}) == 5
 

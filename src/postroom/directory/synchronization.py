@@ -122,6 +122,7 @@ class _Plan:
         self._users = {user.id: user for user in snapshot.users}
         self._groups = {group.id: group for group in snapshot.groups if group.id not in self._users}
         everybody: list[OutsideUser | OutsideGroup] = [*self._users.values(), *self._groups.values()]
+        self._spelled = {one.dn: one.id for one in everybody}
         self._by_dn = {names.key(one.dn): one.id for one in everybody}
         self._by_name = {user.name.casefold(): user.id for user in self._users.values()}
         self._wanted = {one.id: one.name.casefold() for one in everybody}
@@ -169,7 +170,7 @@ class _Plan:
 
     def _members(self, group: OutsideGroup) -> list[str]:
         """Find the ids of the members of a group that are read at all; each once, and never the group itself."""
-        found = {self._by_dn.get(names.key(dn)) for dn in group.members}
+        found = {self._spelled.get(dn) or self._by_dn.get(names.key(dn)) for dn in group.members}
         found |= {self._by_name.get(name.casefold()) for name in group.member_names}
         return sorted(one for one in found if one is not None and one != group.id)
 

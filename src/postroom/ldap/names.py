@@ -5,6 +5,7 @@ import re
 _ESCAPE = re.compile(r"\\([0-9A-Fa-f]{2}|.)", re.DOTALL)
 _RDN_END = re.compile(r"(?:[^,;\\]|\\.)*", re.DOTALL)
 _AVA_END = re.compile(r"(?:[^+\\]|\\.)*", re.DOTALL)
+_PLAIN_RDN_END = re.compile(r"[,;]")
 LONGEST = 4096
 
 
@@ -22,6 +23,8 @@ def key(name: str) -> str:
     """
     if len(name) > LONGEST:
         return name
+    if "\\" not in name:  # as most are, of which a directory has very many
+        return "\x1f".join("\x1e".join(sorted(map(_pair, rdn.split("+")))) for rdn in _PLAIN_RDN_END.split(name))
     return "\x1f".join("\x1e".join(sorted(_pair(ava) for ava in _split(rdn, _AVA_END))) for rdn in _split(name, _RDN_END))
 
 
@@ -43,6 +46,8 @@ def _pair(ava: str) -> str:
 
 
 def _plain(value: str) -> str:
+    if "\\" not in value:
+        return value
     octets, at = b"", 0
     for found in _ESCAPE.finditer(value):
         octets += value[at : found.start()].encode() + (bytes.fromhex(found[1]) if len(found[1]) == 2 else found[1].encode())

@@ -24,12 +24,14 @@ Serve = Callable[[socket.socket], None]
 def serving(*serve: Serve) -> Iterator[str]:
     """Serve one connection after the other; gives the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)  # for whoever never comes
 
         def run() -> None:
             for one in serve:
-                connection, _ = listener.accept()
-                with connection, suppress(OSError):
-                    one(connection)
+                with suppress(OSError):
+                    connection, _ = listener.accept()
+                    with connection:
+                        one(connection)
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -202,6 +204,7 @@ def test_a_dead_address_of_a_host_leaves_time_for_the_next(monkeypatch: pytest.M
         full.listen(0)
         port = int(url.rpartition(":")[2])
         places = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in (full.getsockname(), ("127.0.0.1", port))]
+        places.insert(0, (999, socket.SOCK_STREAM, 0, "", ("of a family that this machine does not have", 0)))
         waiting = [socket.socket() for _ in range(4)]
         for one in waiting:
             one.setblocking(False)

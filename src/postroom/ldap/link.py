@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from postroom.ldap import ber, messages
 from postroom.ldap.ber import Malformed
@@ -219,17 +220,24 @@ def _connected(place: Place, end: float) -> socket.socket:
     failed = OSError("it has no address")
     found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     for number, (family, kind, protocol, _, address) in enumerate(found):
-        connection = socket.socket(family, kind, protocol)
+        share = max(SHORTEST_SECONDS, (end - time.monotonic()) / (len(found) - number))
         try:
-            connection.settimeout(max(SHORTEST_SECONDS, (end - time.monotonic()) / (len(found) - number)))
-            connection.connect(address)
-            return connection
+            return _opened(socket.socket(family, kind, protocol), address, share)
         except OSError as error:
-            connection.close()
             failed = error
         if time.monotonic() >= end:
             break
     raise failed
+
+
+def _opened(connection: socket.socket, address: Any, seconds: float) -> socket.socket:
+    try:
+        connection.settimeout(seconds)
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _require_success(done: Result) -> None:

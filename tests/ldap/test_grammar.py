@@ -90,6 +90,12 @@ def test_a_security_identifier_is_spelled_as_windows_does() -> None:
     assert entries.sid(octets) == "S-1-5-21-2127521184-1604012920-1887927527-72713"
 
 
+def test_what_windows_does_not_give_is_no_security_identifier() -> None:
+    for octets in (b"", b"\1\0" + bytes(6), b"\1\2" + bytes(10), b"\2\1" + bytes(10), b"\1\x10" + bytes(6 + 4 * 16)):
+        with pytest.raises(ValueError, match="security identifier"):
+            entries.sid(octets)
+
+
 def active_directory(**attributes: list[bytes]) -> dict[str, list[bytes]]:
     sid = bytes.fromhex("010500000000000515000000a065cf7e784b9b5fe77c8770091c0100")
     return {"objectsid": [sid], "samaccountname": [b"alice"], **attributes}
@@ -101,9 +107,10 @@ def test_active_directory_says_who_is_disabled_and_when_a_password_was_changed()
     assert user is not None
     assert (user.id, user.name, user.active, user.changed) == ("S-1-5-21-2127521184-1604012920-1887927527-72713", "alice", False, "133")
     assert user.profile == {"street": "Main Street"}
-    enabled = meaning.user("cn=a", active_directory(useraccountcontrol=[b"512"]))
-    assert enabled is not None
-    assert enabled.active
+    for control, active in ((b"512", True), (b"-2147483134", False), (b"-2147483136", True), (b"x", True)):
+        found = meaning.user("cn=a", active_directory(useraccountcontrol=[control]))
+        assert found is not None
+        assert found.active is active
 
 
 def test_names_that_mail_cannot_have_are_left_out() -> None:

@@ -87,8 +87,6 @@ class Directory:
             if reader:
                 self._sign_in(link)
             return self._meaning.id(link.one(dn, ANY, self._meaning.of_ids))
-        except Silent:
-            raise
         except errors.DirectoryUnavailable:
             return None
 

@@ -18,8 +18,8 @@ from imapclient import IMAPClient
 from postroom.api.gateway import Gateway
 from postroom.api.settings import Settings as ApiSettings
 from postroom.model.organizations import Organization
-from postroom.policy import access_keys
 from postroom.policy.authenticator import Authenticator
+from postroom.policy.iam import access_keys
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.server import SmtpServer

@@ -25,7 +25,8 @@ from postroom.api.gateway import Gateway
 from postroom.api.operation import Facilities, MailDomainPolicy
 from postroom.api.settings import Settings
 from postroom.model.principals import AccessKey, Session
-from postroom.policy import access_keys, iam
+from postroom.policy import iam
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 REGION = "us-east-1"

@@ -19,7 +19,8 @@ from postroom.api.operation import OPERATIONS, Answer, Call, Operation, Scope
 from postroom.directory import principals, roles
 from postroom.model import errors
 from postroom.model.principals import KeyStatus
-from postroom.policy import iam, inline_policies
+from postroom.policy import iam
+from postroom.policy.iam import inline_policies
 from postroom.storage.engine import REGISTRY
 from postroom.storage.queries import leases, organizations
 from tests.api.conftest import Gate, Reply

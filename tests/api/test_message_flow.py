@@ -23,7 +23,8 @@ from postroom.aws.settings import Settings as AwsSettings
 from postroom.mailflow import replacement
 from postroom.model import errors
 from postroom.model.organizations import Organization
-from postroom.policy import access_keys, iam
+from postroom.policy import iam
+from postroom.policy.iam import access_keys
 from postroom.server.letter_source import LetterSource
 from postroom.storage.engine import REGISTRY, Store
 from tests.api.operations.conftest import listening

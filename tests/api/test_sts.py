@@ -19,7 +19,7 @@ from postroom.api.requests import Request
 from postroom.api.settings import Settings
 from postroom.api.sts import Sts
 from postroom.directory import roles
-from postroom.policy import access_keys, signers, trust
+from postroom.policy.iam import access_keys, signers, trust
 from postroom.storage.engine import REGISTRY, Store
 from tests.api.conftest import ACCOUNT, REGION, SESSION, SETTINGS, Gate
 from tests.api.test_iam import POLICY, TWICE, client, code, statement

@@ -30,7 +30,7 @@ from postroom.formats import availability as protocol
 from postroom.model.availability import EwsProvider, LambdaProvider, Requester
 from postroom.model.errors import TryLater
 from postroom.server.availability import Probe, Settings, permitted
-from postroom.server.lookups import Lookups
+from postroom.server.dns.lookups import Lookups
 from tests.interop.nameserver import Nameserver
 from tests.program import Program, running
 from tests.server.served import configured, eventually, key_of, workmail

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from postroom.directory import principals
-from postroom.policy import iam, signers
+from postroom.policy import iam
+from postroom.policy.iam import signers
 from postroom.storage import dialect, migrations
 from postroom.storage.engine import REGISTRY, Store, Tx
 

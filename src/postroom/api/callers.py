@@ -11,8 +11,8 @@ from postroom.api import sigv4
 from postroom.api.caching import Recent
 from postroom.api.errors import Refusal
 from postroom.directory import principals
-from postroom.policy import signers
-from postroom.policy.signers import Signer
+from postroom.policy.iam import signers
+from postroom.policy.iam.signers import Signer
 from postroom.storage.engine import REGISTRY, Store
 
 NOTED_SECONDS = 900.0

@@ -17,7 +17,7 @@ from postroom.api.model import WORKMAIL, ServiceModel
 from postroom.api.operation import Answer, Caller, Operation
 from postroom.api.requests import Request
 from postroom.model.errors import PostroomError
-from postroom.policy.signers import Signer
+from postroom.policy.iam.signers import Signer
 
 
 class Reply(NamedTuple):

@@ -26,7 +26,7 @@ from postroom.api.requests import Intake, Receive, Request, Send
 from postroom.api.settings import Settings
 from postroom.api.tenants import Tenants
 from postroom.model.errors import PostroomError
-from postroom.policy.signers import Signer
+from postroom.policy.iam.signers import Signer
 from postroom.storage.engine import Store
 
 FIRST_REGION = "us-east-1"

@@ -1,7 +1,7 @@
 """STS: who the caller is, and temporary credentials of a role.
 
-To assume a role takes the role's trust and, unless the caller is named there in person, the caller's own permission (`policy.trust`).  A
-role that does not exist and one that does not trust the caller read the same.
+To assume a role takes the role's trust and, unless the caller is named there in person, the caller's own permission
+(`policy.iam.trust`).  A role that does not exist and one that does not trust the caller read the same.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from postroom.api.settings import Settings
 from postroom.directory import roles
 from postroom.model.errors import InvalidParameter
 from postroom.model.principals import Role, role_arn
-from postroom.policy import iam, trust
-from postroom.policy.trust import Trust
+from postroom.policy import iam
+from postroom.policy.iam import trust
+from postroom.policy.iam.trust import Trust
 from postroom.storage.engine import REGISTRY, Store, Tx
 
 STS = "sts"

@@ -1,7 +1,7 @@
 """Users of the API: who may sign requests, with which access keys, and under which inline policies.
 
 A key has an id to show and a secret to sign with; AWS prints the secret once, so do we.  Whether a policy is sound is judged before it
-comes here (`policy.inline_policies`).
+comes here (`policy.iam.inline_policies`).
 """
 
 from __future__ import annotations

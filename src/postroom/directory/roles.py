@@ -1,6 +1,6 @@
 """Roles of the API, which users take on for a while, and the sessions in which they do.
 
-A session has credentials of its own and ends by itself.  Whether somebody may begin one is judged before (`policy.trust`).
+A session has credentials of its own and ends by itself.  Whether somebody may begin one is judged before (`policy.iam.trust`).
 """
 
 from __future__ import annotations

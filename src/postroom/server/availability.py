@@ -24,7 +24,7 @@ from postroom.aws.clients import Aws
 from postroom.formats import availability
 from postroom.model.availability import EwsProvider, LambdaProvider, Provider
 from postroom.model.errors import TryLater
-from postroom.server.lookups import Lookups, NoAnswer
+from postroom.server.dns.lookups import Lookups, NoAnswer
 
 SECONDS = 25.0
 """How long a provider may take (WorkMail administration: custom availability providers)."""

@@ -31,7 +31,7 @@ from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server import endpoints
 from postroom.server.availability import Settings as AvailabilitySettings
-from postroom.server.journal import Settings as JournalSettings
+from postroom.server.journals.journal import Settings as JournalSettings
 
 
 class ConfigurationError(Exception):

@@ -14,7 +14,8 @@ from postroom.directory import organizations, principals, registration, users
 from postroom.mailflow import estate
 from postroom.model import errors
 from postroom.model.organizations import Organization
-from postroom.policy import access_keys, passwords
+from postroom.policy import passwords
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import entities
 from postroom.storage.queries import organizations as organization_rows

@@ -6,8 +6,8 @@ from postroom.directory import dkim, domains
 from postroom.directory.domains import Record, Targets
 from postroom.model.entities import MailDomain
 from postroom.server.configuration import Settings
+from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Finding, Level
-from postroom.server.lookups import Lookups, NoAnswer
 from postroom.storage.engine import Store
 from postroom.storage.queries import domains as rows
 

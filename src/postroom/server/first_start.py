@@ -2,7 +2,7 @@
 
 from postroom.directory import principals
 from postroom.model.principals import AccessKey
-from postroom.policy import access_keys
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 ADMINISTRATOR = "administrator"

@@ -27,17 +27,19 @@ from postroom.model.exports import Export, Refused, Upload
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import domain_work, doors, endpoints, journal
-from postroom.server.audit_log import AuditLog
+from postroom.server import doors, endpoints
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
 from postroom.server.configuration import ConfigurationError, Settings, time_of_day
-from postroom.server.event_log import EventLog
+from postroom.server.dns import domain_work
+from postroom.server.dns.lookups import Lookups
 from postroom.server.exporting import Exporter
 from postroom.server.http import HttpServer
+from postroom.server.journals import journal
+from postroom.server.journals.audit_log import AuditLog
+from postroom.server.journals.event_log import EventLog
 from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
-from postroom.server.lookups import Lookups
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.storage.engine import REGISTRY, Store
 

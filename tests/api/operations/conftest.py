@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from postroom.api.gateway import Gateway
 from postroom.api.settings import Settings
 from postroom.model.organizations import Organization
-from postroom.policy import access_keys
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'

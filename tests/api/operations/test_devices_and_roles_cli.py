@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from awscli.clidriver import create_clidriver
 
-from postroom.policy import access_keys
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 from .conftest import ALLOW_ALL, Api

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from awscli.clidriver import create_clidriver
 
-from postroom.policy import access_keys, tokens
+from postroom.policy import tokens
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 from .conftest import ALLOW_ALL, Api

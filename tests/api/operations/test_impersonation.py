@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from postroom.model import errors
 from postroom.model.actors import Client, Protocol
-from postroom.policy import access_keys, bearers
+from postroom.policy import bearers
+from postroom.policy.iam import access_keys
 from postroom.storage.engine import REGISTRY, Store
 
 from .conftest import Api

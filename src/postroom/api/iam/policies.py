@@ -6,7 +6,7 @@ from postroom.api.iam import entry
 from postroom.api.iam.entry import operation
 from postroom.api.operation import Answer, Call
 from postroom.directory import roles
-from postroom.policy import inline_policies
+from postroom.policy.iam import inline_policies
 
 
 @operation("PutUserPolicy")

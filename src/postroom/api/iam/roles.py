@@ -9,7 +9,7 @@ from postroom.api.iam.entry import operation
 from postroom.api.operation import Answer, Call
 from postroom.directory import roles
 from postroom.model.principals import Role, role_arn
-from postroom.policy import trust
+from postroom.policy.iam import trust
 from postroom.storage.queries import roles as rows
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from postroom.api.model import WORKMAIL
-from postroom.server import audit_log, journal
 from postroom.server.cli import options
 from postroom.server.configuration import ConfigurationError
+from postroom.server.journals import audit_log, journal
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGO = re.compile(r"(\d{1,9})([smhd])")

@@ -8,8 +8,8 @@ from postroom.model.errors import PostroomError
 from postroom.server import dns_findings, findings, logs, opening, wiring
 from postroom.server.cli import options
 from postroom.server.configuration import Settings
+from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Finding, Level
-from postroom.server.lookups import Lookups, NoAnswer
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from postroom.directory import principals
 from postroom.model.principals import KeyStatus
-from postroom.policy import access_keys, iam
+from postroom.policy import iam
+from postroom.policy.iam import access_keys
 from postroom.server import opening
 from postroom.server.cli import options, serve
 from postroom.storage.engine import REGISTRY, Store

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from postroom.directory import roles
 from postroom.model.principals import Role, role_arn
-from postroom.policy import iam, inline_policies, trust
-from postroom.policy.access_keys import POLICY_NAME
+from postroom.policy import iam
+from postroom.policy.iam import inline_policies, trust
+from postroom.policy.iam.access_keys import POLICY_NAME
 from postroom.server import opening
 from postroom.server.cli import options
 from postroom.storage.engine import REGISTRY, Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from postroom.directory import principals
 from postroom.model import errors
 from postroom.model.principals import AccessKey
-from postroom.policy import iam, inline_policies
+from postroom.policy import iam
+from postroom.policy.iam import inline_policies
 from postroom.storage.engine import Tx
 
 POLICY_NAME = "postroom"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from postroom.model import errors
 from postroom.policy import iam
-from postroom.policy.wildcards import Wildcard, expression
+from postroom.policy.iam.wildcards import Wildcard, expression
 
 ARN = "arn:aws:workmail:us-east-1:123456789012:organization/m-0123"
 ALLOW = {"Effect": "Allow", "Action": "*", "Resource": "*"}

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from postroom.server import journal
-from postroom.server.journal import Journal, Settings
+from postroom.server.journals import journal
+from postroom.server.journals.journal import Journal, Settings
 
 
 def render(record: Any) -> bytes:
@@ -71,7 +71,7 @@ def test_a_line_cut_short_by_a_crash_spoils_no_other(tmp_path: Path) -> None:
 
 def test_two_programs_write_whole_lines_into_files_that_both_close(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; from postroom.server.journal import Journal, Settings\n"
+        "import sys, pathlib; from postroom.server.journals.journal import Journal, Settings\n"
         "log = Journal(pathlib.Path(sys.argv[1]), 'work', Settings(file_bytes=2000, files=10_000), lambda record: record)\n"
         "log.start()\n"
         "import time\n"

@@ -13,7 +13,7 @@ from postroom.directory import domains, organizations
 from postroom.directory.domains import Targets
 from postroom.model import ids
 from postroom.model.organizations import Organization
-from postroom.server import hosted_zones
+from postroom.server.dns import hosted_zones
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import organizations as rows
 from postroom.storage.queries import zone_writes

@@ -24,9 +24,9 @@ from postroom.aws.settings import Settings as AwsSettings
 from postroom.model.organizations import Organization
 from postroom.policy import monitoring
 from postroom.policy.monitoring import Monitoring
-from postroom.server import journal
-from postroom.server.event_log import EventLog
-from postroom.server.journal import Settings
+from postroom.server.journals import journal
+from postroom.server.journals.event_log import EventLog
+from postroom.server.journals.journal import Settings
 from postroom.storage.engine import Store
 from tests.conftest import Clock, make_organization
 from tests.mailflow.letters import letter, receive

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
-from postroom.policy.wildcards import Wildcard
+from postroom.policy.iam.wildcards import Wildcard
 
 Context = Mapping[str, tuple[str, ...]]
 """The circumstances of a request: condition key in lower case to its values; an absent key is not in it."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
 from postroom.jobs import dkim
-from postroom.server import hosted_zones, verification
-from postroom.server.lookups import Lookups
+from postroom.server.dns import hosted_zones, verification
+from postroom.server.dns.lookups import Lookups
 from postroom.storage.engine import Store
 
 

@@ -24,9 +24,10 @@ from postroom.api.model import load
 from postroom.api.operation import Caller
 from postroom.api.requests import Request
 from postroom.model.principals import Identity
-from postroom.server import cli, journal
-from postroom.server.audit_log import AuditLog
-from postroom.server.journal import Settings
+from postroom.server import cli
+from postroom.server.journals import journal
+from postroom.server.journals.audit_log import AuditLog
+from postroom.server.journals.journal import Settings
 from postroom.storage.engine import Store
 from tests.program import Program, running
 from tests.server.served import configured, eventually, key_of, postroom, workmail

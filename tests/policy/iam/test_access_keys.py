@@ -6,7 +6,8 @@ import pytest
 
 from postroom.directory import principals
 from postroom.model import errors
-from postroom.policy import access_keys, iam, inline_policies
+from postroom.policy import iam
+from postroom.policy.iam import access_keys, inline_policies
 from postroom.storage.engine import REGISTRY, Store
 
 

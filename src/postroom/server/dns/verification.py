@@ -15,7 +15,7 @@ import structlog
 from postroom.directory import domains
 from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
 from postroom.model.entities import MailDomain
-from postroom.server.lookups import Lookups, NoAnswer
+from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import domains as rows
 

@@ -3,9 +3,10 @@ import pytest
 from postroom.directory import domains
 from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
 from postroom.model import errors
-from postroom.server import dns_findings, verification
+from postroom.server import dns_findings
+from postroom.server.dns import verification
+from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Level
-from postroom.server.lookups import Lookups, NoAnswer
 from postroom.storage.engine import REGISTRY
 from tests.conftest import make_organization
 from tests.interop.nameserver import Nameserver

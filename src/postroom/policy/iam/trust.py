@@ -22,8 +22,8 @@ import msgspec
 from postroom.directory import principals, roles
 from postroom.model.principals import Identity, Role, role_arn, user_arn
 from postroom.policy import iam
-from postroom.policy.iam_conditions import Condition, Context
-from postroom.policy.wildcards import Wildcard
+from postroom.policy.iam.conditions import Condition, Context
+from postroom.policy.iam.wildcards import Wildcard
 from postroom.storage.engine import Tx
 from postroom.storage.queries import roles as rows
 

@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 import msgspec
 
 from postroom.model import errors
-from postroom.policy import iam_conditions
-from postroom.policy.iam_conditions import Condition, Context
-from postroom.policy.wildcards import Wildcard
+from postroom.policy.iam import conditions
+from postroom.policy.iam.conditions import Condition, Context
+from postroom.policy.iam.wildcards import Wildcard
 
 LONGEST_DOCUMENT = 6144
 ADMINISTRATOR = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
@@ -262,7 +262,7 @@ def read_conditions(raw: Any, variables: bool) -> tuple[Condition, ...]:
                 malformed(f"the condition {operator} of {key} must have values")
             texts = [str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in values]
             try:
-                compiled.append(iam_conditions.compile_condition(operator, key, texts, variables))
+                compiled.append(conditions.compile_condition(operator, key, texts, variables))
             except ValueError as error:
                 malformed(str(error))
     return tuple(compiled)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from postroom.directory import principals
 from postroom.model.principals import Identity, KeyStatus, Session
-from postroom.policy import iam, inline_policies
-from postroom.policy.iam import Policy
+from postroom.policy import iam
+from postroom.policy.iam import Policy, inline_policies
 from postroom.storage.engine import Tx
 from postroom.storage.queries import principals as principal_rows
 from postroom.storage.queries import roles

@@ -19,7 +19,7 @@ from postroom.mailflow.events import MailEvent
 from postroom.model import errors
 from postroom.policy import monitoring
 from postroom.policy.monitoring import Monitoring
-from postroom.server.journal import Journal, Settings
+from postroom.server.journals.journal import Journal, Settings
 from postroom.storage.engine import REGISTRY, Store
 
 NAME = "events"

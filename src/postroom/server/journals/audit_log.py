@@ -9,7 +9,7 @@ from pathlib import Path
 
 from postroom.api import audit
 from postroom.api.exchange import Exchange
-from postroom.server.journal import Journal, Settings
+from postroom.server.journals.journal import Journal, Settings
 from postroom.storage.engine import Store
 
 NAME = "audit"

@@ -1,0 +1,1 @@
+"""Names and zones: what DNS says of mail domains, and what is written there for them."""

@@ -1,0 +1,1 @@
+"""Files of JSON lines: every call of the API, and what happens to mail."""

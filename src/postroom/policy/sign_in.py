@@ -145,16 +145,6 @@ def load(tx: Tx) -> Terms:
     return Terms(tuple(access_rules.load(tx)), identity.find(tx))
 
 
-def sign_in(tx: Tx, organization: Organization, credentials: Credentials, client: Client) -> Actor:
-    """Say who acts, or raise `SignInFailed`; takes as long as a password takes to verify, so not in a waiting loop."""
-    credentials = unfold(credentials)
-    candidate = look_up(tx, organization, credentials, client)
-    right = candidate.proven or passwords.verify(candidate.stored, credentials.password)
-    if not right or candidate.actor is None:
-        raise errors.SignInFailed()
-    return candidate.actor
-
-
 def reconsider(tx: Tx, actor: Actor, terms: Terms | None = None) -> Denial | None:
     """Say why somebody who has signed in would not get in again, None if all is as it was; `terms` saves reading them.
 

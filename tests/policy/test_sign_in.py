@@ -176,7 +176,7 @@ def owner(tx: Tx, alice: str) -> str:
 def test_who_may_open_anothers_mailbox_may_sign_in_to_it(
     tx: Tx, organization: Organization, alice: str, owner: str, credentials: Credentials
 ) -> None:
-    def signed_in(protocol: Protocol) -> bool:
+    def admitted(protocol: Protocol) -> bool:
         try:
             actor = signed_in(tx, organization, credentials, replace(CLIENT, protocol=protocol))
         except errors.SignInFailed:
@@ -187,7 +187,7 @@ def test_who_may_open_anothers_mailbox_may_sign_in_to_it(
     opened = []
     for permission in (None, *Permission):
         permissions.put(tx, owner, alice, {permission} if permission else set())
-        opened.append((signed_in(Protocol.IMAP), signed_in(Protocol.SMTP)))
+        opened.append((admitted(Protocol.IMAP), admitted(Protocol.SMTP)))
     assert opened == [(False, False), (True, False), (False, True), (False, True)]
 
 

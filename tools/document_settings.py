@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from postroom.server.configuration import Settings, struct_of_entries
+from postroom.server.configuration import struct_of_entries
+from postroom.server.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
@@ -26,7 +27,7 @@ EXAMPLE = ROOT / "examples" / "postroom.toml"
 PREFACE = """\
 # Configuration
 
-Made by `tools/document_settings.py` from `src/postroom/server/configuration.py` and the settings of each room.
+Made by `tools/document_settings.py` from `src/postroom/server/settings.py` and the settings of each room.
 
 `postroom serve --config FILE` reads one TOML file, `/etc/postroom/postroom.toml` by default. Every setting has a default; an empty
 file is a configuration. An unknown table or key is refused by name, with the nearest known one. `postroom check --config FILE` tells

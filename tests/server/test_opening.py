@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from postroom.server import opening
-from postroom.server.configuration import ConfigurationError, Settings, Storage, complete
+from postroom.server.configuration import ConfigurationError, complete
+from postroom.server.settings import Settings, Storage
 from postroom.storage.engine import REGISTRY
 from postroom.storage.keys import LocalKeyring
 from tests.conftest import ENGINES, make_organization
 
 HOLD = (
-    "import sys; from postroom.server import opening; from postroom.server.configuration import Settings;"
+    "import sys; from postroom.server import opening; from postroom.server.settings import Settings;"
     " opening.serve_alone(Settings(data=sys.argv[1])); print('held', flush=True); sys.stdin.read()"
 )
 

@@ -7,8 +7,8 @@ import pytest
 
 from postroom.server import schedule, wiring
 from postroom.server.backlog import Backlog
-from postroom.server.configuration import Settings
 from postroom.server.schedule import Job, Schedule, run_in, run_once
+from postroom.server.settings import Settings
 from postroom.storage.queries import leases
 from postroom.storage.store import THREADS
 from tests.conftest import make_organization

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from postroom.directory import dkim, domains
 from postroom.directory.domains import Record, Targets
 from postroom.model.entities import MailDomain
-from postroom.server.configuration import Settings
 from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Finding, Level
+from postroom.server.settings import Settings
 from postroom.storage.engine import Store
 from postroom.storage.queries import domains as rows
 

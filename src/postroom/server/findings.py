@@ -12,7 +12,7 @@ from pathlib import Path
 from postroom.directory.outside import Directories
 from postroom.model import errors
 from postroom.server import endpoints, listeners
-from postroom.server.configuration import Settings
+from postroom.server.settings import Settings
 
 SLOW_FSYNC_SECONDS = 0.02
 FSYNC_TRIES = 20

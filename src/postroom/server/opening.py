@@ -8,7 +8,8 @@ from pathlib import Path
 from postroom.aws.clients import Aws
 from postroom.aws.keys import KeyService
 from postroom.model import errors
-from postroom.server.configuration import ConfigurationError, Settings
+from postroom.server.configuration import ConfigurationError
+from postroom.server.settings import Settings
 from postroom.storage import keys
 from postroom.storage.engine import Store
 from postroom.storage.kms import ServiceKeys

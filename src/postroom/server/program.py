@@ -20,9 +20,10 @@ import structlog
 from postroom.directory import organizations
 from postroom.mailflow import estate
 from postroom.server import certificates, listeners, logs, memory, ready, wiring
-from postroom.server.configuration import ConfigurationError, Settings
+from postroom.server.configuration import ConfigurationError
 from postroom.server.endpoints import parse
 from postroom.server.listeners import Listener
+from postroom.server.settings import Settings
 from postroom.storage.engine import Store
 
 Facts = Mapping[str, Any]

@@ -30,7 +30,7 @@ from postroom.protocols.smtp.server import SmtpServer
 from postroom.server import doors, endpoints
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
-from postroom.server.configuration import ConfigurationError, Settings, time_of_day
+from postroom.server.configuration import ConfigurationError, time_of_day
 from postroom.server.dns import domain_work
 from postroom.server.dns.lookups import Lookups
 from postroom.server.exporting import Exporter
@@ -41,6 +41,7 @@ from postroom.server.journals.event_log import EventLog
 from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
 from postroom.server.schedule import DAY, Job, Schedule
+from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 
 HEALTH_SECONDS = 5.0

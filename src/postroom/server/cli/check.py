@@ -7,9 +7,9 @@ from pathlib import Path
 from postroom.model.errors import PostroomError
 from postroom.server import dns_findings, findings, logs, opening, wiring
 from postroom.server.cli import options
-from postroom.server.configuration import Settings
 from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Finding, Level
+from postroom.server.settings import Settings
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

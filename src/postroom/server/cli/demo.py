@@ -7,7 +7,7 @@ import msgspec
 
 from postroom.server import configuration, demo, opening, program
 from postroom.server.cli import options
-from postroom.server.configuration import Settings
+from postroom.server.settings import Settings
 
 DEFAULT_FOLDER = Path("data")
 

@@ -11,7 +11,7 @@ from postroom.model import errors
 from postroom.model.organizations import Organization
 from postroom.server import logs, opening, wiring
 from postroom.server.cli import options
-from postroom.server.configuration import Settings
+from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 
 

@@ -11,9 +11,9 @@ from postroom.model.entities import MailDomain
 from postroom.model.errors import DomainNotFound
 from postroom.server import dns_findings, opening, wiring
 from postroom.server.cli import options
-from postroom.server.configuration import Settings
 from postroom.server.dns import verification
 from postroom.server.dns.lookups import Lookups, NoAnswer
+from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import domains as rows
 from postroom.storage.queries import organizations

@@ -9,8 +9,8 @@ from postroom.directory import organizations
 from postroom.model import errors
 from postroom.server import logs, opening, schedule, wiring
 from postroom.server.cli import options
-from postroom.server.configuration import Settings
 from postroom.server.schedule import Job
+from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 
 

@@ -7,7 +7,7 @@ from postroom.directory import organizations
 from postroom.model import errors
 from postroom.model.organizations import Organization, OrganizationStatus
 from postroom.server import configuration
-from postroom.server.configuration import Settings
+from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 
 DEFAULT_CONFIGURATION = Path("/etc/postroom/postroom.toml")

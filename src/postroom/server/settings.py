@@ -1,0 +1,213 @@
+"""Everything that can be set: one struct a table, below or beside the room it belongs to.
+
+The docstring under a field is its documentation, from which docs/configuration.md is made.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from postroom.aws.settings import Settings as AwsSettings
+from postroom.ldap.settings import Settings as LdapSettings
+from postroom.mailflow.outbound import Settings as MailSettings
+from postroom.mailflow.submission import Allowance
+from postroom.policy.settings import Settings as PolicySettings
+from postroom.protocols.imap.settings import Settings as ImapSettings
+from postroom.protocols.smtp.settings import Settings as SmtpSettings
+from postroom.server.availability import Settings as AvailabilitySettings
+from postroom.server.journals.journal import Settings as JournalSettings
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[storage]` table: where everything is kept."""
+
+    engine: Literal["sqlite", "postgresql"] = "sqlite"
+    """`sqlite` keeps one encrypted file per organization under `data`; `postgresql` keeps them in one database."""
+    dsn: str = ""
+    """How to reach PostgreSQL, as libpq reads it: `host=/run/postgresql dbname=postroom`, or a `postgresql://` address."""
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[keys]` table: what encrypts the organizations' data keys."""
+
+    keyring: str = ""
+    """The local keyring's file, `keyring.json` under `data` by default. Without it no mail can be read: keep a copy elsewhere."""
+    kms: bool = False
+    """Whether the data key of an organization that is made with a KmsKeyArn is wrapped by AWS KMS, by `[aws]`; by the keyring if not."""
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[api]` table: the WorkMail administration API."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8080",)
+    """Addresses for HTTP. Requests are signed, but answers travel in clear: keep it on the loopback or behind a proxy."""
+    listen_tls: tuple[str, ...] = ()
+    """Addresses for HTTPS."""
+    region: str = "us-east-1"
+    """The region in ARNs, which clients must also sign for."""
+    account: str = "000000000000"
+    """The twelve-digit account number in ARNs."""
+    request_seconds: float = 30.0
+    """How long a request may take to arrive."""
+    connections: int = 1000
+    """Connections at once; beyond it a request is answered 503."""
+    body_bytes: int = 1_048_576
+    """The largest request body."""
+    users: int = 100_000
+    """The most users an organization may have; WorkMail's default is 1000."""
+    buffered_bytes: int = 67_108_864
+    """What all bodies on their way in may take together; more is told to come back later."""
+
+
+class Smtp(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[smtp]` table: mail from other servers."""
+
+    listen: tuple[str, ...] = ("*:25",)
+    """Addresses where other servers deliver, with STARTTLS."""
+
+
+class Submission(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[submission]` table: mail from our own users. Beside `listen` and `listen_tls` it has every setting of `[smtp]`."""
+
+    listen: tuple[str, ...] = ("*:587",)
+    """Addresses for submission with STARTTLS."""
+    listen_tls: tuple[str, ...] = ("*:465",)
+    """Addresses for submission under TLS from the first byte."""
+
+
+class Imap(ImapSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[imap]` table: reading and arranging mail."""
+
+    listen: tuple[str, ...] = ("*:143",)
+    """Addresses for IMAP with STARTTLS; no password is taken before it."""
+    listen_tls: tuple[str, ...] = ("*:993",)
+    """Addresses for IMAP under TLS from the first byte."""
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[tls]` table. Read again at SIGHUP."""
+
+    certificate: str = ""
+    """A PEM file with the certificate and its chain. Without one, a local authority under `data` issues a certificate."""
+    key: str = ""
+    """The PEM file of its private key."""
+
+
+class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[mail]` table: this server's name, and mail on its way out."""
+
+
+class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[dns]` table."""
+
+    nameservers: tuple[str, ...] = ()
+    """`address:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
+
+
+class Domains(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[domains]` table."""
+
+    base: str = "postroom.test"
+    """Every organization gets the test domain `ALIAS.BASE`."""
+    verify: bool = True
+    """Whether a mail domain must prove its owner by a TXT record before it takes mail. Turn it off in laboratories only."""
+    mail_host: str = ""
+    """What the MX records of mail domains have to name; `hostname` of `[mail]` by default."""
+    autodiscover_host: str = ""
+    """What their autodiscover CNAME has to name; `hostname` of `[mail]` by default."""
+    spf_include: str = ""
+    """What their SPF record has to include; `_spf.` before `hostname` by default."""
+    dkim_domain: str = ""
+    """Where their DKIM CNAMEs have to point; `dkim.` before `hostname` by default."""
+
+
+class Aws(AwsSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[aws]` table: AWS as this server uses it itself, for exports to S3, KMS keys, Route 53 and CloudWatch Logs. Off by default."""
+
+
+class Policy(PolicySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[policy]` table: who may do what, beyond what the API says."""
+
+
+class Exports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[exports]` table: where the mailboxes go that StartMailboxExportJob exports."""
+
+    buckets: dict[str, str] = {}
+    """Buckets that are folders of this machine, such as `archive = "/srv/archive"`; the others are asked of Amazon S3, by `[aws]`."""
+    assume_role: bool = True
+    """Whether Amazon S3 is asked under the role an export names. If not, under this server's own key: for services without STS."""
+    encrypt: bool = True
+    """Whether Amazon S3 is asked to encrypt under the KMS key an export names. Turn it off for services without KMS alone."""
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[retention]` table: when retention policies are obeyed; what they say is set by PutRetentionPolicy."""
+
+    at: str = "02:30"
+    """The time of day, UTC, at which the work of a night begins, within ten minutes."""
+
+
+class Directory(LdapSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[directories.NAME]` table for each LDAP server or Active Directory from which an organization has its users and groups."""
+
+
+class Availability(AvailabilitySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[availability]` table: how servers of others are asked when their people are free."""
+
+
+class Audit(JournalSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[audit]` table: the record of every call of the API, in `logs` under `data`, which `postroom audit` reads.
+
+    Requests whose signature is refused are recorded in files of their own, of the same size and number.
+    """
+
+
+class Events(JournalSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[events]` table: what becomes of letters, in `logs` under `data`, and in CloudWatch Logs where an organization asks for it."""
+
+    buffer: int = 100_000
+    """How many events may wait in memory, in 64 MiB at most, while CloudWatch Logs does not take them."""
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[log]` table."""
+
+    format: Literal["json", "console"] = "json"
+    """One JSON object per line, or lines for people."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is written."""
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[metrics]` table. The API's HTTP door also answers `/metrics`, to the loopback alone."""
+
+    listen: tuple[str, ...] = ()
+    """Addresses of a plain HTTP listener with nothing but `/metrics` and `/healthz`, for a scraper on another machine."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    data: str = "/var/lib/postroom"
+    """The folder for all data. A relative path starts at the configuration file."""
+    storage: Storage = Storage()
+    keys: Keys = Keys()
+    api: Api = Api()
+    smtp: Smtp = Smtp()
+    submission: Submission = Submission()
+    allowance: Allowance = Allowance()
+    imap: Imap = Imap()
+    tls: Tls = Tls()
+    mail: Mail = Mail()
+    dns: Dns = Dns()
+    domains: Domains = Domains()
+    aws: Aws = Aws()
+    directories: dict[str, Directory] = {}
+    availability: Availability = Availability()
+    exports: Exports = Exports()
+    policy: Policy = Policy()
+    retention: Retention = Retention()
+    audit: Audit = Audit()
+    events: Events = Events()
+    log: Log = Log()
+    metrics: Metrics = Metrics()

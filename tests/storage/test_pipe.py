@@ -24,6 +24,7 @@ class Listener:
 
     def __init__(self, folder: Path) -> None:
         self.pipe = Pipe(folder)
+        self.stands = threading.Event()
         self.go_on = threading.Event()
         self._heard: queue.Queue[bytes] = queue.Queue()
         self.pipe.listen(self.hear, lambda: self._heard.put(MISSED))
@@ -33,6 +34,7 @@ class Listener:
         if line == b"nonsense":
             raise ValueError("nonsense")
         if line == b"stand still":
+            self.stands.set()
             self.go_on.wait(20)
         self._heard.put(line)
 
@@ -108,6 +110,7 @@ def test_what_finds_no_room_is_missed_and_nobody_waits(tmp_path: Path, standing:
 def test_a_listener_that_stood_still_learns_that_it_has_missed_something(listener: Listener, tmp_path: Path) -> None:
     sender = Pipe(tmp_path)
     sender.send(b"stand still")
+    assert listener.stands.wait(20)
     while not (tmp_path / "changes.missed").exists():
         sender.send(b"x" * 1000)
     listener.go_on.set()

@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +71,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def postgres_database() -> Iterator[str]:
-    """A database of this test process, dropped at the end."""
+@contextmanager
+def new_database() -> Iterator[str]:
+    """Make a database and drop it at the end; gives how to reach it."""
     import psycopg
 
     name = f"postroom_test_{secrets.token_hex(6)}"
@@ -83,6 +84,13 @@ def postgres_database() -> Iterator[str]:
     finally:
         with psycopg.connect(POSTGRES_DSN, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def postgres_database() -> Iterator[str]:
+    """A database of this test process, dropped at the end."""
+    with new_database() as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -161,8 +161,34 @@ class Program:
         raise AssertionError(f"no {name} for process {self.process.pid}")
 
 
-def demo(folder: Path, *, smarthost: str = "127.0.0.1:1", nameserver: str = "") -> Program:
-    """Start the demo with its data in FOLDER/data, on free ports; mail going out goes nowhere unless told."""
+IN_A_DATABASE = """\
+data = "."
+[storage]
+engine = "postgresql"
+dsn = "{dsn}"
+[smtp]
+listen = ["127.0.0.1:2525"]
+postmaster = "alice@demo.postroom.test"
+[submission]
+listen = ["127.0.0.1:2587"]
+listen_tls = ["127.0.0.1:2465"]
+postmaster = "alice@demo.postroom.test"
+[imap]
+listen = ["127.0.0.1:2143"]
+listen_tls = ["127.0.0.1:2993"]
+[mail]
+hostname = "postroom.localhost"
+[domains]
+verify = false
+"""
+"""The demo's configuration, but for where it keeps things; and it logs as a server does."""
+
+
+def demo(folder: Path, *, smarthost: str = "127.0.0.1:1", nameserver: str = "", dsn: str = "") -> Program:
+    """Start the demo with its data in FOLDER/data, or in a PostgreSQL, on free ports; mail going out goes nowhere unless told."""
+    if dsn:
+        (folder / "data").mkdir(parents=True)
+        (folder / "data" / "postroom.toml").write_text(IN_A_DATABASE.format(dsn=dsn))
     arguments = ["demo", "--data", str(folder / "data"), "--any-ports"]
     arguments += ["--smarthost", smarthost] if smarthost else []
     arguments += ["--nameserver", nameserver] if nameserver else []

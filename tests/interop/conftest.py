@@ -1,12 +1,14 @@
-"""One running program for all of these tests, and a fresh person for each."""
+"""One running program on each engine for all of these tests, and a fresh person for each."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 
+from tests.conftest import ENGINES, new_database
 from tests.program import Program, Ready, User, demo, hire, running
 
 _numbers = itertools.count(0)
@@ -19,10 +21,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.interop)
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """Run the demo."""
-    with running(demo(tmp_path_factory.mktemp("program"))) as program:
+@pytest.fixture(scope="session", params=ENGINES)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """Run the demo on each engine that is there."""
+    database = new_database() if request.param == "postgresql" else nullcontext("")
+    with database as dsn, running(demo(tmp_path_factory.mktemp("program"), dsn=dsn)) as program:
         yield program
 
 

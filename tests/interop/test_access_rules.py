@@ -49,10 +49,14 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
             administrator.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture(params=["ready", "neighbours"])
-def place(request: pytest.FixtureRequest) -> Ready:
+@pytest.fixture(params=["alone", "neighbours"])
+def place(request: pytest.FixtureRequest, program: Program) -> Ready:
     """The demo, or the two programs."""
-    place: Ready = request.getfixturevalue(request.param)
+    if request.param == "alone":
+        return program.ready
+    if request.node.callspec.params["program"] != "postgresql":
+        pytest.skip("an embedded store is served by one program")
+    place: Ready = request.getfixturevalue("neighbours")
     return place
 
 

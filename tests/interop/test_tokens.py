@@ -7,7 +7,6 @@ import re
 import smtplib
 import subprocess
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +14,8 @@ import pytest
 from imapclient import IMAPClient
 from imapclient.exceptions import LoginError
 
-from tests.conftest import ENGINES, POSTGRES_DSN
-from tests.interop.test_access_rules import laboratory
 from tests.interop.tools import need, run
-from tests.program import COMMAND, Program, Ready, User, hire, running
+from tests.program import COMMAND, Program, Ready, User, hire
 
 INSTANCE = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
 SWAKS_NOT_SIGNED_IN = 28
@@ -82,28 +79,6 @@ class Place:
             return imap, False
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ready, Path, Path]]:
-    """Run a program on PostgreSQL; gives where it listens, its configuration and its log."""
-    if "postgresql" not in ENGINES:
-        pytest.skip("no PostgreSQL")
-    import psycopg
-
-    folder, name = tmp_path_factory.mktemp("tokens"), f"postroom_test_{uuid.uuid4().hex[:12]}"
-    config = folder / "postroom.toml"
-    config.write_text(laboratory(POSTGRES_DSN.replace("dbname=postgres", f"dbname={name}")))
-    with psycopg.connect(POSTGRES_DSN, autocommit=True) as administrator:
-        administrator.execute(f"CREATE DATABASE {name}".encode())
-        try:
-            create = [*COMMAND, "keys", "--config", str(config), "create", "admin", "--full"]
-            key = subprocess.run(create, capture_output=True, text=True, check=True)
-            id, secret = re.findall(r"^AWS_\w+=(.+)$", key.stdout, re.MULTILINE)[:2]
-            with running(Program(["serve", "--config", str(config)], folder / "one")) as one:
-                yield replace(one.ready, access_key_id=id, secret_access_key=secret), config, one.log
-        finally:
-            administrator.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
 def settle(ready: Ready, config: Path, log: Path | None = None) -> Place:
     """Make a new organization in a program."""
     alias = f"tokens-{uuid.uuid4().hex[:8]}"
@@ -113,16 +88,10 @@ def settle(ready: Ready, config: Path, log: Path | None = None) -> Place:
 
 
 @pytest.fixture
-def embedded(program: Program) -> Place:
-    """A new organization in the demo."""
-    return settle(program.ready, program.folder / "data" / "postroom.toml")
-
-
-@pytest.fixture(params=["embedded", "database"])
-def place(request: pytest.FixtureRequest) -> Place:
-    """A new organization in the demo, or in the program on PostgreSQL."""
-    found = request.getfixturevalue(request.param)
-    return found if isinstance(found, Place) else settle(*found)
+def place(program: Program) -> Place:
+    """A new organization in the demo; on PostgreSQL with its log, which the embedded one keeps to itself."""
+    config = program.folder / "data" / "postroom.toml"
+    return settle(program.ready, config, program.log if "postgresql" in config.read_text() else None)
 
 
 def read_on(imap: IMAPClient) -> bytes:
@@ -191,49 +160,49 @@ def test_a_token_taken_away_ends_what_it_opened(place: Place) -> None:
     stays.noop()
 
 
-def test_a_token_of_one_protocol_and_one_ended_by_the_command_line(embedded: Place) -> None:
-    person = hire(embedded.ready, "person")
-    assert "PutIdentityProviderConfiguration" in embedded.tokens("create", "person", "--name", "phone", fails=True)
-    embedded.put()
-    id, text = embedded.make(person, "--scope", "smtp")
-    assert embedded.opens(person, text) == (False, True)
-    listed = embedded.tokens("list", "person")
+def test_a_token_of_one_protocol_and_one_ended_by_the_command_line(place: Place) -> None:
+    person = hire(place.ready, "person")
+    assert "PutIdentityProviderConfiguration" in place.tokens("create", "person", "--name", "phone", fails=True)
+    place.put()
+    id, text = place.make(person, "--scope", "smtp")
+    assert place.opens(person, text) == (False, True)
+    listed = place.tokens("list", "person")
     assert re.search(rf"^{id} +{person.id} .* SMTP +phone$", listed, re.MULTILINE)
     assert text not in listed
-    assert "POP3 is not a scope" in embedded.tokens("create", "person", "--name", "x", "--scope", "POP3", fails=True)
-    embedded.tokens("delete", id)
-    assert embedded.opens(person, text) == (False, False)
-    id, text = embedded.make(person)
-    idle = embedded.imap(person, text)
+    assert "POP3 is not a scope" in place.tokens("create", "person", "--name", "x", "--scope", "POP3", fails=True)
+    place.tokens("delete", id)
+    assert place.opens(person, text) == (False, False)
+    id, text = place.make(person)
+    idle = place.imap(person, text)
     idle.select_folder("INBOX")
     idle.idle()
-    embedded.tokens("delete", id)
+    place.tokens("delete", id)
     assert re.fullmatch(rb"\* BYE .*\r\n", read_on(idle))
-    assert "There is no personal access token" in embedded.tokens("delete", "absent", fails=True)
+    assert "There is no personal access token" in place.tokens("delete", "absent", fails=True)
 
 
-def test_anothers_mailbox_with_a_token(embedded: Place) -> None:
-    embedded.put()
-    person, owner = hire(embedded.ready, "person"), hire(embedded.ready, "owner")
-    _, text = embedded.make(person)
+def test_anothers_mailbox_with_a_token(place: Place) -> None:
+    place.put()
+    person, owner = hire(place.ready, "person"), hire(place.ready, "owner")
+    _, text = place.make(person)
     both = User(person.id, f"{owner.email}*{person.email}", "")
-    assert embedded.opens(both, text) == (False, False)
-    embedded.call("put_mailbox_permissions", EntityId=owner.id, GranteeId=person.id, PermissionValues=["FULL_ACCESS", "SEND_AS"])
-    assert embedded.opens(both, text) == (True, True)
-    with embedded.imap(both, text) as imap:
+    assert place.opens(both, text) == (False, False)
+    place.call("put_mailbox_permissions", EntityId=owner.id, GranteeId=person.id, PermissionValues=["FULL_ACCESS", "SEND_AS"])
+    assert place.opens(both, text) == (True, True)
+    with place.imap(both, text) as imap:
         imap.append("INBOX", b"Subject: into the owner's\r\n\r\nx\r\n")
-    with embedded.imap(owner, owner.password) as imap:
+    with place.imap(owner, owner.password) as imap:
         assert imap.select_folder("INBOX")[b"EXISTS"] == 1
-    with IMAPClient(*embedded.ready.imaps, ssl=True, ssl_context=embedded.ready.tls(), timeout=30) as imap:
+    with IMAPClient(*place.ready.imaps, ssl=True, ssl_context=place.ready.tls(), timeout=30) as imap:
         imap.plain_login(person.email, text, owner.email)
         assert imap.select_folder("INBOX")[b"EXISTS"] == 1
 
 
-def test_swaks_sends_with_a_token(embedded: Place) -> None:
-    embedded.put("IDENTITY_PROVIDER_ONLY")
-    person = hire(embedded.ready, "person")
-    _, text = embedded.make(person)
-    host, port = embedded.ready.submission
+def test_swaks_sends_with_a_token(place: Place) -> None:
+    place.put("IDENTITY_PROVIDER_ONLY")
+    person = hire(place.ready, "person")
+    _, text = place.make(person)
+    host, port = place.ready.submission
     command = [need("swaks", "swaks"), "--server", host, "--port", str(port), "--tls", "--from", person.email, "--to", person.email]
     for how in ("PLAIN", "LOGIN"):
         auth = ["--auth", how, "--auth-user", person.email, "--auth-password"]

@@ -10,6 +10,8 @@ from pathlib import Path
 from bench import ours
 
 CHUNK = 2_000
+ROOM = 1_000_000
+"""How many users the server takes after a directory has been filled."""
 
 
 def fill(folder: Path, count: int) -> None:
@@ -27,3 +29,5 @@ def fill(folder: Path, count: int) -> None:
                     users.create(tx, name=f"person{number:06d}", display_name=f"Person {number:06d}")
     finally:
         store.close()
+    settings = data / "postroom.toml"
+    settings.write_text(settings.read_text().replace("[api]\n", f"[api]\nusers = {ROOM}\n"))

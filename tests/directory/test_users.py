@@ -5,8 +5,10 @@ import pytest
 from postroom.directory import entities, groups, registration, users
 from postroom.model import errors
 from postroom.model.entities import Kind, Role, State
+from postroom.storage import migrations
 from postroom.storage.engine import Tx
 from postroom.storage.queries import credentials, mailboxes, profiles
+from postroom.storage.queries import entities as rows
 
 
 def test_a_new_user_is_disabled_and_has_neither_address_nor_mailbox(tx: Tx) -> None:
@@ -114,3 +116,21 @@ def test_deleting_a_missing_user_succeeds_and_another_kind_is_refused(tx: Tx) ->
     with pytest.raises(errors.InvalidParameter):
         users.delete(tx, group.id)
     assert entities.find(tx, group.id) is not None
+
+
+def test_the_number_of_users_is_kept(tx: Tx) -> None:
+    gone, _ = users.create(tx, name="anna", display_name=""), users.create(tx, name="bert", display_name="")
+    groups.create(tx, name="staff")
+    assert rows.count_users(tx) == 2
+    users.delete(tx, gone.id)
+    users.delete(tx, gone.id)
+    groups.delete(tx, "staff")
+    assert rows.count_users(tx) == 1
+
+
+def test_the_number_of_users_that_were_there_before_it_was_kept(tx: Tx) -> None:
+    for name in ("anna", "bert"):
+        users.create(tx, name=name, display_name="")
+    tx.run("DELETE FROM counters WHERE organization = :organization AND name = 'users'")
+    tx.run(dict(migrations.scripts(tx.engine, "organization"))["organization/0014_counts.sql"])
+    assert rows.count_users(tx) == 2

@@ -15,6 +15,7 @@ import pytest
 from postroom.api.model import load
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store
+from postroom.storage.queries import entities
 from tests.api.conftest import ACCOUNT, REGION, Gate
 from tests.rules.directory import TIME, Fault
 from tests.rules.policies import World
@@ -109,6 +110,8 @@ def test_random_operations_mean_what_the_oracle_says(gate: Gate, store: Store, o
             pytest.fail(f"seed {SEED}, step {step}: {operation} {params}\ngave   {code} {plain(answer)}\nwanted {wanted}\nafter\n{told}")
         refused += bool(code)
     assert 0.1 < refused / steps < 0.6, "too many requests make no sense, or too few"
+    with store.transaction(organization.number, write=False) as tx:
+        assert entities.count_users(tx) == [one.kind for one in oracle.entities.values()].count("USER")
 
 
 def test_four_callers_at_once_break_nothing(gate: Gate, store: Store, organization: Organization) -> None:

@@ -1,10 +1,12 @@
 """SQLite knows that the organization selects nothing: no everyday look-up walks a whole table by it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from postroom.model.entities import Kind
 from postroom.model.organizations import Organization
 from postroom.storage import keys, sqlite
 from postroom.storage.queries import entities, folders, permissions
@@ -37,6 +39,13 @@ def test_a_look_up_uses_more_than_the_organization(tmp_path: Path, clock: Clock,
     assert not any(step.endswith("(organization=?)") or step.startswith("SCAN") for step in plan), plan
 
 
+@pytest.mark.parametrize("kind", [Kind.GROUP, Kind.RESOURCE])
+def test_the_few_groups_and_resources_are_not_looked_for_among_all_users(tmp_path: Path, clock: Clock, kind: Kind) -> None:
+    lists = {Kind.GROUP: partial(entities.page, kind=kind), Kind.RESOURCE: entities.page_of_resources}
+    plan = plan_of(tmp_path, clock, lists[kind], {"where": None, "after": None, "limit": 1})
+    assert any("entities_by_kind" in step for step in plan), plan
+
+
 @pytest.mark.parametrize(
     ("function", "values"),
     [
@@ -48,9 +57,15 @@ def test_a_look_up_uses_more_than_the_organization(tmp_path: Path, clock: Clock,
 def test_who_belongs_together_is_found_from_one_to_the_next_not_among_everybody(
     tmp_path: Path, clock: Clock, function: Callable[..., object], values: dict[str, object]
 ) -> None:
+    plan = plan_of(tmp_path, clock, function, values)
+    assert not any(step.endswith("(organization=?)") for step in plan), plan
+
+
+def plan_of(tmp_path: Path, clock: Clock, function: Callable[..., object], values: dict[str, object]) -> list[str]:
+    """Ask how SQLite would go about the one thing that a function asks of it."""
     store = sqlite.open_store(tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"), clock)
     make_organization(store)
-    asked: list[str] = []
+    asked: list[tuple[str, dict[str, object]]] = []
     with store.transaction(1, write=False) as tx:
         all_rows = tx.all
 
@@ -58,10 +73,11 @@ def test_who_belongs_together_is_found_from_one_to_the_next_not_among_everybody(
             """A transaction that notes what is asked of it."""
 
             def all(self, sql: str, **values: object) -> list[tuple[object, ...]]:
-                asked.append(sql)
+                asked.append((sql, values))
                 return all_rows(sql, **values)
 
         function(Asking(), **values)
-        plan = [step[3] for step in tx.all("EXPLAIN QUERY PLAN " + asked[0], **values)]
+        ((sql, bound),) = asked
+        plan = [step[3] for step in tx.all("EXPLAIN QUERY PLAN " + sql, **bound)]
     store.close()
-    assert not any(step.endswith("(organization=?)") for step in plan), plan
+    return plan

@@ -59,7 +59,7 @@ def create(
 
 def require_room(tx: Tx, most: int) -> None:
     """Raise `InvalidParameter` in an organization that has all the users it may have: CreateUser declares no other error for it."""
-    if entities.at_least(tx, Kind.USER, most):
+    if entities.count_users(tx) >= most:
         raise errors.InvalidParameter(f"An organization may have {most} users.")
 
 

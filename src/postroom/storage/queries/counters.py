@@ -1,10 +1,15 @@
-"""Integers handed out one by one within an organization."""
+"""Integers handed out one by one within an organization, and numbers that are kept rather than counted."""
 
 from postroom.storage.engine import Tx
 
 
 def next(tx: Tx, name: str, n: int = 1) -> int:
     """Give the first of `n` fresh integers; the first ever is 1."""
+    return add(tx, name, n) - n + 1
+
+
+def add(tx: Tx, name: str, n: int) -> int:
+    """Add to a counter, which begins at 0, and give what it says then."""
     row = tx.one(
         "INSERT INTO counters (organization, name, value) VALUES (:organization, :name, :n)"
         " ON CONFLICT (organization, name) DO UPDATE SET value = counters.value + :n RETURNING value",
@@ -13,7 +18,7 @@ def next(tx: Tx, name: str, n: int = 1) -> int:
     )
     assert row is not None
     value: int = row[0]
-    return value - n + 1
+    return value
 
 
 def next_moment(tx: Tx, name: str) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from postroom.model import errors
 from postroom.model.entities import Entity, Kind, State
 from postroom.storage.engine import Tx
+from postroom.storage.queries import counters
 
 Row = tuple[object, ...]
 
@@ -15,6 +16,11 @@ _COLUMNS = (
 _SELECT = f"SELECT {_COLUMNS} FROM entities e WHERE e.organization = :organization"
 _SUMMARY = "e.id, e.email, e.name, e.display_name, e.state, e.role, e.enabled_at, e.disabled_at, e.identity_user"
 
+_BY_ID = ("e.kind = :kind AND e.id > :after", "e.id")
+_BY_KIND = ("e.kind <= :kind AND (e.kind, e.id) > (:kind, :after)", "e.kind, e.id")
+"""Two ways through one kind: users are most of the table, and neighbours in it; others are found by the index of kinds alone."""
+USERS = "users"
+"""The counter of users."""
 HIGHEST = "\U0010ffff"
 """Sorts behind everything that may follow a prefix."""
 DISPLAY_LETTERS = 160
@@ -72,14 +78,9 @@ def name_exists(tx: Tx, name_key: str) -> bool:
     return tx.one("SELECT 1 FROM entities WHERE organization = :organization AND name_key = :name_key", name_key=name_key) is not None
 
 
-def at_least(tx: Tx, kind: Kind, number: int) -> bool:
-    """Say whether there are so many entities of a kind, one or more."""
-    found = tx.one(
-        "SELECT 1 FROM entities WHERE organization = :organization AND kind = :kind ORDER BY id LIMIT 1 OFFSET :before",
-        kind=kind.value,
-        before=number - 1,
-    )
-    return found is not None
+def count_users(tx: Tx) -> int:
+    """Say how many users there are, without counting them."""
+    return counters.find(tx, USERS) or 0
 
 
 def insert(tx: Tx, new: Entity) -> None:
@@ -100,6 +101,8 @@ def insert(tx: Tx, new: Entity) -> None:
         created_at=new.created_at,
         identity_user=new.identity_user,
     )
+    if new.kind is Kind.USER:
+        counters.add(tx, USERS, 1)
 
 
 def update(tx: Tx, identifier: str, *, name: str, display_name: str, role: str, hidden: bool, identity_user: str | None) -> None:
@@ -154,7 +157,9 @@ def disable(tx: Tx, identifier: str, *, deprovisioned_at: float | None) -> None:
 
 def delete(tx: Tx, identifier: str) -> None:
     """Remove an entity's own row; what refers to it goes by the other queries."""
-    tx.run("DELETE FROM entities WHERE organization = :organization AND id = :id", id=identifier)
+    gone = tx.one("DELETE FROM entities WHERE organization = :organization AND id = :id RETURNING kind", id=identifier)
+    if gone == (Kind.USER.value,):
+        counters.add(tx, USERS, -1)
 
 
 def page(tx: Tx, kind: Kind, *, where: Prefix | None, after: tuple[object, ...] | None, limit: int) -> list[Row]:
@@ -173,9 +178,9 @@ def page_of_resources(tx: Tx, *, where: Prefix | None, after: tuple[object, ...]
 
 def _page(tx: Tx, kind: Kind, columns: str, join: str, where: Prefix | None, after: tuple[object, ...] | None, limit: int) -> list[Row]:
     if where is None:
+        behind, order = _BY_ID if kind is Kind.USER else _BY_KIND
         return tx.all(
-            f"SELECT e.id, {columns} FROM entities e{join} WHERE e.organization = :organization AND e.kind = :kind "
-            "AND e.id > :after ORDER BY e.id LIMIT :limit",
+            f"SELECT e.id, {columns} FROM entities e{join} WHERE e.organization = :organization AND {behind} ORDER BY {order} LIMIT :limit",
             kind=kind.value,
             after=after[1] if after else "",
             limit=limit,

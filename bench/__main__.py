@@ -1,6 +1,6 @@
 """`python -m bench`: measure Postroom beside its peers and print raw figures of both, with their ratio.
 
-    python -m bench                        all parts, under ten minutes
+    python -m bench                        all parts, about ten minutes
     python -m bench api imap --quick       some parts, smaller amounts (for trying the bench itself; ratios are rougher)
     python -m bench --side peers           the peers alone
     python -m bench --json figures.json    also write every sample as JSON

@@ -73,7 +73,7 @@ def test_sql_stands_in_the_storage_alone():
 
 
 def test_async_stands_where_sockets_are():
-    allowed = re.compile(r"^(protocols/\w+/server|mailflow/(resolver|outbound/\w+)|policy/(authenticator|bearers)|storage/\w+|api/\w+|server/.*)$")
+    allowed = re.compile(r"^(protocols/\w+/server|mailflow/(resolver|screening|filters/\w+|outbound/\w+)|policy/(authenticator|bearers)|storage/\w+|api/\w+|server/.*)$")
     found = [
         name_of(module)
         for module in MODULES

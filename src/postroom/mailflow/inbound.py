@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from postroom.formats import headers
-from postroom.mailbox import access, contents, folders, items
+from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import events, flow, queue, recipients
+from postroom.mailflow import events, flow, placing, queue, recipients
+from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.flow import Direction
 from postroom.mailflow.recipients import Division
@@ -41,7 +42,9 @@ class _Copies:
         return self.trace
 
 
-def prepare(store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits) -> Prepared:
+def prepare(
+    store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits, assessment: Assessment = OURS
+) -> Prepared:
     """Check and parse a message; raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`."""
     raw = source.read()
     check(raw, limits)
@@ -74,7 +77,7 @@ def check_attachments(prepared: Prepared, limits: Limits) -> None:
         raise errors.MessageTooLarge(f"A message may have {limits.attachments} attachments")
 
 
-def deliver(tx: Tx, envelope: Envelope, prepared: Prepared) -> None:
+def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment = OURS) -> None:
     """Put a letter into every mailbox it is for, and queue what is for others.
 
     Raises `OverQuota` when nobody could take it, `TryLater` when a recipient has gone since being accepted:
@@ -145,14 +148,13 @@ def _append_all(tx: Tx, owners: Mapping[str, str], prepared: Prepared, copies: _
     """Put a letter into the inbox of each, named by id and primary address; give those without room."""
     full = []
     for owner, email in owners.items():
-        mailbox = access.open_for_delivery(tx, owner)
-        inbox = folders.by_role(tx, mailbox, "inbox")
         try:
-            copies.content = items.append(tx, mailbox, inbox.id, prepared).content
+            placed = placing.place(tx, owner, prepared)
         except errors.OverQuota:
             full.append(owner)
         else:
-            copies.places.append((email, inbox.name))
+            copies.content = placed.content
+            copies.places += [(email, folder) for folder in placed.folders]
     copies.full += full
     return full
 

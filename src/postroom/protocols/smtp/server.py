@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Gauge
 
 from postroom.mailflow.outbound.scales import Scales
+from postroom.mailflow.screening import Screening
 from postroom.mailflow.submission import Allowance
 from postroom.model import errors as domain_errors
 from postroom.model.actors import Client
@@ -26,6 +27,7 @@ from postroom.protocols.smtp.session import (
     Read,
     Role,
     Routes,
+    Screen,
     Session,
     SignIn,
     Work,
@@ -59,6 +61,7 @@ class SmtpServer:
         settings: Settings | None = None,
         tls: ssl.SSLContext | None = None,
         allowance: Allowance | None = None,
+        screening: Screening | None = None,
     ) -> None:
         self.role = Role(role)
         self.store = store
@@ -66,6 +69,7 @@ class SmtpServer:
         self.settings = settings or Settings()
         self.tls = tls
         self.allowance = allowance or Allowance()
+        self.screening = screening or Screening()
         if tls is not None and tls.minimum_version < ssl.TLSVersion.TLSv1_2:
             tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self.routes = Routes()
@@ -157,6 +161,9 @@ class SmtpServer:
             case Work(function, arguments, weight):
                 async with self._delivery.hold(weight):
                     return await self.store.run(function, self.store, *arguments)
+            case Screen(arrival, weight):
+                async with self._delivery.hold(weight):
+                    return await self.screening.assess(arrival)
             case SignIn(credentials) if self.authenticator is not None:
                 return await self.authenticator.authenticate(credentials, session.client)
             case _:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from postroom.mailflow.screening import Arrival
 from postroom.mailflow.submission import Allowance
 from postroom.model.actors import Actor, Client, Credentials
 from postroom.protocols.smtp.grammar import Reply
@@ -53,6 +54,14 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Screen:
+    """Ask what can be found out about a letter; answered with an `Assessment`. `weight` octets of memory are set aside for it."""
+
+    arrival: Arrival
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """Ask the client for a line; answered with it (RFC 4954 §4)."""
 
@@ -71,7 +80,7 @@ class Collect:
     """Say 354 and ask for the content, into the transaction's spool; answered with its fault, '' for none."""
 
 
-Ask = Read | Write | Work | Challenge | SignIn | Collect
+Ask = Read | Write | Work | Screen | Challenge | SignIn | Collect
 Conversation = Generator[Ask, Any, Reply]
 
 

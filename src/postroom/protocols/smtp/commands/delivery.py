@@ -12,10 +12,12 @@ from prometheus_client import Counter
 
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import inbound, submission, trace
+from postroom.mailflow.assessment import Assessment
 from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.mailflow.screening import Arrival
 from postroom.model.errors import OrganizationNotFound, OverQuota, TryLater
 from postroom.protocols.smtp.grammar import Reply
-from postroom.protocols.smtp.session import Ask, Conversation, Session, Transaction, Work, Write
+from postroom.protocols.smtp.session import Ask, Conversation, Screen, Session, Transaction, Work, Write
 
 MESSAGES = Counter("postroom_smtp_messages", "Messages accepted", ["role"])
 OCTETS = Counter("postroom_smtp_octets", "Octets of messages accepted", ["role"])
@@ -66,17 +68,19 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
         yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.allowance))
     else:
         try:
-            prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits), weight)
-            yield from _accept(scope, envelope, prepared)
+            arrival = Arrival(session.client.address, session.hello, envelope, spool, len(spool.head))
+            assessment = yield Screen(arrival, weight)
+            prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits, assessment), weight)
+            yield from _accept(scope, envelope, prepared, assessment)
         except OrganizationNotFound as gone:  # deleted since RCPT, but others may be waiting for the letter
             raise TryLater("A recipient has just been removed") from gone
     return _accepted(session, transaction, envelope, spool.size)
 
 
-def _accept(scope: int, envelope: Envelope, prepared: Prepared) -> Generator[Ask, Any, None]:
+def _accept(scope: int, envelope: Envelope, prepared: Prepared, assessment: Assessment) -> Generator[Ask, Any, None]:
     """Deliver a stranger's letter; one that nobody has room for leaves word, when its own transaction is undone."""
     try:
-        yield Write(scope, inbound.deliver, (envelope, prepared))
+        yield Write(scope, inbound.deliver, (envelope, prepared, assessment))
     except OverQuota as full:
         yield Write(scope, inbound.refuse, (envelope, prepared, full))
         raise

@@ -1,0 +1,32 @@
+"""Finds out about a stranger's letter, by the network and before any transaction: who sent it, and whether it is wanted.
+
+Nothing here lets a letter in or keeps it out; that is decided in the transaction (`inbound`), by what is found out here.
+"""
+
+from dataclasses import dataclass
+
+from postroom.mailflow.assessment import Assessment
+from postroom.mailflow.envelopes import Envelope, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A stranger's letter at the door: who brings it, and the content, before which stand `ours` octets that this server has added."""
+
+    address: str
+    hello: str
+    envelope: Envelope
+    source: Source
+    ours: int
+
+    def read(self) -> bytes:
+        """Give the message as it came."""
+        return self.source.read()[self.ours :]
+
+
+class Screening:
+    """All the checks that ask others."""
+
+    async def assess(self, arrival: Arrival) -> Assessment:
+        """Find out about a letter; never raises, and never takes long."""
+        return Assessment()

@@ -13,6 +13,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 import urllib.request
 import venv
@@ -27,8 +28,18 @@ DEBIAN_PACKAGES = (
     *("swaks", "libnet-ssleay-perl", "isync", "mutt", "postfix", "dovecot-imapd", "dovecot-lmtpd"),
     *("swift-proxy", "swift-account", "swift-container", "swift-object", "unzip"),
     *("slapd", "ldap-utils"),
+    *("knot", "knot-dnsutils", "unbound", "dnsutils", "ldnsutils"),
+    *("rspamd", "spamassassin", "spamd", "clamav-daemon"),
+    *("opendkim", "opendkim-tools", "opendmarc", "postfix-policyd-spf-python"),
+    *("dovecot-sieve", "dovecot-managesieved", "sieve-connect", "pebble"),
+    *("libgnutls-dane0", "libidn12", "libnsl2", "libevent-2.1-7"),
 )
-"""The foreign clients and servers, and what they need beyond their hard dependencies: swaks speaks TLS only with Net::SSLeay."""
+"""The foreign clients and servers, and what they need beyond their hard dependencies: swaks speaks TLS only with Net::SSLeay.
+
+The last line is what those need that are unpacked only.
+"""
+UNPACKED_PACKAGES = ("exim4-base", "exim4-daemon-light", "opensmtpd")
+"""Mail servers, of which Debian installs one alone. They are unpacked into .venv/peers and run from there."""
 PROGRAM = """#!{python}
 import sys
 from postroom.server.cli import main
@@ -171,18 +182,31 @@ def install_programs() -> None:
             policy.unlink()
 
 
+def unpack_programs() -> None:
+    """Fetch and unpack what cannot be installed beside Postfix."""
+    peers = VENV / "peers"
+    if os.geteuid() != 0 or not shutil.which("apt-get") or os.environ.get("POSTROOM_NO_APT") or peers.exists():
+        return
+    with tempfile.TemporaryDirectory() as fetched:
+        Path(fetched).chmod(0o777)  # apt fetches as a user of its own
+        apt_get("download", *UNPACKED_PACKAGES, folder=fetched)
+        for package in sorted(Path(fetched).glob("*.deb")):
+            subprocess.run(["dpkg-deb", "--extract", package, peers], check=False)
+
+
 def is_installed(package: str) -> bool:
     """Ask dpkg."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
     return subprocess.run(query, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout == "installed"
 
 
-def apt_get(*arguments: str) -> None:
+def apt_get(*arguments: str, folder: str | None = None) -> None:
     """Run apt-get quietly, with fresh lists; a failure only costs the tests that needed the package."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (("update",), arguments):
         quiet = subprocess.DEVNULL
-        if subprocess.run(["apt-get", "-qq", *command], env=environment, stdout=quiet, stdin=quiet, check=False).returncode:
+        done = subprocess.run(["apt-get", "-qq", *command], env=environment, stdout=quiet, stdin=quiet, cwd=folder, check=False)
+        if done.returncode:
             print(f"apt-get {command[0]} failed; tests that need those programs will be skipped.", file=sys.stderr)
 
 
@@ -195,6 +219,7 @@ def main(arguments: list[str]) -> int:
     prepare(arguments[0])
     if "--system" in arguments:
         install_programs()
+        unpack_programs()
     return 0
 
 

@@ -6,18 +6,17 @@ virtual mailboxes kept as Maildir.  `ghost@` is accepted at RCPT and bounced aft
 
 from __future__ import annotations
 
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.interop import isolation
+from tests.interop.peer import NOBODY, Peer, loopback
+
 LIBEXEC = Path("/usr/lib/postfix/sbin")
-NOBODY = 65534
 
 MAIN = """
 compatibility_level = 3.6
@@ -90,20 +89,8 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-def loopback(port: int = 25) -> str:
-    """Return a loopback address on which nothing listens at this port."""
-    for _ in range(50):
-        address = f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.{random.randint(2, 250)}"
-        with socket.socket() as attempt, suppress(OSError):
-            attempt.bind((address, port))
-            return address
-    raise PermissionError(f"no loopback address lets us listen on port {port}")
-
-
-class Postfix:
+class Postfix(Peer):
     """One instance; a context manager that starts it and stops it."""
-
-    port = 25
 
     def __init__(
         self,
@@ -114,10 +101,12 @@ class Postfix:
         certificate: tuple[Path, Path] | None = None,
         settings: Mapping[str, str] | None = None,
         services: str = "",
+        resolver: str = "",
     ) -> None:
         # not tmp_path: Postfix's own user must be able to walk into it
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.domain = domain
+        self.resolver = resolver
         self.address = loopback()
         self.folder.chmod(0o755)
         for name in ("queue", "state", "mail", "configuration"):
@@ -153,7 +142,10 @@ class Postfix:
 
     def __enter__(self) -> Postfix:
         try:
-            self._command("postfix", "-c", str(self.folder / "configuration"), "start")
+            start = ["postfix", "-c", str(self.folder / "configuration"), "start"]
+            if self.resolver:  # postfix compares its own copy with the system's, which this view replaces for all of it
+                start = isolation.command(start, self.folder, files=isolation.resolver(self.resolver))
+            self._command(*start)
             self._await(lambda: self._listens(), "Postfix does not listen")
         except BaseException:
             self.__exit__()
@@ -165,38 +157,3 @@ class Postfix:
         with suppress(subprocess.SubprocessError):
             self._command("postfix", "-c", str(self.folder / "configuration"), "abort")
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection((self.address, self.port), 1):
-            return True
-        return False
-
-    def _await(self, condition: Callable[[], bool], complaint: str, seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                raise AssertionError(f"{complaint} after {seconds:.0f} s:\n{self.log()[-6000:]}")
-            time.sleep(0.05)
-
-    def log(self) -> str:
-        """Return Postfix's log."""
-        with suppress(FileNotFoundError):
-            return (self.folder / "log").read_text(errors="replace")
-        return ""
-
-    def letters(self, person: str) -> list[bytes]:
-        """Return what lies in somebody's mailbox, oldest first."""
-        new = self.folder / "mail" / person / "new"
-        files = sorted(new.iterdir(), key=lambda file: file.stat().st_mtime_ns) if new.is_dir() else []
-        return [file.read_bytes() for file in files]
-
-    def await_letter(self, person: str, *words: bytes, seconds: float = 30) -> bytes:
-        """Return the first letter to somebody that has all these words."""
-        found: list[bytes] = []
-
-        def arrived() -> bool:
-            found[:] = [letter for letter in self.letters(person) if all(word in letter for word in words)]
-            return bool(found)
-
-        self._await(arrived, f"no letter to {person} with {words}", seconds)
-        return found[0]

@@ -22,11 +22,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import figures, machine
-from bench.parts import api, imap, inbound, memory, operations
+from bench.parts import api, imap, inbound, memory, operations, strangers
 from bench.plan import Plan
 from bench.programs import BenchError
 
-PARTS = {"api": api.measure, "operations": operations.measure, "inbound": inbound.measure, "imap": imap.measure, "memory": memory.measure}
+PARTS = {
+    "api": api.measure,
+    "operations": operations.measure,
+    "inbound": inbound.measure,
+    "strangers": strangers.measure,
+    "imap": imap.measure,
+    "memory": memory.measure,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

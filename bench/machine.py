@@ -15,7 +15,11 @@ from pathlib import Path
 PEER_PROGRAMS = {
     "dovecot-imapd": Path("/usr/lib/dovecot/imap"),
     "dovecot-lmtpd": Path("/usr/lib/dovecot/lmtp"),
+    "opendkim": Path("/usr/sbin/opendkim"),
+    "opendmarc": Path("/usr/sbin/opendmarc"),
     "postfix": Path("/usr/sbin/postfix"),
+    "postfix-policyd-spf-python": Path("/usr/bin/policyd-spf"),
+    "unbound": Path("/usr/sbin/unbound"),
 }
 
 

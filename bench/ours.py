@@ -66,9 +66,12 @@ def data_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Postroom]:
-    """Run `postroom demo` with its data in `folder`; stop it at the end."""
+def running(folder: Path, settings: str = "") -> Iterator[Postroom]:
+    """Run `postroom demo` with its data in `folder`; stop it at the end. `settings` are tables in the place of the demo's own."""
     folder.mkdir(parents=True, exist_ok=True)
+    if settings:
+        data_folder(folder).mkdir()
+        (data_folder(folder) / "postroom.toml").write_text(f'data = "."\n{settings}')
     ready, log = folder / "ready.json", folder / "postroom.log"
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "postroom", "demo", "--any-ports", "--data", str(data_folder(folder)), "--ready-file", str(ready)]

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench import dovecot, programs
+from tests.interop import isolation
 
 MAIN = """\
 compatibility_level = 3.6
@@ -61,12 +62,18 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @contextlib.contextmanager
-def running(folder: Path, lmtp: programs.Address) -> Iterator[programs.Address]:
-    """Run a private Postfix that delivers to `lmtp`; give the address of its SMTP port."""
-    folder.mkdir(mode=0o755, parents=True)
+def running(
+    folder: Path, lmtp: programs.Address, *, settings: Mapping[str, str] | None = None, services: str = "", resolver: str = ""
+) -> Iterator[programs.Address]:
+    """Run a private Postfix that delivers to `lmtp`; give the address of its SMTP port.
+
+    `settings` replace those of main.cf, `services` are more lines of master.cf; `resolver` is the name server it asks in place of
+    the machine's.
+    """
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     address = ("127.0.0.1", programs.free_port())
-    _write(folder, address, lmtp)
-    _control(folder, "start")
+    _write(folder, address, lmtp, settings or {}, services)
+    _control(folder, "start", resolver)
     try:
         programs.await_port(address, None, folder / "postfix.log")
         yield address
@@ -79,16 +86,21 @@ def version() -> str:
     return subprocess.run(["/usr/sbin/postconf", "-h", "mail_version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _write(folder: Path, address: programs.Address, lmtp: programs.Address) -> None:
+def _write(folder: Path, address: programs.Address, lmtp: programs.Address, settings: Mapping[str, str], services: str) -> None:
     (folder / "queue").mkdir()
     (folder / "data").mkdir()
     shutil.chown(folder / "data", "postfix")
-    (folder / "main.cf").write_text(MAIN.format(folder=folder, domain=dovecot.DOMAIN, host=lmtp[0], port=lmtp[1]))
-    (folder / "master.cf").write_text(MASTER.format(port=address[1]))
+    lines = MAIN.format(folder=folder, domain=dovecot.DOMAIN, host=lmtp[0], port=lmtp[1]).splitlines()
+    main = dict([line.split(" =", 1) for line in lines]) | {name: f" {value}" for name, value in settings.items()}
+    (folder / "main.cf").write_text("".join(f"{name} ={value}\n" for name, value in main.items()))
+    (folder / "master.cf").write_text(MASTER.format(port=address[1]) + services)
 
 
-def _control(folder: Path, action: str) -> None:
+def _control(folder: Path, action: str, resolver: str = "") -> None:
     """Ask Postfix to start or stop; raise BenchError with its own words."""
-    done = subprocess.run(["/usr/sbin/postfix", "-c", str(folder), action], capture_output=True, text=True, timeout=60)
+    command = ["/usr/sbin/postfix", "-c", str(folder), action]
+    if resolver:
+        command = isolation.command(command, folder, files=isolation.resolver(resolver))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise programs.BenchError(f"postfix {action}: {done.stderr.strip()}\n{programs.tail(folder / 'postfix.log')}")

@@ -19,10 +19,11 @@ from bench.programs import Address, BenchError
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One letter: recipient, and its bytes with dots stuffed and the closing dot."""
+    """One letter: recipient, its bytes with dots stuffed and the closing dot, and the sender of its envelope."""
 
     recipient: str
     data: bytes
+    sender: str = "stranger@sender.test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Accepted:
     ended: float
 
 
-def letter(recipient: str, raw: bytes) -> Letter:
+def letter(recipient: str, raw: bytes, sender: str = "stranger@sender.test") -> Letter:
     """Make a letter ready for the wire (RFC 5321 §4.5.2)."""
-    return Letter(recipient, raw.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+    return Letter(recipient, raw.replace(b"\r\n.", b"\r\n..") + b".\r\n", sender)
 
 
 def run(address: Address, letters: Sequence[Letter], *, connections: int = 10, processes: int = 2) -> Accepted:
@@ -99,7 +100,7 @@ def _dialogue(connection: socket.socket, letters: Sequence[Letter]) -> None:
     connection.sendall(b"EHLO sender.test\r\n")
     pipelining = b"PIPELINING" in replies.expect(b"250").upper()
     for sent in letters:
-        commands = [b"MAIL FROM:<stranger@sender.test>\r\n", b"RCPT TO:<%s>\r\n" % sent.recipient.encode(), b"DATA\r\n"]
+        commands = [b"MAIL FROM:<%s>\r\n" % sent.sender.encode(), b"RCPT TO:<%s>\r\n" % sent.recipient.encode(), b"DATA\r\n"]
         if pipelining:
             connection.sendall(b"".join(commands))
         for command, code in zip(commands, (b"250", b"250", b"354"), strict=True):

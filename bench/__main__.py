@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import figures, machine
-from bench.parts import api, imap, inbound, memory, operations, strangers
+from bench.parts import api, imap, inbound, memory, operations, sending, strangers
 from bench.plan import Plan
 from bench.programs import BenchError
 
@@ -31,6 +31,7 @@ PARTS = {
     "operations": operations.measure,
     "inbound": inbound.measure,
     "strangers": strangers.measure,
+    "sending": sending.measure,
     "imap": imap.measure,
     "memory": memory.measure,
 }

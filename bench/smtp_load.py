@@ -5,8 +5,10 @@ MAIL, RCPT and DATA go out in one write where the server offers PIPELINING, as m
 
 from __future__ import annotations
 
+import base64
 import multiprocessing
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +29,20 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """Who sends, over TLS from the first byte."""
+
+    context: ssl.SSLContext
+    user: str
+    password: str
+
+    @property
+    def response(self) -> bytes:
+        """Give the answer to AUTH PLAIN (RFC 4616)."""
+        return base64.b64encode(f"\0{self.user}\0{self.password}".encode())
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """How many letters were accepted, and when the first was sent and the last answered (monotonic seconds)."""
 
@@ -40,7 +56,9 @@ def letter(recipient: str, raw: bytes, sender: str = "stranger@sender.test") -> 
     return Letter(recipient, raw.replace(b"\r\n.", b"\r\n..") + b".\r\n", sender)
 
 
-def run(address: Address, letters: Sequence[Letter], *, connections: int = 10, processes: int = 2) -> Accepted:
+def run(
+    address: Address, letters: Sequence[Letter], *, connections: int = 10, processes: int = 2, login: Login | None = None
+) -> Accepted:
     """Send all letters over `connections` connections; raise BenchError when one is refused."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(processes)
@@ -48,7 +66,7 @@ def run(address: Address, letters: Sequence[Letter], *, connections: int = 10, p
     for number in range(processes):
         receiving, sending = context.Pipe(duplex=False)
         process = context.Process(
-            target=_work, args=(address, letters[number::processes], connections // processes, barrier, sending), daemon=True
+            target=_work, args=(address, letters[number::processes], connections // processes, login, barrier, sending), daemon=True
         )
         process.start()
         sending.close()
@@ -71,9 +89,12 @@ def _result(receiving: Connection) -> tuple[float, float] | str:
     return received
 
 
-def _work(address: Address, letters: Sequence[Letter], connections: int, barrier: Barrier, sending: Connection) -> None:
+def _work(
+    address: Address, letters: Sequence[Letter], connections: int, login: Login | None, barrier: Barrier, sending: Connection
+) -> None:
     failures: list[str] = []
-    threads = [threading.Thread(target=_deliver, args=(address, letters[number::connections], failures)) for number in range(connections)]
+    shares = [letters[number::connections] for number in range(connections)]
+    threads = [threading.Thread(target=_deliver, args=(address, share, login, failures)) for share in shares]
     barrier.wait()
     started = time.monotonic()
     for thread in threads:
@@ -84,21 +105,28 @@ def _work(address: Address, letters: Sequence[Letter], connections: int, barrier
     sending.close()
 
 
-def _deliver(address: Address, letters: Sequence[Letter], failures: list[str]) -> None:
+def _deliver(address: Address, letters: Sequence[Letter], login: Login | None, failures: list[str]) -> None:
     """Send a share of the letters over one connection."""
     try:
         with socket.create_connection(address, 60.0) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _dialogue(connection, letters)
+            if login is None:
+                _dialogue(connection, letters)
+            else:
+                with login.context.wrap_socket(connection) as secure:
+                    _dialogue(secure, letters, login)
     except (OSError, BenchError) as error:
         failures.append(f"{type(error).__name__}: {error}")
 
 
-def _dialogue(connection: socket.socket, letters: Sequence[Letter]) -> None:
+def _dialogue(connection: socket.socket, letters: Sequence[Letter], login: Login | None = None) -> None:
     replies = _Replies(connection)
     replies.expect(b"220")
     connection.sendall(b"EHLO sender.test\r\n")
     pipelining = b"PIPELINING" in replies.expect(b"250").upper()
+    if login is not None:
+        connection.sendall(b"AUTH PLAIN " + login.response + b"\r\n")
+        replies.expect(b"235")
     for sent in letters:
         commands = [b"MAIL FROM:<%s>\r\n" % sent.sender.encode(), b"RCPT TO:<%s>\r\n" % sent.recipient.encode(), b"DATA\r\n"]
         if pipelining:

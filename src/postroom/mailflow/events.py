@@ -39,6 +39,15 @@ def delivered(tx: Tx, trace: str, recipient: str, folder: str) -> None:
     _tell(tx, trace, "MAILBOX_EMAIL_DELIVERED", {"recipient": recipient, "folder": folder})
 
 
+def mailbox_rule_applied(
+    tx: Tx, trace: str, recipient: str, *, rule: str, actions: Sequence[str], folders: Sequence[str], recipients: Sequence[str]
+) -> None:
+    """Tell what a user's own rules have made of a letter: into which folders it has come, and to whom it has gone on."""
+    told = [{"action": action, "recipients": recipients if action == "REDIRECT" else []} for action in actions]
+    target = {"targetFolder": ", ".join(folders), "targetRecipient": recipient}
+    _tell(tx, trace, "RULE_APPLIED", {"ruleName": rule, "ruleType": "MAILBOX_RULE", "ruleActions": told, **target})
+
+
 def refused(tx: Tx, trace: str, recipient: str, *, reason: str, status: str, scope: int | None = None) -> None:
     """Tell that a letter that came in has not reached somebody and never will; `scope` is the organization that was to take it."""
     _tell(tx, trace, "INCOMING_EMAIL_BOUNCED", _bounced(recipient, reason, status), scope)

@@ -17,18 +17,20 @@ from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.flow import Direction
 from postroom.mailflow.recipients import Division
+from postroom.mailflow.sieve.delivery import Applied, Passage
 from postroom.model import errors
 from postroom.storage.engine import Store, Tx
 
 
 @dataclass(slots=True)
 class _Copies:
-    """What becomes of a letter here: its content, its id in the message flow, who has it in which folder, and who has no room."""
+    """What becomes of a letter here: content, id in the message flow, who has it in which folder, who has no room, whose rules spoke."""
 
     content: int | None = None
     trace: str = ""
     places: list[tuple[str, str]] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
+    applied: list[tuple[str, Applied]] = field(default_factory=list)
 
     def keep(self, tx: Tx, prepared: Prepared) -> int:
         """Give the content, kept by now."""
@@ -86,7 +88,7 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessme
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
-    distribute(tx, envelope, division, prepared)
+    distribute(tx, envelope, division, prepared, assessment=assessment)
 
 
 def refuse(tx: Tx, envelope: Envelope, prepared: Prepared, reason: errors.PostroomError) -> None:
@@ -103,13 +105,18 @@ def refuse_recipient(tx: Tx, address: str, reason: errors.PostroomError) -> None
     events.refused(tx, flow.passing_id(tx), address, reason=reason.text, status="5.2.2")
 
 
-def distribute(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "") -> None:
+def distribute(
+    tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "", assessment: Assessment = OURS
+) -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
-    `author` is the user who sends it. Raises `OverQuota` when nobody could take it.
+    `author` is the user who sends it. Raises `OverQuota` when nobody could take it, `LetterRefused` when its only recipient refuses it.
     """
     copies = _Copies()
-    _append_all(tx, division.owners, prepared, copies)
+    alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group
+    passage = Passage(envelope, assessment=assessment, refusable=alone)
+    via = {owner: target.address for target in reversed(division.here) for owner in target.owners}
+    _append_all(tx, division.owners, prepared, copies, passage, via)
     if copies.full and len(copies.full) == len(division.owners) and not division.elsewhere:
         raise errors.OverQuota("The mailbox is full")
     trace = _depart(tx, envelope, division, prepared, copies) if author else ""
@@ -144,17 +151,20 @@ def hand_over(
     return outcomes
 
 
-def _append_all(tx: Tx, owners: Mapping[str, str], prepared: Prepared, copies: _Copies) -> list[str]:
-    """Put a letter into the inbox of each, named by id and primary address; give those without room."""
+def _append_all(
+    tx: Tx, owners: Mapping[str, str], prepared: Prepared, copies: _Copies, passage: Passage, via: Mapping[str, str]
+) -> list[str]:
+    """Put a letter into the mailbox of each, named by id and primary address, to whom it came `via` an address; give those without room."""
     full = []
     for owner, email in owners.items():
         try:
-            placed = placing.place(tx, owner, prepared)
+            placed = placing.place(tx, owner, prepared, passage=replace(passage, recipient=via[owner]))
         except errors.OverQuota:
             full.append(owner)
         else:
             copies.content = placed.content
             copies.places += [(email, folder) for folder in placed.folders]
+            copies.applied += [(email, placed.applied)] if placed.applied else []
     copies.full += full
     return full
 
@@ -166,7 +176,7 @@ def _hand_over(
     if target is None:
         return errors.EntityNotFound("No such address here")
     owners = {owner: email for owner, email in zip(target.owners, target.emails, strict=True) if owner not in served}
-    full = _append_all(tx, owners, prepared, copies)
+    full = _append_all(tx, owners, prepared, copies, Passage(envelope), dict.fromkeys(owners, address))
     if full and not target.group:
         return errors.OverQuota("The mailbox is full")
     served.update(owners)
@@ -180,6 +190,10 @@ def _arrive(tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copie
     trace = copies.enter(tx, prepared)
     if not known:
         events.received(tx, trace, prepared.summary.letterhead, addresses)
+    for email, applied in copies.applied:
+        events.mailbox_rule_applied(
+            tx, trace, email, rule=applied.script, actions=applied.actions, folders=applied.folders, recipients=applied.recipients
+        )
     for email, folder in copies.places:
         events.delivered(tx, trace, email, folder)
 

@@ -81,6 +81,10 @@ class LimitExceeded(PostroomError):
     """A limit is reached."""
 
 
+class TooManyScripts(LimitExceeded):
+    """The mailbox has all the scripts it may have."""
+
+
 class TooManyTags(PostroomError):
     """The organization has all the tags it may have."""
 
@@ -102,6 +106,10 @@ class DirectoryUnavailable(PostroomError):
 
 class MalformedPolicy(InvalidParameter):
     """The policy document is malformed."""
+
+
+class MalformedScript(InvalidParameter):
+    """The script is malformed."""
 
 
 class DeleteConflict(EntityState):
@@ -172,3 +180,7 @@ class MailLoop(PostroomError):
 
 class MalformedMessage(PostroomError):
     """The message is malformed."""
+
+
+class LetterRefused(PostroomError):
+    """The recipient does not want this message."""

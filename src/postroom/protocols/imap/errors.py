@@ -43,6 +43,9 @@ CODES: dict[type[PostroomError], bytes] = {
     errors.MalformedPolicy: b"CANNOT",
     errors.Unsupported: b"CANNOT",
     errors.MailLoop: b"CANNOT",
+    errors.LetterRefused: b"CANNOT",
+    errors.MalformedScript: b"CANNOT",
+    errors.TooManyScripts: b"LIMIT",
 }
 
 

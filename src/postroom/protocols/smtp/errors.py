@@ -42,6 +42,9 @@ TABLE: Final[dict[type[errors.PostroomError], tuple[int, str]]] = {
     errors.TooManyRecipients: (452, "4.5.3"),
     errors.SenderNotAllowed: (550, "5.7.1"),
     errors.MailLoop: (554, "5.4.6"),
+    errors.LetterRefused: (550, "5.7.1"),
+    errors.MalformedScript: (501, "5.5.4"),
+    errors.TooManyScripts: (452, "4.7.1"),
     errors.MalformedMessage: (550, "5.6.0"),
 }
 

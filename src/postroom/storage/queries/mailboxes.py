@@ -186,6 +186,6 @@ def empty(tx: Tx, mailbox: int, limit: int) -> bool:
 
 def delete(tx: Tx, mailbox: int) -> None:
     """Delete an emptied mailbox with its folders; its contents are swept later."""
-    for table in ("folders", "folder_tombstones", "absent_subscriptions", "keywords", "change_marks"):
+    for table in ("folders", "folder_tombstones", "absent_subscriptions", "keywords", "change_marks", "sieve_scripts", "sieve_replies"):
         tx.run(f"DELETE FROM {table} WHERE organization = :organization AND mailbox = :mailbox", mailbox=mailbox)
     tx.run("DELETE FROM mailboxes WHERE organization = :organization AND id = :mailbox", mailbox=mailbox)

@@ -108,13 +108,19 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What filters say of a letter: a verdict on spam and one on malware, the score and what it is made of, and the name of the malware."""
+    """What filters say of a letter: a verdict on spam and one on malware, the score and what it is made of, and the name of the malware.
+
+    A score of 1.0 makes it junk, whatever scale a filter has. `refuse` says why nobody here may get the letter, `defer` why it has to
+    come again later; '' that neither is so.
+    """
 
     spam: Verdict = Verdict.PASS
     malware: Verdict = Verdict.PASS
     score: float = 0.0
     symbols: tuple[str, ...] = ()
     found: str = ""
+    refuse: str = ""
+    defer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Ready:
     submissions: Endpoint
     imap: Endpoint
     imaps: Endpoint
+    managesieve: Endpoint = ("", 0)
     access_key_id: str = ""
     secret_access_key: str = ""
     organization_id: str = ""
@@ -66,6 +67,8 @@ class Ready:
         for name in ("smtp", "submission", "submissions", "imap", "imaps"):
             host, port = known[name]
             known[name] = (str(host), int(port))
+        if "managesieve" in known:
+            known["managesieve"] = (str(known["managesieve"][0]), int(known["managesieve"][1]))
         known["users"] = tuple(User(user["id"], user["email"], user["password"]) for user in known.get("users", ()))
         return cls(**known)
 

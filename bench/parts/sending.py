@@ -34,6 +34,9 @@ listen_tls = ["127.0.0.1:2465"]
 listen = ["127.0.0.1:2143"]
 listen_tls = ["127.0.0.1:2993"]
 
+[managesieve]
+listen = []
+
 [mail]
 hostname = "mx.bench.example"
 

@@ -33,6 +33,9 @@ hostname = "mx.bench.test"
 listen = ["127.0.0.1:2143"]
 listen_tls = ["127.0.0.1:2993"]
 
+[managesieve]
+listen = []
+
 [dns]
 nameservers = ["{resolver}:53"]
 

@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest, program: Program) -> Ready:
 def laboratory(dsn: str) -> str:
     """Configure a server on free ports whose store is a database."""
     free = '["127.0.0.1:0"]'
-    doors = "".join(f"[{door}]\nlisten = {free}\nlisten_tls = {free}\n" for door in ("submission", "imap"))
+    doors = "".join(f"[{door}]\nlisten = {free}\nlisten_tls = {free}\n" for door in ("submission", "imap", "managesieve"))
     return (
         f'data = "data"\n[storage]\nengine = "postgresql"\ndsn = "{dsn}"\n[api]\nlisten = {free}\n[smtp]\nlisten = {free}\n{doors}'
         '[mail]\nhostname = "mail.lab.test"\n[domains]\nbase = "lab.test"\nverify = false\n'

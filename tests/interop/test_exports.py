@@ -52,6 +52,8 @@ listen_tls = {free}
 [imap]
 listen = {free}
 listen_tls = {free}
+[managesieve]
+listen = {free}
 [mail]
 hostname = "mail.lab.test"
 [domains]

@@ -29,7 +29,7 @@ LETTER = "From: alice@office.lab.test\r\nTo: staff@office.lab.test\r\nSubject: {
 def laboratory(slapd: Slapd) -> str:
     """Configure a server on free ports, with a directory, and another one that is not there."""
     free = '["127.0.0.1:0"]'
-    doors = "".join(f"[{door}]\nlisten = {free}\nlisten_tls = {free}\n" for door in ("submission", "imap"))
+    doors = "".join(f"[{door}]\nlisten = {free}\nlisten_tls = {free}\n" for door in ("submission", "imap", "managesieve"))
     account = f'bind_dn = "{READER_DN}"\nbase = "{SUFFIX}"\nca = "{slapd.ca}"\nconnect_seconds = 2.0\n'
     return (
         f'data = "data"\n[api]\nlisten = {free}\n[smtp]\nlisten = {free}\n{doors}'

@@ -26,6 +26,8 @@ listen_tls = ["127.0.0.1:0"]
 [imap]
 listen = ["127.0.0.1:0"]
 listen_tls = ["127.0.0.1:0"]
+[managesieve]
+listen = ["127.0.0.1:0"]
 """
 
 

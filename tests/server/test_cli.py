@@ -150,7 +150,7 @@ def test_check_says_what_is_wrong_and_what_to_do(tmp_path):
         config = tmp_path / "postroom.toml"
         config.write_text(
             f'data = "data"\n[smtp]\npostmaster = "p@lab.test"\nlisten = ["127.0.0.1:{port}"]\n[submission]\nlisten = []\nlisten_tls = []\n'
-            '[imap]\nlisten = []\nlisten_tls = ["127.0.0.1:0"]\n[api]\nlisten = ["127.0.0.1:0"]\n'
+            '[imap]\nlisten = []\nlisten_tls = ["127.0.0.1:0"]\n[managesieve]\nlisten = []\n[api]\nlisten = ["127.0.0.1:0"]\n'
         )
         (tmp_path / "data").mkdir()
         keyring = tmp_path / "data" / "keyring.json"
@@ -177,7 +177,7 @@ def test_check_looks_at_this_servers_name(tmp_path):
         config = tmp_path / "postroom.toml"
         config.write_text(
             f'data = "data"\n[mail]\nhostname = "mail.lab.test"\n[dns]\nnameservers = ["127.0.0.1:{nameserver.port}"]\n'
-            "[smtp]\nlisten = []\n[submission]\nlisten = []\nlisten_tls = []\n[imap]\nlisten = []\nlisten_tls = []\n[api]\nlisten = []\n"
+            "[smtp]\nlisten = []\n[submission]\nlisten = []\nlisten_tls = []\n[imap]\nlisten = []\nlisten_tls = []\n[managesieve]\nlisten = []\n[api]\nlisten = []\n"
         )
         done = subprocess.run([*COMMAND, "check", "--config", str(config)], capture_output=True, text=True, timeout=60, check=False)
     assert "ok       hostname: mail.lab.test is 192.0.2.25 and back\n" in done.stdout

@@ -35,7 +35,7 @@ def test_the_ready_file_says_everything_once_everything_accepts(tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert set(said) == {
             "api", "region", "access_key_id", "secret_access_key", "ca_file", "smtp", "submission", "submissions", "imap", "imaps",
-            "organization_id", "domain", "users",
+            "managesieve", "organization_id", "domain", "users",
         }  # fmt: skip
         ports = [said[name][1] for name in ("smtp", "submission", "submissions", "imap", "imaps")]
         assert len(set(ports)) == 5
@@ -318,7 +318,7 @@ def laboratory(data: str) -> str:
     free = '["127.0.0.1:0"]'
     return (
         f'data = "{data}"\n[api]\nlisten = {free}\n[smtp]\nlisten = {free}\n[submission]\nlisten = {free}\nlisten_tls = {free}\n'
-        f'[imap]\nlisten = {free}\nlisten_tls = {free}\n[mail]\nhostname = "mail.lab.test"\n'
+        f'[imap]\nlisten = {free}\nlisten_tls = {free}\n[managesieve]\nlisten = {free}\n[mail]\nhostname = "mail.lab.test"\n'
         '[domains]\nbase = "lab.test"\nverify = false\n[log]\nlevel = "warning"\n'
     )
 

@@ -43,6 +43,9 @@ postmaster = "alice@demo.postroom.test"
 listen = ["127.0.0.1:2143"]
 listen_tls = ["127.0.0.1:2993"]
 
+[managesieve]
+listen = ["127.0.0.1:4190"]
+
 [mail]
 hostname = "postroom.localhost"
 

@@ -9,10 +9,12 @@ import msgspec
 
 from postroom.aws.settings import Settings as AwsSettings
 from postroom.ldap.settings import Settings as LdapSettings
+from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.submission import Allowance
 from postroom.policy.settings import Settings as PolicySettings
 from postroom.protocols.imap.settings import Settings as ImapSettings
+from postroom.protocols.managesieve.settings import Settings as ManageSieveSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server.availability import Settings as AvailabilitySettings
 from postroom.server.journals.journal import Settings as JournalSettings
@@ -84,6 +86,15 @@ class Imap(ImapSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Addresses for IMAP under TLS from the first byte."""
 
 
+class ManageSieve(ManageSieveSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[managesieve]` table: users put their own rules."""
+
+    listen: tuple[str, ...] = ("*:4190",)
+    """Addresses for ManageSieve with STARTTLS; no password is taken before it."""
+    listen_tls: tuple[str, ...] = ()
+    """Addresses for ManageSieve under TLS from the first byte, which few clients speak."""
+
+
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[tls]` table. Read again at SIGHUP."""
 
@@ -95,6 +106,10 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[mail]` table: this server's name, and mail on its way out."""
+
+
+class Filters(FilterSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[filters]` table: whether mail from strangers is wanted. Nothing of it applies to our own users."""
 
 
 class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,8 +212,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     submission: Submission = Submission()
     allowance: Allowance = Allowance()
     imap: Imap = Imap()
+    managesieve: ManageSieve = ManageSieve()
     tls: Tls = Tls()
     mail: Mail = Mail()
+    filters: Filters = Filters()
     dns: Dns = Dns()
     domains: Domains = Domains()
     aws: Aws = Aws()

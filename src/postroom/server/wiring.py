@@ -16,7 +16,7 @@ from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations, outside, synchronization
 from postroom.directory.domains import Targets
 from postroom.directory.outside import Directories
-from postroom.jobs import exports, flow, impersonation, keys, retention, sweep, tokens, words
+from postroom.jobs import exports, flow, impersonation, keys, retention, sieve, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.ldap.directory import Directory
@@ -26,6 +26,7 @@ from postroom.mailflow.resolver import Resolver
 from postroom.model.exports import Export, Refused, Upload
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
+from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
 from postroom.server import doors, endpoints
 from postroom.server.availability import Probe
@@ -123,11 +124,12 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
             allowance=settings.allowance,
         ),
         "imap": ImapServer(store=store, authenticator=authenticator, settings=settings.imap, tls=tls),
+        "managesieve": ManageSieveServer(store=store, authenticator=authenticator, settings=settings.managesieve, tls=tls),
         "metrics": HttpServer(doors.observation(healthy), connections=100),
     }
 
 
-TLS_NAMES = {"api": "api_tls", "submission": "submissions", "imap": "imaps"}
+TLS_NAMES = {"api": "api_tls", "submission": "submissions", "imap": "imaps", "managesieve": "managesieves"}
 """What a door is called when TLS starts with the first byte."""
 
 
@@ -150,6 +152,7 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports", by_age=True)
     yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
     yield Job("purge-access-tokens", tokens.purge, 900.0, "deletes personal access tokens that have expired")
+    yield Job("forget-replies", sieve.forget_replies, 3600.0, "forgets who has had an automatic reply, when the next one may be sent")
     if settings.keys.kms:
         yield Job("ask-for-keys", keys.ask_again, 600.0, "asks for the keys of organizations again that AWS KMS holds")
     night = time_of_day(settings.retention.at)

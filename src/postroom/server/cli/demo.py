@@ -54,6 +54,7 @@ def _changed(settings: Settings, arguments: argparse.Namespace) -> Settings:
             smtp=replace(settings.smtp, listen=free),
             submission=replace(settings.submission, listen=free, listen_tls=free),
             imap=replace(settings.imap, listen=free, listen_tls=free),
+            managesieve=replace(settings.managesieve, listen=free),
         )
     return configuration.check(settings)
 
@@ -76,6 +77,7 @@ Postroom's demo is ready. Everything is under {folder}; Ctrl-C ends it, the next
   IMAP          {at("imaps")} (TLS), {at("imap")} (STARTTLS)
   Submission    {at("submissions")} (TLS), {at("submission")} (STARTTLS)
   Mail in       {at("smtp")}
+  Rules         {at("managesieve")} (ManageSieve)
   Authority     {facts["ca_file"]}  (trust this for TLS)
 
   Administration, as with Amazon WorkMail:

@@ -1,0 +1,1 @@
+"""ManageSieve: how users put their own rules (RFC 5804)."""

@@ -51,14 +51,14 @@ class OpenSmtpd(Peer):
         for name, path in zip(("certificate.pem", "key.pem"), certificate or (), strict=False):
             (self.folder / name).write_bytes(path.read_bytes())
             (self.folder / name).chmod(0o600)
-        pki = f'pki mx cert "{self.folder}/certificate.pem"\npki mx key "{self.folder}/key.pem"' if certificate else ""
+        pki = f'pki server cert "{self.folder}/certificate.pem"\npki server key "{self.folder}/key.pem"' if certificate else ""
         (self.folder / "smtpd.conf").write_text(
             CONFIGURATION.format(
                 folder=self.folder,
                 domain=domain,
                 address=self.address,
                 pki=pki,
-                tls=f"tls{'-require' if required_tls else ''} pki mx" if certificate else "",
+                tls=f"tls{'-require' if required_tls else ''} pki server" if certificate else "",
                 people=", ".join(f'"{name}" = "nobody"' for name in people),
                 staff=", ".join(f'"{name}@{domain}"' for name in people),
             )

@@ -59,6 +59,14 @@ class Resolver:
         records = await self._records(name, "TXT")
         return [b"".join(record.strings).decode("utf-8", "replace") for record in records]
 
+    async def ipv4(self, name: str) -> list[str]:
+        """List a name's A records."""
+        return [str(record.address) for record in await self._records(name, "A")]
+
+    async def names(self, pointer: str) -> list[str]:
+        """List the names that PTR records give an address, which is asked about by its pointer, such as `1.2.0.192.in-addr.arpa`."""
+        return [_name(record.target) for record in await self._records(pointer, "PTR")]
+
     async def _records(self, name: str, kind: str) -> list[Any]:
         try:
             answer = await self._resolver.resolve(name, kind, search=False, raise_on_no_answer=False)

@@ -1,0 +1,1 @@
+"""Is it wanted: what filters, block lists and a look of our own say of a stranger's letter."""

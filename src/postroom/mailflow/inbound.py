@@ -13,8 +13,9 @@ from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import events, flow, placing, queue, recipients
-from postroom.mailflow.assessment import OURS, Assessment
+from postroom.mailflow.assessment import OURS, Assessment, Content
 from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.filters import verdict_lines
 from postroom.mailflow.flow import Direction
 from postroom.mailflow.recipients import Division
 from postroom.mailflow.sieve.delivery import Applied, Passage
@@ -48,7 +49,7 @@ def prepare(
     store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits, assessment: Assessment = OURS
 ) -> Prepared:
     """Check and parse a message; raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`."""
-    raw = source.read()
+    raw = verdict_lines.stamp(source.read(), assessment.content)
     check(raw, limits)
     check_delivered(raw, envelope)
     prepared = contents.prepare(store, scope, raw)
@@ -85,19 +86,28 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessme
     Raises `OverQuota` when nobody could take it, `TryLater` when a recipient has gone since being accepted:
     the sender tries again and hears at RCPT which one it was.
     """
+    _obey(assessment.content)
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
     distribute(tx, envelope, division, prepared, assessment=assessment)
 
 
+def _obey(content: Content) -> None:
+    """Raise `LetterRefused` or `TryLater` where the filters want that."""
+    if content.refuse:
+        raise errors.LetterRefused(content.refuse)
+    if content.defer:
+        raise errors.TryLater(content.defer)
+
+
 def refuse(tx: Tx, envelope: Envelope, prepared: Prepared, reason: errors.PostroomError) -> None:
-    """Tell of a letter that nobody here could take; its sender hears of it by the answer."""
+    """Tell of a letter that nobody here could or would take; its sender hears of it by the answer."""
     here = [target.address for target in recipients.divide(tx, envelope.recipients).here]
     trace = flow.passing_id(tx)
     events.received(tx, trace, prepared.summary.letterhead, here)
     for address in here:
-        events.refused(tx, trace, address, reason=reason.text, status="5.2.2")
+        events.refused(tx, trace, address, reason=reason.text, status="5.2.2" if isinstance(reason, errors.OverQuota) else "5.7.1")
 
 
 def refuse_recipient(tx: Tx, address: str, reason: errors.PostroomError) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from postroom.mailflow.assessment import Assessment
 from postroom.mailflow.envelopes import Envelope, Source
+from postroom.mailflow.filters.filters import Filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Arrival:
 class Screening:
     """All the checks that ask others."""
 
+    def __init__(self, filters: Filters | None = None) -> None:
+        self.filters = filters or Filters()
+
+    async def meet(self, address: str) -> str:
+        """Say why a client may bring no mail, '' if it may."""
+        return await self.filters.meet(address)
+
     async def assess(self, arrival: Arrival) -> Assessment:
         """Find out about a letter; never raises, and never takes long."""
-        return Assessment()
+        return Assessment(content=await self.filters.judge(arrival))

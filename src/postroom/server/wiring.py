@@ -16,13 +16,15 @@ from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations, outside, synchronization
 from postroom.directory.domains import Targets
 from postroom.directory.outside import Directories
-from postroom.jobs import exports, flow, impersonation, keys, retention, sieve, sweep, tokens, words
+from postroom.jobs import exports, flow, greylisting, impersonation, keys, retention, sieve, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.ldap.directory import Directory
 from postroom.mailbox import contents
+from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
+from postroom.mailflow.screening import Screening
 from postroom.model.exports import Export, Refused, Upload
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
@@ -114,7 +116,7 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
     healthy = _health(store)
     return {
         "api": HttpServer(doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections),
-        "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls),
+        "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls, screening=screening(settings)),
         "submission": SmtpServer(
             "submission",
             store=store,
@@ -127,6 +129,16 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
         "managesieve": ManageSieveServer(store=store, authenticator=authenticator, settings=settings.managesieve, tls=tls),
         "metrics": HttpServer(doors.observation(healthy), connections=100),
     }
+
+
+def screening(settings: Settings) -> Screening:
+    """Give the checks of strangers' letters that ask others."""
+    return Screening(filters(settings))
+
+
+def filters(settings: Settings) -> Filters:
+    """Give what is asked whether letters are wanted."""
+    return Filters(settings.filters, Resolver(settings.dns.nameservers, lifetime=4.0), trusted=settings.smtp.trusted_networks)
 
 
 TLS_NAMES = {"api": "api_tls", "submission": "submissions", "imap": "imaps", "managesieve": "managesieves"}
@@ -155,6 +167,9 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     yield Job("forget-replies", sieve.forget_replies, 3600.0, "forgets who has had an automatic reply, when the next one may be sent")
     if settings.keys.kms:
         yield Job("ask-for-keys", keys.ask_again, 600.0, "asks for the keys of organizations again that AWS KMS holds")
+    if settings.filters.greylisting.enabled:
+        forget_networks = greylisting.purge(settings.filters.greylisting)
+        yield Job("purge-greylist", forget_networks, 900.0, "forgets networks that were told to come again and did not", by_age=True)
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night, by_age=True)
     yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night, by_age=True)

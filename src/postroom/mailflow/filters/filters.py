@@ -13,7 +13,7 @@ from postroom.mailflow.assessment import Authentication, Content
 from postroom.mailflow.filters import attachments, clamav, header_signs, opinions, rspamd, spamassassin, wire
 from postroom.mailflow.filters.blocklists import Lists
 from postroom.mailflow.filters.opinions import Opinion
-from postroom.mailflow.filters.settings import Settings
+from postroom.mailflow.filters.settings import Greylisting, Settings
 from postroom.mailflow.filters.wire import Breaker, Resting, Unavailable
 from postroom.mailflow.resolver import Resolver
 
@@ -49,6 +49,11 @@ class Filters:
         self._breakers = {name: Breaker(time.monotonic) for name in (rspamd.NAME, spamassassin.NAME, clamav.NAME)}
         self._waiting = bool(self._rspamd or self._spamassassin or self._clamav or self._scores)
         self._idle = not (self._waiting or settings.headers or attachments.wanted(settings))
+
+    @property
+    def greylisting(self) -> Greylisting | None:
+        """Give how strangers are told to come again, None if they are not."""
+        return self.settings.greylisting if self.settings.greylisting.enabled else None
 
     @property
     def meets(self) -> bool:

@@ -5,7 +5,7 @@
 
 import re
 
-from postroom.formats import headers
+from postroom.formats import fields, headers
 from postroom.formats.scanner import header_end
 from postroom.mailflow.assessment import Content, Verdict
 
@@ -21,6 +21,15 @@ def strip(raw: bytes) -> bytes:
     for name in NAMES:
         raw = headers.remove(raw, name)
     return raw
+
+
+def stamp(raw: bytes, content: Content) -> bytes:
+    """Put what filters think in the place of what strangers say they do, behind this server's Received."""
+    raw, lines = strip(raw), write(content)
+    if not lines:
+        return raw
+    begin = next((end for _, end in fields.spans(raw, ("Received",))), 0)
+    return raw[:begin] + headers.prepend(raw[begin:], lines)
 
 
 def write(content: Content) -> list[bytes]:

@@ -8,6 +8,7 @@ and stored a bounded number of octets at a time.
 import asyncio
 import contextlib
 import ssl
+import time
 from typing import Any
 
 import structlog
@@ -21,9 +22,11 @@ from postroom.model.actors import Client
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.smtp.client import Speaker
 from postroom.protocols.smtp.grammar import Reply
+from postroom.protocols.smtp.rates import Rates
 from postroom.protocols.smtp.session import (
     Ask,
     Conversation,
+    Meet,
     Read,
     Role,
     Routes,
@@ -75,6 +78,7 @@ class SmtpServer:
         self.routes = Routes()
         self.room = Room(self.settings)
         self.turnstile = Turnstile(self.settings)
+        self.rates = Rates(self.settings, time.monotonic) if self.role is Role.MX else None
         self.clients: dict[Speaker, str] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -109,6 +113,10 @@ class SmtpServer:
             open_spool=lambda head: Spool(self.room, head),
             routes=self.routes,
             allowance=self.allowance,
+            rates=self.rates,
+            place=self.turnstile.place(client.address) if self.rates else "",
+            meets=self.rates is not None and self.screening.filters.meets,
+            greylisting=self.screening.filters.greylisting if self.rates else None,
         )
 
     @property
@@ -121,6 +129,8 @@ class SmtpServer:
         place = self.turnstile.place(address)
         if self.closing:
             return Reply(421, "4.3.2", f"{self.settings.hostname} is shutting down")
+        if self.rates is not None and not self.rates.connect(place):
+            return Reply(421, "4.7.0", "Too many connections from your network; try later")
         refusal = self.turnstile.enter(place)
         if refusal is None:
             self.clients[speaker] = place
@@ -164,6 +174,8 @@ class SmtpServer:
             case Screen(arrival, weight):
                 async with self._delivery.hold(weight):
                     return await self.screening.assess(arrival)
+            case Meet(address):
+                return await self.screening.meet(address)
             case SignIn(credentials) if self.authenticator is not None:
                 return await self.authenticator.authenticate(credentials, session.client)
             case _:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from postroom.mailflow.filters.settings import Greylisting
 from postroom.mailflow.screening import Arrival
 from postroom.mailflow.submission import Allowance
 from postroom.model.actors import Actor, Client, Credentials
 from postroom.protocols.smtp.grammar import Reply
+from postroom.protocols.smtp.rates import Rates
 from postroom.protocols.smtp.settings import Settings
 from postroom.protocols.smtp.spool import Spool
 
@@ -62,6 +64,13 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True)
+class Meet:
+    """Ask why the client may bring no mail; answered with the reason, '' if it may."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """Ask the client for a line; answered with it (RFC 4954 §4)."""
 
@@ -80,7 +89,7 @@ class Collect:
     """Say 354 and ask for the content, into the transaction's spool; answered with its fault, '' for none."""
 
 
-Ask = Read | Write | Work | Screen | Challenge | SignIn | Collect
+Ask = Read | Write | Work | Screen | Meet | Challenge | SignIn | Collect
 Conversation = Generator[Ask, Any, Reply]
 
 
@@ -117,7 +126,11 @@ class Transaction:
 
 @dataclass(slots=True)
 class Session:
-    """One client's connection, as the commands see it. `routes` finds a domain's scope without asking again."""
+    """One client's connection, as the commands see it. `routes` finds a domain's scope without asking again.
+
+    `place` is the network under which a stranger is counted by the `rates`, '' for a trusted one. Where the server `meets` its clients,
+    `unwelcome` is why this one may bring no mail, '' if it may, None before that has been asked.
+    """
 
     role: Role
     settings: Settings
@@ -127,6 +140,11 @@ class Session:
     open_spool: Callable[[bytes], Spool]
     routes: "Routes"
     allowance: Allowance
+    rates: Rates | None = None
+    place: str = ""
+    greylisting: Greylisting | None = None
+    meets: bool = False
+    unwelcome: str | None = None
     hello: str = ""
     extended: bool = False
     secure: bool = False

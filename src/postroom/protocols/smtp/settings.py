@@ -24,6 +24,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Connections at once from one address (an IPv6 /64 counts as one), but for `trusted_networks`."""
     trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Where one address may stand for many clients, as a proxy does."""
+    connections_per_minute: int = 300
+    """Connections that strangers at one address may open in a minute. Here and below an IPv6 /64 is one, and `trusted_networks` are not counted."""
+    messages_per_minute: int = 600
+    """Messages that they may bring in a minute; what is more is told to come later."""
+    messages_per_minute_of_sender: int = 300
+    """Those of them with one sender."""
+    recipients_per_minute: int = 3000
+    """Recipients that they may name in a minute."""
+    unknown_recipients_per_minute: int = 50
+    """Recipients that do not exist which they may name in a minute; who names more and few that do exist is hung up on."""
     maximum_errors: int = 20
     """Commands refused before the connection ends with 421."""
     maximum_idle_commands: int = 200

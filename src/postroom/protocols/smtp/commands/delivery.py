@@ -15,7 +15,7 @@ from postroom.mailflow import inbound, submission, trace
 from postroom.mailflow.assessment import Assessment
 from postroom.mailflow.envelopes import Envelope, Limits
 from postroom.mailflow.screening import Arrival
-from postroom.model.errors import OrganizationNotFound, OverQuota, TryLater
+from postroom.model.errors import LetterRefused, OrganizationNotFound, OverQuota, TryLater
 from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.session import Ask, Conversation, Screen, Session, Transaction, Work, Write
 
@@ -81,8 +81,8 @@ def _accept(scope: int, envelope: Envelope, prepared: Prepared, assessment: Asse
     """Deliver a stranger's letter; one that nobody has room for leaves word, when its own transaction is undone."""
     try:
         yield Write(scope, inbound.deliver, (envelope, prepared, assessment))
-    except OverQuota as full:
-        yield Write(scope, inbound.refuse, (envelope, prepared, full))
+    except (OverQuota, LetterRefused) as refused:
+        yield Write(scope, inbound.refuse, (envelope, prepared, refused))
         raise
 
 

@@ -11,6 +11,8 @@ def mail(session: Session, command: Mail) -> Conversation:
     refusal = _untimely(session) or _too_large(session, command)
     if refusal:
         return refusal
+    if session.rates and not session.rates.send(session.place, command.sender):
+        return Reply(451, "4.7.1", "Too many messages from your network; try later")
     if session.actor is not None:
         yield Read(session.actor.scope, sign_in.require_admitted, (session.actor,))
     if session.actor is not None and command.sender:

@@ -9,10 +9,11 @@ from collections.abc import Generator
 from typing import Any
 
 from postroom.directory import domains
-from postroom.mailflow import inbound, recipients
+from postroom.mailflow import greylisting, inbound, recipients
+from postroom.mailflow.greylisting import Step
 from postroom.model import errors
 from postroom.protocols.smtp.grammar import Rcpt, Reply
-from postroom.protocols.smtp.session import Ask, Conversation, Read, Session, Transaction, Write
+from postroom.protocols.smtp.session import Ask, Conversation, Meet, Read, Session, Transaction, Write
 from postroom.storage.engine import REGISTRY
 
 _ROLES = frozenset({"postmaster", "abuse"})
@@ -24,16 +25,23 @@ def rcpt(session: Session, command: Rcpt) -> Conversation:
     refusal = _untimely(session, transaction, command)
     if refusal or transaction is None:
         return refusal or Reply(503, "5.5.1", "MAIL first")
+    refusal = yield from _unwelcome(session, command)
+    if refusal:
+        return refusal
     try:
         scope = yield from _admit(session, transaction, command)
     except errors.EntityNotFound:
         stand_in = _stand_in(session, command)
         if stand_in is None:
+            if session.rates and not session.rates.guess(session.place):
+                return Reply(421, "4.7.0", "Too many unknown recipients")
             raise
         command = stand_in
         scope = yield from _admit(session, transaction, command)
     if scope is None and not session.submitting:
         return Reply(550, "5.7.1", "Relaying denied")
+    if session.greylisting and scope is not None and (yield from _is_to_wait(session, transaction, command, scope)):
+        return Reply(451, "4.7.1", "Greylisted: try again in some minutes")
     transaction.recipients.append((command.address, session.actor.scope if session.actor else scope or 0))
     return Reply(250, "2.1.5", "Recipient OK")
 
@@ -46,6 +54,31 @@ def _untimely(session: Session, transaction: Transaction | None, command: Rcpt) 
     if not transaction.international and not command.address.isascii():
         return Reply(553, "5.6.7", "This address needs SMTPUTF8")
     return None
+
+
+def _unwelcome(session: Session, command: Rcpt) -> Generator[Ask, Any, Reply | None]:
+    """Give the refusal of a client that brings too much, or may bring nothing; anybody may write to postmaster (RFC 5321 §4.5.1)."""
+    if session.rates and not session.rates.name(session.place):
+        return Reply(451, "4.7.1", "Too many recipients from your network; try later")
+    if not session.meets or command.local.lower() in _ROLES:
+        return None
+    if session.unwelcome is None:
+        session.unwelcome = yield Meet(session.client.address)
+    return Reply(550, "5.7.1", session.unwelcome) if session.unwelcome else None
+
+
+def _is_to_wait(session: Session, transaction: Transaction, command: Rcpt, scope: int) -> Generator[Ask, Any, bool]:
+    """Say whether a stranger is to come again later, and write that down."""
+    settings, address = session.greylisting, session.client.address
+    if settings is None or not session.place or greylisting.exempt(settings, address, transaction.sender):
+        return False
+    who = greylisting.caller(address, transaction.sender, command.address)
+    if who is None:
+        return False
+    step = yield Read(scope, greylisting.look, (settings, who))
+    if step in (Step.LEARN, Step.BEGIN):
+        yield Write(scope, greylisting.note, (who, step))
+    return step in (Step.WAIT, Step.BEGIN)
 
 
 def _stand_in(session: Session, command: Rcpt) -> Rcpt | None:

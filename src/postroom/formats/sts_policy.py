@@ -1,0 +1,50 @@
+"""Policies by which a domain asks for encryption to its mail servers (MTA-STS, RFC 8461)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_SIZE = 65_536
+"""Octets of a policy (RFC 8461 §3.3)."""
+MAX_PATTERNS = 100
+_LONGEST_AGE = 31_557_600
+_RECORD = re.compile(r"v=STSv1[ \t]*;[ \t]*id=([A-Za-z0-9]{1,32})[ \t]*(?:;.*)?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class StsPolicy:
+    """A policy: `mode` is enforce, testing or none, `max_age` seconds."""
+
+    mode: str
+    patterns: tuple[str, ...]
+    max_age: int
+
+    def admits(self, host: str) -> bool:
+        """Say whether a mail exchanger is one of the domain's; a star stands for one label, the first."""
+        name = host.lower().rstrip(".")
+        return name in self.patterns or f"*.{name.partition('.')[2]}" in self.patterns
+
+
+def identifier(texts: Sequence[str]) -> str | None:
+    """Read the policy's id from the TXT records at `_mta-sts`; None unless exactly one is of MTA-STS."""
+    ours = [text for text in texts if text.startswith("v=STSv1")]
+    found = _RECORD.fullmatch(ours[0]) if len(ours) == 1 else None
+    return found[1] if found else None
+
+
+def parse(raw: bytes) -> StsPolicy:
+    """Read a policy; of a repeated field the first counts, but for `mx`. Raises `ValueError`."""
+    if len(raw) > MAX_SIZE:
+        raise ValueError("the policy is too large")
+    fields: dict[str, list[str]] = {}
+    for line in raw.decode("utf-8").split("\n"):
+        key, colon, value = line.partition(":")
+        if line.strip() and not colon:
+            raise ValueError("a line has no colon")
+        fields.setdefault(key.strip(), []).append(value.strip())
+    mode, age, patterns = fields.get("mode", [""])[0], fields.get("max_age", [""])[0], fields.get("mx", [])
+    if fields.get("version", [""])[0] != "STSv1" or mode not in {"enforce", "testing", "none"}:
+        raise ValueError("no version or mode that is known")
+    if not re.fullmatch("[0-9]{1,10}", age) or (mode != "none" and not patterns) or len(patterns) > MAX_PATTERNS:
+        raise ValueError("no max_age, or no mail exchangers, or too many")
+    return StsPolicy(mode, tuple(pattern.lower().rstrip(".") for pattern in patterns), min(int(age), _LONGEST_AGE))

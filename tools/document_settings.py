@@ -36,7 +36,7 @@ whether the machine fits what the file says. [examples/postroom.toml](../example
 Addresses to listen on are `host:port`, `[v6]:port` or `*:port` for every interface; port 0 takes any free port. An empty list closes
 that door. Relative paths start at the folder of the configuration file.
 
-`SIGHUP` reads the certificate of `[tls]` again; every other change needs a restart. `SIGTERM` drains and ends within five seconds.
+`SIGHUP` reads the certificates of `[tls]` again; every other change needs a restart. `SIGTERM` drains and ends within five seconds.
 """
 EXAMPLE_PREFACE = "# Every setting of Postroom with its default. Made by tools/document_settings.py; docs/configuration.md says more.\n"
 
@@ -63,7 +63,7 @@ def tables(struct: type[msgspec.Struct] = Settings, name: str = "") -> Iterator[
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from tables(field.type, f"{name}.{field.name}" if name else field.name)
         if entry := struct_of_entries(field.type):
-            yield from tables(entry, f"{field.name}.NAME")
+            yield from tables(entry, f"{name}.{field.name}.NAME" if name else f"{field.name}.NAME")
 
 
 def values(struct: type[msgspec.Struct]) -> Iterator[tuple[str, Any, str, str]]:

@@ -52,6 +52,18 @@ def load(into: ssl.SSLContext, files: Files) -> None:
     into.load_cert_chain(files.certificate, files.key)
 
 
+def names(certificate: Path) -> list[str]:
+    """List the host names that a certificate stands for, in lower case; raises OSError, ValueError."""
+    from cryptography import x509
+
+    found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    try:
+        alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower() for name in alternatives.get_values_for_type(x509.DNSName)]
+
+
 def local(folder: Path, names: Sequence[str]) -> Files:
     """Return the local authority's certificate for these names and addresses, issuing what is missing or about to end."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -22,7 +22,7 @@ from postroom.ldap.settings import MEANINGS, PROFILE
 from postroom.model import addresses
 from postroom.model.errors import InvalidParameter
 from postroom.server import endpoints
-from postroom.server.settings import Directory, Domains, Settings
+from postroom.server.settings import Directory, Domains, Settings, Tls
 
 
 class ConfigurationError(Exception):
@@ -91,7 +91,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
         settings,
         data=str(data),
         keys=replace(settings.keys, keyring=str(data / (settings.keys.keyring or "keyring.json"))),
-        tls=replace(settings.tls, certificate=_absolute(folder, settings.tls.certificate), key=_absolute(folder, settings.tls.key)),
+        tls=_tls(folder, settings.tls),
         exports=replace(settings.exports, buckets={name: _absolute(folder, path) for name, path in settings.exports.buckets.items()}),
         mail=replace(settings.mail, hostname=hostname, smarthost_ca=_absolute(folder, settings.mail.smarthost_ca)),
         directories={name: _placed(folder, part) for name, part in settings.directories.items()},
@@ -119,6 +119,10 @@ def check(settings: Settings) -> Settings:
         _checked("mail.smarthost", endpoints.split, settings.mail.smarthost, 25)
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         raise ConfigurationError("[tls] needs both certificate and key, or neither")
+    for name, pair in settings.tls.domains.items():
+        _checked(f"tls.domains.{name}", _domain, name.removeprefix("*."))
+        if not (pair.certificate and pair.key):
+            raise ConfigurationError(f'[tls.domains."{name}"] needs both certificate and key')
     if settings.storage.engine == "postgresql" and not settings.storage.dsn:
         raise ConfigurationError('[storage] engine = "postgresql" needs a dsn')
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
@@ -218,6 +222,17 @@ def _checked(where: str, read: Any, *arguments: Any) -> None:
 
 def _absolute(folder: Path, path: str) -> str:
     return str((folder / path).resolve()) if path else ""
+
+
+def _tls(folder: Path, part: Tls) -> Tls:
+    """Complete the paths of all certificates; names are in lower case."""
+    replace = msgspec.structs.replace
+    domains = {
+        name.lower().rstrip("."): replace(pair, certificate=_absolute(folder, pair.certificate), key=_absolute(folder, pair.key))
+        for name, pair in part.domains.items()
+    }
+    paths = {name: _absolute(folder, getattr(part, name)) for name in ("certificate", "key", "folder")}
+    return replace(part, domains=domains, **paths)
 
 
 def _placed(folder: Path, part: Directory) -> Directory:

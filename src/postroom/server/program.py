@@ -1,14 +1,13 @@
 """The running program: rooms wired together, every listener open, signals obeyed, an orderly end.
 
 SIGTERM or SIGINT closes the listeners, lets every client finish what it is at within a few seconds and exits with 0; nothing
-acknowledged depends on that, as a killed program loses nothing either. SIGHUP reads the certificate again. Mail that is no longer carried
-ends the program too, with 1, so that whoever watches over it starts it again.
+acknowledged depends on that, as a killed program loses nothing either. Certificates are read again at SIGHUP and when they change. Mail
+that is no longer carried ends the program too, with 1, so that whoever watches over it starts it again.
 """
 
 import asyncio
 import os
 import signal
-import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ import structlog
 
 from postroom.directory import organizations
 from postroom.mailflow import estate
-from postroom.server import certificates, listeners, logs, memory, ready, wiring
+from postroom.server import certificates, listeners, logs, memory, presented, ready, wiring
 from postroom.server.configuration import ConfigurationError
 from postroom.server.endpoints import parse
 from postroom.server.listeners import Listener
+from postroom.server.presented import Choice, Presented, Unreadable
 from postroom.server.settings import Settings
 from postroom.storage.engine import Store
 
@@ -78,15 +78,15 @@ def _runner() -> "asyncio.Runner":
 async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int, bool]:
     """Open, serve, drain; give the exit status, and whether everything came to its end in time."""
     end = _on_signals()
-    files = tls_files(settings)
-    context = _context(files)
-    rooms = wiring.wire(settings, store, context)
+    shown = _presented(settings)
+    rooms = wiring.wire(settings, store, shown.context)
     opened = await listeners.open_all(rooms.doors, yielding=outside.yielding)
     working = rooms.start()
     trimming = asyncio.create_task(memory.keep_small(), name="memory")
     working.add_done_callback(lambda _: end.set())
-    _on_hangup(context, files)
-    facts = {**_facts(settings, opened, files), **outside.facts}
+    _on_hangup(shown)
+    watching = asyncio.create_task(shown.watch(), name="certificates")
+    facts = {**_facts(settings, opened, shown.default), **outside.facts}
     memory.settle()
     if outside.ready_file:
         ready.write(outside.ready_file, facts)
@@ -99,6 +99,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
         log.error("carrier_failed", exc_info=broken)
     log.info("draining")
     trimming.cancel()
+    watching.cancel()
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
     return int(broken is not None), await _drain(rooms, opened, store)
@@ -127,18 +128,17 @@ def _on_signals() -> asyncio.Event:
     return end
 
 
-def _on_hangup(context: ssl.SSLContext, files: certificates.Files) -> None:
-    """Read the certificate again at SIGHUP; a bad one is logged and the old one stays."""
+def _on_hangup(shown: Presented) -> None:
+    """Read the certificates again at SIGHUP."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, shown.reload)
 
-    def reload() -> None:
-        try:
-            certificates.load(context, files)
-        except (OSError, ssl.SSLError) as error:
-            log.error("certificate_not_reloaded", reason=str(error))
-        else:
-            log.info("certificate_reloaded")
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+def choice(settings: Settings) -> Choice:
+    """Give the certificate of every name; a table of its own goes before the folder. Raises Unreadable."""
+    part = settings.tls
+    named = dict(presented.pairs(Path(part.folder))) if part.folder else {}
+    named |= {name: certificates.Files(Path(pair.certificate), Path(pair.key)) for name, pair in part.domains.items()}
+    return Choice(tls_files(settings), named)
 
 
 def tls_files(settings: Settings) -> certificates.Files:
@@ -154,11 +154,11 @@ def tls_files(settings: Settings) -> certificates.Files:
     return certificates.local(Path(settings.data) / "tls", list(dict.fromkeys(name for name in names if name not in ("0.0.0.0", "::"))))  # noqa: S104
 
 
-def _context(files: certificates.Files) -> ssl.SSLContext:
+def _presented(settings: Settings) -> Presented:
     try:
-        return certificates.context(files)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"[tls] {files.certificate} and {files.key}: {error}") from None
+        return Presented(lambda: choice(settings))
+    except Unreadable as error:
+        raise ConfigurationError(f"[tls] {error}") from None
 
 
 def _facts(settings: Settings, opened: list[Listener], files: certificates.Files) -> dict[str, Any]:

@@ -95,13 +95,26 @@ class ManageSieve(ManageSieveSettings, frozen=True, kw_only=True, forbid_unknown
     """Addresses for ManageSieve under TLS from the first byte, which few clients speak."""
 
 
+class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[tls.domains."NAME"]` table for each name that has a certificate of its own; `*.` stands for any one label."""
+
+    certificate: str
+    """A PEM file with the certificate and its chain."""
+    key: str
+    """The PEM file of its private key."""
+
+
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[tls]` table. Read again at SIGHUP."""
+    """The `[tls]` table. The files are read again within a minute of their change, and at SIGHUP."""
 
     certificate: str = ""
     """A PEM file with the certificate and its chain. Without one, a local authority under `data` issues a certificate."""
     key: str = ""
     """The PEM file of its private key."""
+    folder: str = ""
+    """A folder whose subfolders have a `fullchain.pem` and `privkey.pem` each, shown to who asks for a name in that certificate."""
+    domains: dict[str, Pair] = {}
+    """Certificates by the name that a client asks for (SNI); whoever asks for none of them is shown `certificate`."""
 
 
 class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

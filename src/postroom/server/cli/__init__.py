@@ -19,6 +19,7 @@ VERBS = {
     "directory": "outside directories: list, check, sync",
     "jobs": "background work: list, run",
     "audit": "who has called the API: by operation, user, organization, time and outcome",
+    "trace": "what has become of a letter: received, delivered, sent, bounced",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
 }
 

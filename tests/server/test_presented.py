@@ -1,0 +1,119 @@
+"""Which certificate a client is shown, asked with OpenSSL's own client over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import subprocess
+
+import pytest
+from cryptography import x509
+
+from postroom.server import certificates, presented
+from postroom.server.presented import Choice, Presented, Unreadable
+
+
+def issued(folder, *names):
+    made = certificates.local(folder, names)
+    return certificates.Files(made.certificate, made.key)
+
+
+async def shown(context, *options):
+    """Give the names of the certificate that `openssl s_client` is shown, and all it says."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options]
+        done = await asyncio.to_thread(subprocess.run, command, input=b"", capture_output=True, timeout=20, check=False)
+    said = done.stdout + done.stderr
+    if b"BEGIN CERTIFICATE" not in done.stdout:
+        return None, said
+    found = x509.load_pem_x509_certificate(done.stdout[done.stdout.index(b"-----BEGIN") :])
+    return found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)[0], said
+
+
+@pytest.fixture
+def served(tmp_path):
+    named = {"one.test": issued(tmp_path / "one", "one.test"), "*.wild.test": issued(tmp_path / "wild", "*.wild.test")}
+    return Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), named))
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [("one.test", "one.test"), ("ONE.TEST", "one.test"), ("a.wild.test", "*.wild.test"), ("a.b.wild.test", "default.test"),
+     ("wild.test", "default.test"), ("other.test", "default.test"), ("", "default.test")],
+)  # fmt: skip
+async def test_a_client_is_shown_the_certificate_of_the_name_it_asks_for(served, asked, name):
+    options = ["-servername", asked] if asked else ["-noservername"]
+    for version in ("-tls1_2", "-tls1_3"):
+        assert (await shown(served.context, version, *options))[0] == name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["-tls1"], ["-tls1_1"], ["-tls1_2", "-cipher", "AES256-GCM-SHA384"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384"]],
+)
+@pytest.mark.parametrize("name", ["one.test", "default.test"])
+async def test_old_versions_and_ciphers_without_aead_or_forward_secrecy_are_refused(served, options, name):
+    assert (await shown(served.context, "-servername", name, *options, "-cipher", "ALL:@SECLEVEL=0") if len(options) == 1
+            else await shown(served.context, "-servername", name, *options))[0] is None  # fmt: skip
+
+
+async def test_what_changes_on_the_disk_is_shown_at_the_next_look_and_open_connections_stay(tmp_path):
+    folder = tmp_path / "pairs"
+    make_pair(folder / "a", tmp_path / "ca1", "one.test")
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=served.context)
+    async with server:
+        client = ssl.create_default_context()
+        client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="one.test")
+        make_pair(folder / "b", tmp_path / "ca2", "two.test")
+        make_pair(folder / "a", tmp_path / "ca3", "three.test")
+        await served.look()
+        assert [(await shown(served.context, "-servername", name))[0] for name in ("one.test", "two.test", "three.test")] == [
+            "default.test", "two.test", "three.test",
+        ]  # fmt: skip
+        writer.write(b"still here\n")
+        assert await reader.readline() == b"still here\n"
+        writer.close()
+
+
+async def test_a_pair_that_does_not_belong_together_changes_nothing(tmp_path):
+    folder = tmp_path / "pairs"
+    make_pair(folder / "a", tmp_path / "ca1", "one.test")
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    key = issued(tmp_path / "ca2", "one.test").key.read_bytes()
+    before = (folder / "a" / "privkey.pem").read_bytes()
+    (folder / "a" / "privkey.pem").write_bytes(key)
+    await served.look()
+    assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"
+    with pytest.raises(Unreadable, match=r"privkey\.pem"):
+        Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    (folder / "a" / "privkey.pem").write_bytes(before)
+    await served.look()
+    assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"
+
+
+async def test_nothing_is_read_again_while_nothing_changes(served):
+    named = served._named
+    await served.look()
+    assert served._named is named
+    served.reload()
+    assert served._named is not named
+
+
+async def echo(reader, writer):
+    writer.write(await reader.readline())
+    await writer.drain()
+    writer.close()
+
+
+def make_pair(folder, authority, name):
+    files = issued(authority, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, to in ((files.key, "privkey.pem"), (files.certificate, "fullchain.pem")):
+        (folder / (to + ".new")).write_bytes(path.read_bytes())
+        os.replace(folder / (to + ".new"), folder / to)

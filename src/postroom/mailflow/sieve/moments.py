@@ -48,7 +48,7 @@ def part(name: str, utc: float, zone: int) -> str:
     if wanted == "julian":
         return str(moment.date().toordinal() - _MODIFIED_JULIAN)
     if wanted == "iso8601":
-        return moment.isoformat(timespec="seconds")
+        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
     if wanted == "std11":
         return format_datetime(moment)
     if wanted == "zone":

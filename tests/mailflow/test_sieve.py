@@ -2,7 +2,9 @@
 
 import pytest
 
-from postroom.mailbox import access, folders, items
+from postroom.mailbox import access, contents, folders, items
+from postroom.mailflow import inbound
+from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.sieve import scripts
 from postroom.mailflow.sieve.scripts import Limits
 from postroom.model import errors
@@ -45,7 +47,7 @@ def test_a_missing_folder_is_the_inbox_and_a_failure_keeps(store: Store, people:
     assert places(store, people, "alice") == places(store, people, "bob") == {"Inbox": [0]}
 
 
-def test_redirected_in_circles_comes_to_rest(store: Store, people: People) -> None:
+def test_redirected_is_queued_and_not_kept(store: Store, people: People) -> None:
     activate(store, people, "alice", 'redirect "x@far.test";')
     receive(store, "alice@example.test")
     assert [recipient for _, recipient in queued(store)] == ["x@far.test"]
@@ -64,3 +66,15 @@ def test_the_active_script_is_not_deleted(store: Store, people: People) -> None:
         mailbox = access.open_for_upkeep(tx, people.ids["alice"])
         with pytest.raises(errors.EntityState):
             scripts.delete(tx, mailbox, "rules")
+
+
+def test_answered_once(store: Store, people: People) -> None:
+    activate(store, people, "alice", 'require "vacation"; vacation :addresses "alice@example.test" "away";')
+    raw = b"From: bob@far.test\r\nTo: alice@example.test\r\nSubject: %d\r\n\r\nx\r\n"
+    for number in range(2):
+        envelope = Envelope("bob@far.test", ("alice@example.test",))
+        prepared = contents.prepare(store, 1, raw % number)
+        with store.transaction(1) as tx:
+            inbound.deliver(tx, envelope, prepared)
+    assert queued(store) == [("", "bob@far.test")]
+    assert places(store, people, "alice") == {"Inbox": [0, 0]}

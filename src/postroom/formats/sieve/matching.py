@@ -56,7 +56,7 @@ def cost(value: str, key: str, match: str) -> int:
     """Tell how many steps a comparison takes at most."""
     length = len(value) + len(key)
     if match == "matches" and "?" in key:
-        length += len(value) * min(len(key), len(value)) // 16
+        length += len(value) * min(len(key), len(value)) // 4
     return 1 + length // UNIT
 
 

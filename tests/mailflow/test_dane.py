@@ -12,7 +12,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.mailflow.outbound.dane import MOST_RECORDS, Tlsa, judge, usable
+from postroom.mailflow.outbound.dane import MOST_RECORDS, judge, usable
+from postroom.mailflow.tlsa import Tlsa
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
@@ -84,6 +85,51 @@ def test_an_authority_that_is_only_shown_proves_nothing() -> None:
     below = issue("mx.example.test", leaf)
     assert judge([tlsa(2, ROOT)], der(below, leaf, ROOT), ["mx.example.test"], NOW) == "certificate-not-trusted"
     assert judge([tlsa(2, ROOT)], der(forged, ROOT), ["mx.example.test"], NOW) == "certificate-not-trusted"
+
+
+def again(pair: Pair, by: Pair, *, days: int = 30) -> Pair:
+    """Certify the same name and key another time, by somebody else."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(pair[0].subject)
+        .issuer_name(by[0].subject)
+        .public_key(pair[1].public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=60))
+        .not_valid_after(NOW + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    return builder.sign(by[1], hashes.SHA256()), pair[1]
+
+
+def test_every_way_up_is_walked() -> None:
+    other = issue("other.test", authority=True)
+    crossed, stale = again(MIDDLE, other), again(MIDDLE, ROOT, days=-1)
+    assert judge([tlsa(2, ROOT)], der(HOST, crossed, other, MIDDLE, ROOT), ["mx.example.test"], NOW) == ""
+    assert judge([tlsa(2, ROOT)], der(HOST, stale, crossed, MIDDLE, ROOT), ["mx.example.test"], NOW) == ""
+    assert judge([tlsa(2, ROOT)], der(HOST, stale, ROOT), ["mx.example.test"], NOW) == "certificate-expired"
+
+
+def test_many_ways_up_end_soon() -> None:
+    ring = [issue("ring.test", authority=True)]
+    ring += [again(ring[0], ring[0]) for _ in range(8)]
+    leaf = issue("mx.example.test", ring[0])
+    assert judge([tlsa(2, ROOT)], der(leaf, *ring), ["mx.example.test"], NOW) == "certificate-not-trusted"
+
+
+@pytest.mark.parametrize("selector", [0, 1])
+def test_a_record_that_holds_an_authority_needs_no_showing_of_it(selector: int) -> None:
+    assert judge([tlsa(2, ROOT, selector, 0)], der(HOST, MIDDLE), ["mx.example.test"], NOW) == ""
+    assert judge([tlsa(2, ROOT, selector, 0)], der(HOST), ["mx.example.test"], NOW) == "certificate-not-trusted"
+    assert judge([tlsa(2, STRANGER, selector, 0)], der(HOST, MIDDLE), ["mx.example.test"], NOW) == "certificate-not-trusted"
+
+
+def test_rubbish_beside_what_fits_does_not_matter() -> None:
+    assert judge([tlsa(3, HOST)], [*der(HOST), b"rubbish"], ["mx.example.test"], NOW) == ""
+    assert judge([tlsa(2, ROOT)], [*der(HOST), b"rubbish", *der(MIDDLE, ROOT)], ["mx.example.test"], NOW) == ""
+    assert judge([Tlsa(3, 1, 0, b"x"), Tlsa(2, 1, 0, b"x"), tlsa(3, HOST)], der(HOST), ["mx.example.test"], NOW) == ""
+    odd = b"what OpenSSL reads and we do not"
+    assert judge([Tlsa(3, 0, 1, hashlib.sha256(odd).digest())], [odd], ["mx.example.test"], NOW) == ""
 
 
 def test_records_that_do_not_count() -> None:

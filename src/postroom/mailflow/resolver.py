@@ -1,19 +1,28 @@
 """What DNS says, asked of the name servers the operator chose.
 
 Absence is an answer (`NoSuchName`, or an empty list); `NoAnswer` means that nobody could say, so ask again later.
+
+A name server that validates DNSSEC marks what it has proved (the AD flag). Its word is taken when it stands on this
+machine, or when the operator says that the way to it is safe: on any other way somebody could have set the flag.
 """
 
+import ipaddress
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.nameserver
 import dns.resolver
 
 from postroom.mailflow.routes import host_and_port
+from postroom.mailflow.tlsa import Tlsa
 
 DNS_PORT = 53
+_PAYLOAD = 1232
+T = TypeVar("T")
 
 
 class NoSuchName(Exception):
@@ -24,10 +33,22 @@ class NoAnswer(Exception):
     """No name server could answer: time-out, SERVFAIL, or an answer that is no answer."""
 
 
-class Resolver:
-    """Asks `nameservers`, each `host`, `host:port` or `[host]:port`; those of the machine when there are none."""
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """Records, whether DNSSEC proves them, and the name they were found under at the end of aliases."""
 
-    def __init__(self, nameservers: Iterable[str] = (), *, lifetime: float = 10.0) -> None:
+    records: tuple[T, ...]
+    authenticated: bool
+    name: str
+
+
+class Resolver:
+    """Asks `nameservers`, each `host`, `host:port` or `[host]:port`; those of the machine when there are none.
+
+    With `validating` they are believed about DNSSEC wherever they are.
+    """
+
+    def __init__(self, nameservers: Iterable[str] = (), *, lifetime: float = 10.0, validating: bool = False) -> None:
         servers = [dns.nameserver.Do53Nameserver(*host_and_port(text, DNS_PORT)) for text in nameservers]
         self._resolver = dns.asyncresolver.Resolver(configure=not servers)
         if servers:
@@ -35,24 +56,48 @@ class Resolver:
         self._resolver.lifetime = lifetime
         self._resolver.timeout = min(lifetime, 3.0)
         self._resolver.cache = dns.resolver.LRUCache(4096)
+        self.believed = validating or all(_is_here(server) for server in self._resolver.nameservers)
+        if self.believed:
+            self._resolver.use_edns(0, dns.flags.DO, _PAYLOAD)
+            self._resolver.flags = dns.flags.RD | dns.flags.AD
 
     async def exchanges(self, domain: str) -> list[tuple[int, str]]:
         """List (preference, host) of a domain's MX records, best first; the host of a null MX is '' (RFC 7505)."""
-        records = await self._records(domain, "MX")
-        return sorted((record.preference, _name(record.exchange)) for record in records)
+        return list((await self.proved_exchanges(domain)).records)
+
+    async def proved_exchanges(self, domain: str) -> Answer[tuple[int, str]]:
+        """Give the same, and whether it is proved."""
+        answer = await self._answer(domain, "MX")
+        found = sorted((record.preference, _name(record.exchange)) for record in answer.records)
+        return Answer(tuple(found), answer.authenticated, answer.name)
 
     async def addresses(self, host: str) -> list[str]:
         """List a host's addresses, IPv6 first."""
-        found: list[str] = []
+        return list((await self.proved_addresses(host)).records)
+
+    async def proved_addresses(self, host: str) -> Answer[str]:
+        """Give the same, and whether it is proved, for both kinds of address."""
+        found: list[Answer[Any]] = []
         trouble: NoAnswer | None = None
         for kind in ("AAAA", "A"):
             try:
-                found += [str(record.address) for record in await self._records(host, kind)]
+                found.append(await self._answer(host, kind))
             except NoAnswer as error:
                 trouble = error
-        if trouble and not found:
+        addresses = tuple(str(record.address) for answer in found for record in answer.records)
+        if trouble and not addresses:
             raise trouble
-        return found
+        return Answer(addresses, all(answer.authenticated for answer in found), found[-1].name)
+
+    async def tlsa(self, host: str, port: int) -> Answer[Tlsa]:
+        """Give the TLSA records of a port of a host; none where the name does not exist."""
+        name = f"_{port}._tcp.{host}"
+        try:
+            answer = await self._answer(name, "TLSA")
+        except NoSuchName:
+            return Answer((), False, name)
+        records = tuple(Tlsa(record.usage, record.selector, record.mtype, bytes(record.cert)) for record in answer.records)
+        return Answer(records, answer.authenticated, answer.name)
 
     async def texts(self, name: str) -> list[str]:
         """List a name's TXT records, the strings of each joined."""
@@ -68,14 +113,26 @@ class Resolver:
         return [_name(record.target) for record in await self._records(pointer, "PTR")]
 
     async def _records(self, name: str, kind: str) -> list[Any]:
+        return list((await self._answer(name, kind)).records)
+
+    async def _answer(self, name: str, kind: str) -> Answer[Any]:
         try:
             answer = await self._resolver.resolve(name, kind, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
             raise NoSuchName(f"{name} does not exist") from None
         except dns.exception.DNSException as error:
             raise NoAnswer(f"no name server could say {kind} of {name}") from error
-        return [] if answer.rrset is None else list(answer.rrset)
+        proved = self.believed and bool(answer.response.flags & dns.flags.AD)
+        return Answer(tuple(answer.rrset or ()), proved, _name(answer.canonical_name))
 
 
 def _name(name: object) -> str:
     return str(name).rstrip(".").lower()
+
+
+def _is_here(server: Any) -> bool:
+    """Say whether a name server stands on this machine."""
+    try:
+        return ipaddress.ip_address(getattr(server, "address", server)).is_loopback
+    except ValueError:
+        return False

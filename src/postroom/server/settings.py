@@ -130,6 +130,8 @@ class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     nameservers: tuple[str, ...] = ()
     """`address:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
+    validating: bool = False
+    """Whether their word on DNSSEC is taken, which DANE needs. That of name servers on this machine's loopback always is."""
 
 
 class Domains(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -103,7 +103,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
-        Carrier(store, Resolver(settings.dns.nameservers), settings.mail),
+        Carrier(store, Resolver(settings.dns.nameservers, validating=settings.dns.validating), settings.mail),
         Exporter(store, places(settings, lent)),
         authenticator,
         gateway,

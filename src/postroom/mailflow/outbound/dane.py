@@ -1,50 +1,39 @@
 """Whether a server's certificates are those that its TLSA records name (DANE for SMTP, RFC 7672).
 
 Of the four usages SMTP knows two: DANE-EE (3) names the server's own certificate or key, whatever name and dates it
-bears, and DANE-TA (2) an authority in the chain the server shows, under which name and dates count. Records of another
-usage, or that make no sense, are unusable: where all are, the connection must be encrypted, but by anyone (§2.2).
+bears, and DANE-TA (2) an authority above it, under which name and dates count. Records of another usage, or that make
+no sense, are unusable: where all are, the connection must be encrypted, but by anyone (§2.2).
+
+An authority may have several certificates for one key, signed by others and out of date some of them, so every way up
+is walked until one will do. A record that holds the authority itself, not its digest, proves it though the server does
+not show it.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from postroom.mailflow.outbound.tls_outcome import Result
+from postroom.mailflow.tlsa import AUTHORITY, END_ENTITY, Tlsa
 
 LONGEST_CHAIN = 10
 """Certificates looked at of those a server shows."""
 MOST_RECORDS = 32
 """TLSA records looked at of one server."""
-
-_AUTHORITY, _END_ENTITY = 2, 3
-_LENGTHS = {1: 32, 2: 64}
+_MOST_PATHS = 100
 _UNREADABLE = (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm)
-
-
-@dataclass(frozen=True, slots=True)
-class Tlsa:
-    """A TLSA record."""
-
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
-
-    @property
-    def usable(self) -> bool:
-        """Say whether SMTP can make use of it."""
-        sized = bool(self.data) if self.matching == 0 else len(self.data) == _LENGTHS.get(self.matching)
-        return self.usage in {_AUTHORITY, _END_ENTITY} and self.selector in {0, 1} and sized
+Path = tuple[x509.Certificate, ...]
 
 
 def usable(records: Iterable[Tlsa]) -> list[Tlsa]:
     """List the records that count."""
-    return [record for record in records if record.usable][:MOST_RECORDS]
+    return list(islice((record for record in records if record.usable), MOST_RECORDS))
 
 
 def judge(records: Sequence[Tlsa], chain: Sequence[bytes], names: Sequence[str], now: datetime) -> Result:
@@ -52,29 +41,61 @@ def judge(records: Sequence[Tlsa], chain: Sequence[bytes], names: Sequence[str],
 
     `names` are those the certificate may bear: the host's, and the domain's whose mail it takes (RFC 7672 §3.2.2).
     """
+    own = _read(chain[0]) if chain else None
+    if any(_fits(record, chain[0], own) for record in records if record.usage == END_ENTITY and chain):
+        return ""
+    anchors = [record for record in records if record.usage == AUTHORITY]
+    if own is None or not anchors:
+        return "validation-failure"
     try:
-        shown = [x509.load_der_x509_certificate(certificate) for certificate in chain[:LONGEST_CHAIN]]
-        if not shown:
-            return "validation-failure"
-        if any(_fits(record, shown[0]) for record in records if record.usage == _END_ENTITY):
-            return ""
-        anchors = [record for record in records if record.usage == _AUTHORITY]
-        return _under_authority(anchors, shown, names, now) if anchors else "validation-failure"
+        return _under_authority(anchors, own, chain[1:LONGEST_CHAIN], names, now)
     except _UNREADABLE:
         return "validation-failure"
 
 
-def _under_authority(anchors: Sequence[Tlsa], shown: Sequence[x509.Certificate], names: Sequence[str], now: datetime) -> Result:
-    """Walk from the server's certificate up to one that a record names."""
-    path = [shown[0]]
-    while not any(_fits(anchor, path[-1]) for anchor in anchors):
-        issuer = next((other for other in shown[1:] if other not in path and _issued(other, path[-1], len(path) - 1)), None)
-        if issuer is None:
-            return "certificate-not-trusted"
-        path.append(issuer)
-    if any(not one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in path):
-        return "certificate-expired"
-    return "" if any(_bears(shown[0], name) for name in names) else "certificate-host-mismatch"
+def _under_authority(anchors: Sequence[Tlsa], own: x509.Certificate, above: Sequence[bytes], names: Sequence[str], now: datetime) -> Result:
+    """Walk every way from the server's certificate up to an authority that a record names, until all of one is in date."""
+    held = [record.data for record in anchors if record.matching == 0 and record.selector == 0]
+    issuers = [certificate for certificate in map(_read, [*above, *held]) if certificate is not None]
+    result: Result = "certificate-not-trusted"
+    for path in islice(_paths((own,), issuers), _MOST_PATHS):
+        if not any(_anchored(anchor, path) for anchor in anchors):
+            continue
+        if all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in path):
+            return "" if any(_bears(own, name) for name in names) else "certificate-host-mismatch"
+        result = "certificate-expired"
+    return result
+
+
+def _paths(path: Path, issuers: Sequence[x509.Certificate]) -> Iterator[Path]:
+    """Give a path and all that go on from it, one issuer further at a time."""
+    yield path
+    for issuer in issuers:
+        if issuer not in path and _issued(issuer, path[-1], len(path) - 1):
+            yield from _paths((*path, issuer), issuers)
+
+
+def _anchored(anchor: Tlsa, path: Path) -> bool:
+    """Say whether a record names the last of a path, or holds the key that signed it."""
+    if _fits(anchor, path[-1].public_bytes(Encoding.DER), path[-1]):
+        return True
+    return anchor.matching == 0 and anchor.selector == 1 and _signed(path[-1], anchor.data)
+
+
+def _signed(certificate: x509.Certificate, spki: bytes) -> bool:
+    """Say whether a bare key signed a certificate."""
+    try:
+        key, how = load_der_public_key(spki), certificate.signature_algorithm_parameters
+        signature, content, digest = certificate.signature, certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
+        if isinstance(key, rsa.RSAPublicKey) and digest is not None:
+            key.verify(signature, content, how, digest)  # type: ignore[arg-type]
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, content, how)  # type: ignore[arg-type]
+        else:
+            return False
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _issued(issuer: x509.Certificate, subject: x509.Certificate, between: int) -> bool:
@@ -94,14 +115,25 @@ def _may_sign(issuer: x509.Certificate) -> bool:
         return True
 
 
-def _fits(record: Tlsa, certificate: x509.Certificate) -> bool:
-    """Say whether a record names a certificate, whole or by its key."""
-    if record.selector == 0:
-        data = certificate.public_bytes(Encoding.DER)
-    else:
-        data = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _read(der: bytes) -> x509.Certificate | None:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except _UNREADABLE:
+        return None
+
+
+def _fits(record: Tlsa, der: bytes, certificate: x509.Certificate | None) -> bool:
+    """Say whether a record names a certificate, whole or by its key, which one that cannot be read does not give."""
+    data = der if record.selector == 0 else _key(certificate)
     kinds = {1: hashlib.sha256, 2: hashlib.sha512}
-    return record.data == (kinds[record.matching](data).digest() if record.matching else data)
+    return data is not None and record.data == (kinds[record.matching](data).digest() if record.matching else data)
+
+
+def _key(certificate: x509.Certificate | None) -> bytes | None:
+    try:
+        return None if certificate is None else certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except _UNREADABLE:
+        return None
 
 
 def _bears(certificate: x509.Certificate, name: str) -> bool:

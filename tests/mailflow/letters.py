@@ -1,6 +1,7 @@
 """Letters to send in tests."""
 
 from postroom.mailflow import inbound, submission
+from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope, Limits
 from postroom.mailflow.submission import Allowance
 from postroom.model.actors import Actor
@@ -24,12 +25,19 @@ def letter(subject: str = "hello", *, sender: str = "stranger@far.test", more: s
     return f"Return-Path: <{sender}>\r\nFrom: <{sender}>\r\nSubject: {subject}\r\n{more}\r\ntext of {subject}\r\n".encode()
 
 
-def receive(store: Store, *recipients: str, scope: int = 1, raw: bytes | None = None, sender: str = "stranger@far.test") -> None:
+def receive(
+    store: Store,
+    *recipients: str,
+    scope: int = 1,
+    raw: bytes | None = None,
+    sender: str = "stranger@far.test",
+    assessment: Assessment = OURS,
+) -> None:
     """Let a stranger's letter come in."""
     envelope = Envelope(sender, recipients)
     prepared = inbound.prepare(store, scope, envelope, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(scope) as tx:
-        inbound.deliver(tx, envelope, prepared)
+        inbound.deliver(tx, envelope, prepared, assessment)
 
 
 def send(

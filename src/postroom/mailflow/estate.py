@@ -66,4 +66,5 @@ def _inherit(tx: Tx, parcel: Parcel, prepared: Prepared) -> None:
     for copy in left:
         queue.note_hand_over(tx, parcel.scope, copy.number)
     if left:
-        queue.enqueue(tx, replace(parcel, copies=left).envelope, contents.keep(tx, prepared), size=prepared.size)
+        envelope = replace(parcel, copies=left).envelope
+        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=parcel.assessment)

@@ -133,25 +133,33 @@ def distribute(
     if division.here:
         _arrive(tx, [target.address for target in division.here], prepared, copies)
     waiting = [*division.elsewhere, *recipients.addresses_of(tx, copies.full)]
-    _wait(tx, envelope, prepared, waiting, author=author, trace=trace or copies.trace)
+    _wait(tx, envelope, prepared, waiting, author=author, trace=trace or copies.trace, assessment=assessment)
 
 
 def hand_over(
-    tx: Tx, source: int, numbers: Sequence[int], envelope: Envelope, prepared: Prepared, *, trace: str = ""
+    tx: Tx,
+    source: int,
+    numbers: Sequence[int],
+    envelope: Envelope,
+    prepared: Prepared,
+    *,
+    trace: str = "",
+    assessment: Assessment = OURS,
 ) -> list[errors.PostroomError | None]:
     """Deliver queued copies, each at most once ever; `numbers` are the ids of the recipients' rows in scope `source`.
 
     Gives for each the error that kept it out, or None. What was delivered before a crash is not delivered again. A letter that waited here
-    for room keeps its `trace`, one from another organization gets one of ours.
+    for room keeps its `trace`, one from another organization gets one of ours. It is judged by the `assessment` with which it came.
     """
     outcomes: list[errors.PostroomError | None] = []
     served: set[str] = set()
     known = trace if source == tx.organization else ""
     copies = _Copies(trace=known)
+    passage = Passage(envelope, assessment=assessment)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
         if not queue.is_handed_over(tx, source, number):
-            outcome = _hand_over(tx, address, envelope, prepared, served, copies)
+            outcome = _hand_over(tx, address, prepared, served, copies, passage)
             if outcome is None:
                 queue.note_hand_over(tx, source, number)
         outcomes.append(outcome)
@@ -180,18 +188,19 @@ def _append_all(
 
 
 def _hand_over(
-    tx: Tx, address: str, envelope: Envelope, prepared: Prepared, served: set[str], copies: _Copies
+    tx: Tx, address: str, prepared: Prepared, served: set[str], copies: _Copies, passage: Passage
 ) -> errors.PostroomError | None:
     target = recipients.resolve(tx, address)
     if target is None:
         return errors.EntityNotFound("No such address here")
     owners = {owner: email for owner, email in zip(target.owners, target.emails, strict=True) if owner not in served}
-    full = _append_all(tx, owners, prepared, copies, Passage(envelope), dict.fromkeys(owners, address))
+    full = _append_all(tx, owners, prepared, copies, passage, dict.fromkeys(owners, address))
     if full and not target.group:
         return errors.OverQuota("The mailbox is full")
     served.update(owners)
     if full:
-        _wait(tx, envelope, prepared, recipients.addresses_of(tx, full), trace=copies.enter(tx, prepared))
+        waiting = recipients.addresses_of(tx, full)
+        _wait(tx, passage.envelope, prepared, waiting, trace=copies.enter(tx, prepared), assessment=passage.assessment)
     return None
 
 
@@ -219,7 +228,17 @@ def _depart(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, 
     return trace
 
 
-def _wait(tx: Tx, envelope: Envelope, prepared: Prepared, addresses: Iterable[str], *, author: str = "", trace: str) -> None:
+def _wait(
+    tx: Tx,
+    envelope: Envelope,
+    prepared: Prepared,
+    addresses: Iterable[str],
+    *,
+    author: str = "",
+    trace: str,
+    assessment: Assessment,
+) -> None:
     later = replace(envelope, recipients=tuple(addresses))
     if later.recipients:
-        queue.enqueue(tx, later, contents.keep(tx, prepared), size=prepared.size, author=author, trace=trace)
+        content = contents.keep(tx, prepared)
+        queue.enqueue(tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+from postroom.mailflow.assessment import OURS, Assessment, pack, unpack
 from postroom.mailflow.envelopes import Envelope
 from postroom.model.addresses import domain_key
 from postroom.storage.engine import Tx
@@ -57,6 +58,7 @@ class Parcel:
     queued_at: float
     copies: tuple[Copy, ...]
     trace: str = ""
+    assessment: Assessment = OURS
 
     @property
     def envelope(self) -> Envelope:
@@ -64,10 +66,12 @@ class Parcel:
         return Envelope(self.sender, tuple(copy.recipient for copy in self.copies), self.eight_bit, self.international)
 
 
-def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str = "", trace: str = "") -> int:
+def enqueue(
+    tx: Tx, envelope: Envelope, content: int, *, size: int, author: str = "", trace: str = "", assessment: Assessment = OURS
+) -> int:
     """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id.
 
-    `trace` is the letter's id in the message flow, '' for what is in none.
+    `trace` is the letter's id in the message flow, '' for what is in none; `assessment` what is known of a stranger's letter.
     """
     message = queries.insert(
         tx,
@@ -76,6 +80,7 @@ def enqueue(tx: Tx, envelope: Envelope, content: int, *, size: int, author: str 
         sender=envelope.sender,
         author=author,
         trace=trace,
+        assessment=pack(assessment),
         eight_bit=envelope.eight_bit,
         international=envelope.international,
         recipients=[(address, domain_of(address)) for address in dict.fromkeys(envelope.recipients)],
@@ -158,7 +163,7 @@ def _parcels(scope: int, rows: list[queries.Row]) -> list[Parcel]:
 
 
 def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:
-    _, message, _, domain, _, _, _, content, size, sender, author, eight_bit, international, queued_at, trace = rows[0]
+    _, message, _, domain, _, _, _, content, size, sender, author, eight_bit, international, queued_at, trace, known = rows[0]
     return Parcel(
         scope=scope,
         message=message,
@@ -171,5 +176,6 @@ def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:
         international=bool(international),
         queued_at=queued_at,
         trace=trace,
+        assessment=unpack(known),
         copies=tuple(Copy(row[0], row[2], row[4], row[5], bool(row[6])) for row in rows),
     )

@@ -284,7 +284,7 @@ class Carrier:
         prepared = await self._store.run(contents.prepare, self._store, scope, raw)
         envelope = parcel.envelope
         numbers = [copy.number for copy in parcel.copies]
-        deliver = partial(inbound.hand_over, trace=parcel.trace)
+        deliver = partial(inbound.hand_over, trace=parcel.trace, assessment=parcel.assessment)
         outcomes = await self._store.transact(scope, deliver, parcel.scope, numbers, envelope, prepared)
         return [(copy, _judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
 

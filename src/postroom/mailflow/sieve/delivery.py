@@ -228,7 +228,7 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str) -> None:
         eight_bit=case.passage.envelope.eight_bit or not rest.isascii(),
         international=case.passage.envelope.international or not target.isascii(),
     )
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
+    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=case.passage.assessment)
 
 
 def _return_path(tx: Tx, sender: str, owner: str, target: str) -> str:

@@ -9,7 +9,7 @@ from postroom.storage.queries import counters
 Row = tuple[Any, ...]
 _DUE = (
     "r.id, r.message, r.recipient, r.domain, r.attempts, r.last_reply, r.warned, m.content, m.size, m.sender, m.author,"
-    " m.eight_bit, m.international, m.queued_at, m.trace"
+    " m.eight_bit, m.international, m.queued_at, m.trace, m.assessment"
 )
 
 
@@ -21,6 +21,7 @@ def insert(
     sender: str,
     author: str,
     trace: str,
+    assessment: str,
     eight_bit: bool,
     international: bool,
     recipients: Sequence[tuple[str, str]],
@@ -29,14 +30,16 @@ def insert(
     message = counters.next(tx, "queue_message")
     first = counters.next(tx, "queue_recipient", len(recipients))
     tx.run(
-        "INSERT INTO queue_messages (organization, id, content, size, sender, author, trace, eight_bit, international, pending, queued_at)"
-        " VALUES (:organization, :id, :content, :size, :sender, :author, :trace, :eight_bit, :international, :pending, :now)",
+        "INSERT INTO queue_messages (organization, id, content, size, sender, author, trace, assessment, eight_bit, international, pending,"
+        " queued_at) VALUES (:organization, :id, :content, :size, :sender, :author, :trace, :assessment, :eight_bit, :international,"
+        " :pending, :now)",
         id=message,
         content=content,
         size=size,
         sender=sender,
         author=author,
         trace=trace,
+        assessment=assessment,
         eight_bit=int(eight_bit),
         international=int(international),
         pending=len(recipients),

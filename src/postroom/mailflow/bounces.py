@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from postroom.formats import compose
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import inbound, queue
+from postroom.mailflow import disposition, inbound, queue
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.queue import LIFETIME, Copy, Parcel
 from postroom.mailflow.trace import without_return_path
@@ -45,9 +45,14 @@ def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tupl
     return contents.prepare(store, parcel.scope, b"Return-Path: <>\r\n" + report)
 
 
+def wanted(parcel: Parcel) -> bool:
+    """Say whether there is somebody to tell: nobody else's letter comes back to a return path that may be forged."""
+    return disposition.returnable(parcel.assessment, parcel.sender)
+
+
 def send(tx: Tx, parcel: Parcel, prepared: Prepared) -> bool:
     """Deliver or queue a notification; False when there is nobody to tell."""
-    if not parcel.sender:
+    if not wanted(parcel):
         return False
     envelope = Envelope("", (parcel.sender,), international=not parcel.sender.isascii())
     try:

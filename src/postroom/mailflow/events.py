@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from postroom.formats.message import Letterhead
+from postroom.mailflow.assessment import OURS, Assessment, Authentication, Policy, Result, Verdict
 from postroom.storage.engine import Tx
 
 
@@ -27,11 +28,16 @@ class MailEvent(msgspec.Struct, frozen=True):
     fields: Mapping[str, Any]
 
 
-def received(tx: Tx, trace: str, head: Letterhead, recipients: Sequence[str]) -> None:
-    """Tell that a letter has come in for some of this organization."""
+def received(tx: Tx, trace: str, head: Letterhead, recipients: Sequence[str], assessment: Assessment = OURS) -> None:
+    """Tell that a letter has come in for some of this organization, and what is known of it."""
     at = datetime.fromtimestamp(tx.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = {"recipients": recipients, **_names(head), "subject": head.subject, "messageId": head.message_id, "messageTimestamp": at}
-    _tell(tx, trace, "ORGANIZATION_EMAIL_RECEIVED", fields)
+    _tell(tx, trace, "ORGANIZATION_EMAIL_RECEIVED", {**fields, **_verdicts(assessment)})
+
+
+def dmarc_policy_applied(tx: Tx, trace: str, head: Letterhead, recipients: Sequence[str], policy: Policy) -> None:
+    """Tell that a letter has been treated as the domain in its From line asks."""
+    _tell(tx, trace, "DMARC_POLICY_APPLIED", {"from": head.author, "recipients": recipients, "policy": policy.value})
 
 
 def delivered(tx: Tx, trace: str, recipient: str, folder: str) -> None:
@@ -72,6 +78,35 @@ def _names(head: Letterhead) -> dict[str, str]:
     """Name the author, and who wrote on the author's behalf."""
     other = head.sender and head.sender.casefold() != head.author.casefold()
     return {"sender": head.sender, "from": head.author} if other else {"from": head.author}
+
+
+def _verdicts(assessment: Assessment) -> dict[str, str]:
+    """Sum up what is known of a letter; of one of our own nothing is."""
+    if assessment == OURS:
+        return {}
+    known = assessment.authentication
+    return {"spamVerdict": assessment.content.spam.value, **(_sender_verdicts(known) if known else {})}
+
+
+def _sender_verdicts(known: Authentication) -> dict[str, str]:
+    """Say who has sent a letter; any signature that holds is enough, and a policy counts only where DMARC has failed."""
+    dkim = [signature.result for signature in known.dkim]
+    best = Result.PASS if Result.PASS in dkim else next((result for result in dkim if result is Result.FAIL), next(iter(dkim), Result.NONE))
+    dmarc = _verdict(known.dmarc.result)
+    policy = {"dmarcPolicy": known.dmarc.published.value} if dmarc is Verdict.FAIL else {}
+    return {"dkimVerdict": _verdict(best).value, "dmarcVerdict": dmarc.value, **policy, "spfVerdict": _verdict(known.spf.result).value}
+
+
+def _verdict(result: Result) -> Verdict:
+    match result:
+        case Result.PASS:
+            return Verdict.PASS
+        case Result.FAIL | Result.SOFTFAIL:
+            return Verdict.FAIL
+        case Result.TEMPERROR | Result.PERMERROR:
+            return Verdict.PROCESSING_FAILED
+        case _:
+            return Verdict.GRAY
 
 
 def _bounced(recipient: str, reason: str, status: str) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import events, flow, placing, queue, recipients
+from postroom.mailflow import disposition, events, flow, judgement, placing, queue, recipients
 from postroom.mailflow.assessment import OURS, Assessment, Content
+from postroom.mailflow.disposition import Circumstances, Disposition, Fate
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.filters import verdict_lines
 from postroom.mailflow.flow import Direction
-from postroom.mailflow.recipients import Division
+from postroom.mailflow.recipients import Division, Target
 from postroom.mailflow.sieve.delivery import Applied, Passage
 from postroom.model import errors
 from postroom.storage.engine import Store, Tx
@@ -25,13 +26,23 @@ from postroom.storage.engine import Store, Tx
 
 @dataclass(slots=True)
 class _Copies:
-    """What becomes of a letter here: content, id in the message flow, who has it in which folder, who has no room, whose rules spoke."""
+    """What becomes of a letter here: content, id in the message flow, who has it in which folder, who has no room, whose rules spoke.
 
+    `case` is what it is judged by, `judged` what was decided about each address.
+    """
+
+    case: Circumstances
     content: int | None = None
     trace: str = ""
     places: list[tuple[str, str]] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
     applied: list[tuple[str, Applied]] = field(default_factory=list)
+    judged: dict[str, Disposition] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> bool:
+        """Say whether anybody here was to get the letter."""
+        return any(found.delivers for found in self.judged.values())
 
     def keep(self, tx: Tx, prepared: Prepared) -> int:
         """Give the content, kept by now."""
@@ -80,17 +91,17 @@ def check_attachments(prepared: Prepared, limits: Limits) -> None:
         raise errors.MessageTooLarge(f"A message may have {limits.attachments} attachments")
 
 
-def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment = OURS) -> None:
+def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment = OURS, refusing: bool = False) -> None:
     """Put a letter into every mailbox it is for, and queue what is for others.
 
-    Raises `OverQuota` when nobody could take it, `TryLater` when a recipient has gone since being accepted:
-    the sender tries again and hears at RCPT which one it was.
+    `refusing` says that what DMARC forbids is refused, not dropped. Raises `LetterRefused` when nobody wants it, `OverQuota` when nobody
+    could take it, `TryLater` when a recipient has gone since being accepted: the sender tries again and hears at RCPT which one it was.
     """
     _obey(assessment.content)
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
-    distribute(tx, envelope, division, prepared, assessment=assessment)
+    distribute(tx, envelope, division, prepared, assessment=assessment, refusing=refusing)
 
 
 def _obey(content: Content) -> None:
@@ -101,11 +112,17 @@ def _obey(content: Content) -> None:
         raise errors.TryLater(content.defer)
 
 
-def refuse(tx: Tx, envelope: Envelope, prepared: Prepared, reason: errors.PostroomError) -> None:
+def refuse(
+    tx: Tx, envelope: Envelope, prepared: Prepared, reason: errors.PostroomError, assessment: Assessment = OURS, refusing: bool = False
+) -> None:
     """Tell of a letter that nobody here could or would take; its sender hears of it by the answer."""
     here = [target.address for target in recipients.divide(tx, envelope.recipients).here]
     trace = flow.passing_id(tx)
-    events.received(tx, trace, prepared.summary.letterhead, here)
+    head = prepared.summary.letterhead
+    events.received(tx, trace, head, here, assessment)
+    if isinstance(reason, errors.LetterRefused):
+        case = judgement.look_up(tx, assessment, refusing=refusing)
+        judgement.tell(tx, trace, head, {address: disposition.decide(case) for address in here})
     for address in here:
         events.refused(tx, trace, address, reason=reason.text, status="5.2.2" if isinstance(reason, errors.OverQuota) else "5.7.1")
 
@@ -116,24 +133,42 @@ def refuse_recipient(tx: Tx, address: str, reason: errors.PostroomError) -> None
 
 
 def distribute(
-    tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, *, author: str = "", assessment: Assessment = OURS
+    tx: Tx,
+    envelope: Envelope,
+    division: Division,
+    prepared: Prepared,
+    *,
+    author: str = "",
+    assessment: Assessment = OURS,
+    refusing: bool = False,
 ) -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
-    `author` is the user who sends it. Raises `OverQuota` when nobody could take it, `LetterRefused` when its only recipient refuses it.
+    `author` is the user who sends it. Raises `OverQuota` when nobody could take it, `LetterRefused` when nobody wants it.
     """
-    copies = _Copies()
+    copies = _Copies(judgement.look_up(tx, assessment, refusing=refusing))
+    copies.judged = {target.address: disposition.decide(copies.case) for target in division.here}
+    _require_wanted(copies.judged, division)
+    wanted = [target for target in division.here if copies.judged[target.address].delivers]
+    owners = {owner: email for target in wanted for owner, email in zip(target.owners, target.emails, strict=True)}
     alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group
     passage = Passage(envelope, assessment=assessment, refusable=alone)
-    via = {owner: target.address for target in reversed(division.here) for owner in target.owners}
-    _append_all(tx, division.owners, prepared, copies, passage, via)
-    if copies.full and len(copies.full) == len(division.owners) and not division.elsewhere:
+    via = {owner: target.address for target in reversed(wanted) for owner in target.owners}
+    _append_all(tx, owners, prepared, copies, passage, via)
+    if copies.full and len(copies.full) == len(owners) and not division.elsewhere:
         raise errors.OverQuota("The mailbox is full")
-    trace = _depart(tx, envelope, division, prepared, copies) if author else ""
+    trace = _depart(tx, envelope, wanted, prepared, copies) if author else ""
     if division.here:
-        _arrive(tx, [target.address for target in division.here], prepared, copies)
+        _arrive(tx, [target.address for target in division.here], prepared, copies, assessment)
+        _send_back(tx, envelope, prepared, copies, assessment)
     waiting = [*division.elsewhere, *recipients.addresses_of(tx, copies.full)]
     _wait(tx, envelope, prepared, waiting, author=author, trace=trace or copies.trace, assessment=assessment)
+
+
+def _require_wanted(judged: Mapping[str, Disposition], division: Division) -> None:
+    """Raise `LetterRefused` when every recipient's copy would go back."""
+    if judged and not division.elsewhere and all(found.fate is Fate.BOUNCE for found in judged.values()):
+        raise errors.LetterRefused(next(iter(judged.values())).reason)
 
 
 def hand_over(
@@ -154,7 +189,7 @@ def hand_over(
     outcomes: list[errors.PostroomError | None] = []
     served: set[str] = set()
     known = trace if source == tx.organization else ""
-    copies = _Copies(trace=known)
+    copies = _Copies(judgement.look_up(tx, assessment), trace=known)
     passage = Passage(envelope, assessment=assessment)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
@@ -163,9 +198,10 @@ def hand_over(
             if outcome is None:
                 queue.note_hand_over(tx, source, number)
         outcomes.append(outcome)
-    if copies.content is not None:
-        taken = [address for address, outcome in zip(envelope.recipients, outcomes, strict=True) if outcome is None]
-        _arrive(tx, taken, prepared, copies, known=bool(known))
+    if copies.content is not None or any(not found.delivers for found in copies.judged.values()):
+        pairs = zip(envelope.recipients, outcomes, strict=True)
+        taken = [address for address, outcome in pairs if outcome is None or isinstance(outcome, errors.LetterRefused)]
+        _arrive(tx, taken, prepared, copies, assessment, known=bool(known))
     return outcomes
 
 
@@ -176,7 +212,8 @@ def _append_all(
     full = []
     for owner, email in owners.items():
         try:
-            placed = placing.place(tx, owner, prepared, passage=replace(passage, recipient=via[owner]))
+            junk = copies.judged[via[owner]].fate is Fate.JUNK
+            placed = placing.place(tx, owner, prepared, junk=junk, passage=replace(passage, recipient=via[owner]))
         except errors.OverQuota:
             full.append(owner)
         else:
@@ -193,6 +230,10 @@ def _hand_over(
     target = recipients.resolve(tx, address)
     if target is None:
         return errors.EntityNotFound("No such address here")
+    judged = disposition.decide(copies.case)
+    copies.judged[address] = judged
+    if not judged.delivers:
+        return errors.LetterRefused(judged.reason) if judged.fate is Fate.BOUNCE else None
     owners = {owner: email for owner, email in zip(target.owners, target.emails, strict=True) if owner not in served}
     full = _append_all(tx, owners, prepared, copies, passage, dict.fromkeys(owners, address))
     if full and not target.group:
@@ -204,11 +245,15 @@ def _hand_over(
     return None
 
 
-def _arrive(tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copies, *, known: bool = False) -> None:
-    """Put a letter that came in into the message flow, unless it is `known` there, and tell of its copies."""
-    trace = copies.enter(tx, prepared)
+def _arrive(
+    tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copies, assessment: Assessment, *, known: bool = False
+) -> None:
+    """Put a letter that came in into the message flow, unless it is `known` there or unwanted, and tell of its copies."""
+    copies.trace = copies.enter(tx, prepared) if copies.wanted or copies.trace else flow.passing_id(tx)
+    trace, head = copies.trace, prepared.summary.letterhead
     if not known:
-        events.received(tx, trace, prepared.summary.letterhead, addresses)
+        events.received(tx, trace, head, addresses, assessment)
+    judgement.tell(tx, trace, head, copies.judged)
     for email, applied in copies.applied:
         events.mailbox_rule_applied(
             tx, trace, email, rule=applied.script, actions=applied.actions, folders=applied.folders, recipients=applied.recipients
@@ -217,12 +262,20 @@ def _arrive(tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copie
         events.delivered(tx, trace, email, folder)
 
 
-def _depart(tx: Tx, envelope: Envelope, division: Division, prepared: Prepared, copies: _Copies) -> str:
+def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, assessment: Assessment) -> None:
+    """Tell, and let the sender know, of those who do not want a letter that others get."""
+    unwanted = {address: found for address, found in copies.judged.items() if found.fate is Fate.BOUNCE}
+    judgement.send_back(tx, envelope, prepared, assessment, unwanted)
+    for address, found in unwanted.items():
+        events.refused(tx, copies.trace, address, reason=found.reason, status="5.7.1")
+
+
+def _depart(tx: Tx, envelope: Envelope, targets: Sequence[Target], prepared: Prepared, copies: _Copies) -> str:
     """Put a user's letter into the message flow under an id of its own, which it gives, and tell of it and of who has it already."""
     head = prepared.summary.letterhead
     trace = flow.enter(tx, copies.keep(tx, prepared), Direction.OUTGOING)
     events.submitted(tx, trace, head, envelope.recipients)
-    for target in division.here:
+    for target in targets:
         if not set(target.owners) <= set(copies.full):
             events.sent(tx, trace, head, target.address)
     return trace

@@ -10,6 +10,9 @@ import pytest
 import pytest_asyncio
 import trustme
 
+from postroom.mailflow.filters.filters import Filters
+from postroom.mailflow.filters.settings import Settings as FilterSettings
+from postroom.mailflow.screening import Screening
 from postroom.model.organizations import Organization
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.smtp.server import Settings, SmtpServer
@@ -64,6 +67,7 @@ async def listen(store: Store, people: People, server_tls: ssl.SSLContext) -> As
                 settings=Settings(**{"hostname": "mx.example.test", **settings}),
                 tls=server_tls if tls else None,
                 allowance=allowance,
+                screening=Screening(Filters(FilterSettings(headers=False))),  # letters here are short
             )
             loop = asyncio.get_running_loop()
             listener = await loop.create_server(

@@ -341,7 +341,7 @@ class Carrier:
         return self._settings.warn and bool(parcel.author) and waiting
 
     async def _notification(self, parcel: Parcel, outcomes: Results, raw: bytes, action: str) -> Prepared | None:
-        if not outcomes or not parcel.sender:
+        if not outcomes or not bounces.wanted(parcel):
             return None
         BOUNCES.labels(action).inc()
         name = self._settings.hostname
@@ -380,3 +380,5 @@ def _judge(outcome: errors.PostroomError | None) -> Verdict:
     if isinstance(outcome, errors.OverQuota):
         return verdicts.deferred("4.2.2", outcome.text)
     return verdicts.failed("5.1.1", outcome.text)
+    if isinstance(outcome, errors.LetterRefused):
+        return verdicts.failed("5.7.1", outcome.text)

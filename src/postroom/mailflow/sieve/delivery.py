@@ -22,8 +22,8 @@ from postroom.mailbox import access, contents, folders, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.contents import Prepared
 from postroom.mailbox.folders import Folder
-from postroom.mailflow import queue
-from postroom.mailflow.assessment import OURS, Assessment, Result
+from postroom.mailflow import disposition, queue
+from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.sieve import interpreter, vacation
 from postroom.mailflow.sieve.letter import Letter
@@ -262,7 +262,7 @@ def _refuse(tx: Tx, case: _Case, name: str, reason: str) -> Applied:
     if case.passage.refusable:
         raise errors.LetterRefused(text if text.isascii() and text.isprintable() else "")
     sender, owner = case.passage.envelope.sender, _owner(tx, case.mailbox)
-    if sender and owner is not None and not case.junk and _is_known(case.passage.assessment):
+    if owner is not None and not case.junk and disposition.returnable(case.passage.assessment, sender):
         lost = compose.Outcome(recipient=case.passage.recipient or owner.addresses[0], action="failed", status="5.7.1", diagnostic=text)
         domain = owner.addresses[0].rpartition("@")[2]
         raw = compose.report(
@@ -275,12 +275,6 @@ def _refuse(tx: Tx, case: _Case, name: str, reason: str) -> Applied:
         )
         _send(tx, b"Return-Path: <>\r\n" + raw, sender)
     return Applied(name, ("BOUNCE",))
-
-
-def _is_known(assessment: Assessment) -> bool:
-    """Say whether the sender is who the letter says: one of ours, or one that DMARC has confirmed."""
-    known = assessment.authentication
-    return known is None or (known.dmarc.result is Result.PASS and known.dmarc.spf_aligned)
 
 
 def _send(tx: Tx, raw: bytes, recipient: str, author: str = "") -> None:

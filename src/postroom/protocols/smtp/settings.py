@@ -1,5 +1,7 @@
 """What an operator may set about SMTP listeners."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -18,6 +20,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Attachments of one message (WorkMail: 500)."""
     maximum_hops: int = 50
     """Received lines at which a message is taken to be in a loop (RFC 5321 §6.3)."""
+    dmarc_reject: Literal["drop", "refuse"] = "drop"
+    """What is done with letters that the domain in From wants rejected (DMARC): `drop` takes them and lets no mailbox have them, as
+    WorkMail does; `refuse` answers 550 where nobody in another organization of this server was to get them."""
     maximum_connections: int = 1000
     """Connections at once. From four fifths of it on, waiting clients get `stress_timeout` only."""
     connections_per_address: int = 100

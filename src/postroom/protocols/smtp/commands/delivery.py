@@ -71,18 +71,19 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
             arrival = Arrival(session.client.address, session.hello, envelope, spool, len(spool.head))
             assessment = yield Screen(arrival, weight)
             prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits, assessment), weight)
-            yield from _accept(scope, envelope, prepared, assessment)
+            refusing = session.settings.dmarc_reject == "refuse"
+            yield from _accept(scope, envelope, prepared, assessment, refusing=refusing)
         except OrganizationNotFound as gone:  # deleted since RCPT, but others may be waiting for the letter
             raise TryLater("A recipient has just been removed") from gone
     return _accepted(session, transaction, envelope, spool.size)
 
 
-def _accept(scope: int, envelope: Envelope, prepared: Prepared, assessment: Assessment) -> Generator[Ask, Any, None]:
+def _accept(scope: int, envelope: Envelope, prepared: Prepared, assessment: Assessment, *, refusing: bool) -> Generator[Ask, Any, None]:
     """Deliver a stranger's letter; one that nobody has room for leaves word, when its own transaction is undone."""
     try:
-        yield Write(scope, inbound.deliver, (envelope, prepared, assessment))
+        yield Write(scope, inbound.deliver, (envelope, prepared, assessment, refusing))
     except (OverQuota, LetterRefused) as refused:
-        yield Write(scope, inbound.refuse, (envelope, prepared, refused))
+        yield Write(scope, inbound.refuse, (envelope, prepared, refused, assessment, refusing))
         raise
 
 

@@ -1,0 +1,85 @@
+"""What becomes of a stranger's letter, by what is known of it: the inbox, Junk Email, or no mailbox at all.
+
+What the domain in From asks by DMARC comes first, as long as the organization enforces it; nothing that a letter says of itself
+stands above that. Malware that was let in is junk whatever else is said of it, and so is what the filters take for spam.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from postroom.mailflow.assessment import OURS, Assessment, Policy, Result, Verdict
+
+
+class Fate(StrEnum):
+    """Where a copy ends."""
+
+    INBOX = "inbox"
+    JUNK = "junk"
+    DROP = "drop"
+    BOUNCE = "bounce"
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What becomes of a copy; `reason` tells its sender why it comes back, `policy` is what DMARC has made of it."""
+
+    fate: Fate = Fate.INBOX
+    reason: str = ""
+    policy: Policy = Policy.NONE
+
+    @property
+    def delivers(self) -> bool:
+        """Say whether a mailbox gets the copy."""
+        return self.fate in (Fate.INBOX, Fate.JUNK)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a letter is judged by: what is known of it, whether DMARC is enforced, and whether it is refused (or dropped) for that."""
+
+    assessment: Assessment = OURS
+    enforced: bool = False
+    refusing: bool = False
+
+
+WANTED = Disposition()
+
+
+def asked(assessment: Assessment) -> Policy:
+    """Give what the domain in From wants done with a letter."""
+    known = assessment.authentication
+    return known.dmarc.policy if known is not None and known.dmarc.result is Result.FAIL else Policy.NONE
+
+
+def decide(circumstances: Circumstances) -> Disposition:
+    """Decide about a letter (RFC 7489 §6.7)."""
+    assessment = circumstances.assessment
+    policy = asked(assessment) if circumstances.enforced else Policy.NONE
+    if policy is Policy.REJECT:
+        return Disposition(Fate.BOUNCE if circumstances.refusing else Fate.DROP, _refusal(assessment), policy)
+    if policy is Policy.QUARANTINE:
+        return Disposition(Fate.JUNK, policy=policy)
+    if Verdict.FAIL in (assessment.content.malware, assessment.content.spam):
+        return Disposition(Fate.JUNK)
+    return WANTED
+
+
+def returnable(assessment: Assessment, sender: str) -> bool:
+    """Say whether a return path belongs to who has sent a letter; anybody else would take a report for junk, and rightly.
+
+    So it is for letters of our own, for who may send under that name by SPF, and for who has signed for the domain in From and has the
+    return path there, too.
+    """
+    known = assessment.authentication
+    if known is None or not sender:
+        return bool(sender)
+    domain = sender.rpartition("@")[2].rstrip(".").lower()
+    spf, dmarc = known.spf, known.dmarc
+    if spf.result is Result.PASS and spf.scope == "mailfrom" and spf.domain.lower() == domain:
+        return True
+    return dmarc.result is Result.PASS and bool(dmarc.domain) and f".{domain}".endswith(f".{dmarc.domain}")
+
+
+def _refusal(assessment: Assessment) -> str:
+    known = assessment.authentication
+    return f"The DMARC policy of {known.dmarc.domain} forbids this message" if known else ""

@@ -134,19 +134,19 @@ async def test_an_automatic_reply_is_withheld_there_as_here(store: Store, people
     ],
 )
 def test_what_the_domain_asks(policy: Policy, enforced: bool, refusing: bool, fate: Fate) -> None:
-    assert disposition.decide(Circumstances(forged(policy), enforced, refusing)).fate is fate
+    assert disposition.decide(Circumstances(forged(policy), enforced, refusing), "alice@example.test").fate is fate
 
 
 def test_a_policy_says_nothing_of_a_letter_that_dmarc_has_passed() -> None:
     passed = Assessment(Authentication(dmarc=Dmarc(Result.PASS, "far.test", "far.test", Policy.REJECT, Policy.REJECT)))
-    assert disposition.decide(Circumstances(passed, enforced=True)).fate is Fate.INBOX
+    assert disposition.decide(Circumstances(passed, enforced=True), "alice@example.test").fate is Fate.INBOX
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_only_what_is_surely_unwanted_is_junk(verdict: Verdict) -> None:
     fate = Fate.JUNK if verdict is Verdict.FAIL else Fate.INBOX
     for content in (Content(spam=verdict), Content(malware=verdict)):
-        assert disposition.decide(Circumstances(Assessment(content=content))).fate is fate
+        assert disposition.decide(Circumstances(Assessment(content=content)), "alice@example.test").fate is fate
 
 
 def test_quarantine_is_junk_and_told(store: Store, people: People, told: list[MailEvent]) -> None:

@@ -2,6 +2,7 @@
 
 import imaplib
 import re
+import smtplib
 import socket
 import subprocess
 import time
@@ -222,3 +223,20 @@ def test_a_role_is_made_assumed_and_deleted(program, folder, tmp_path):
 
     eventually(refused)
     assert postroom(folder, "roles", "delete", "nothing").stderr == "postroom: The role with name nothing cannot be found.\n"
+
+
+def test_flow_rules_are_put_and_tried(program, folder):
+    made = postroom(folder, "flow", "put", "in", "no far", "bounce", "--from", "far.test", "*.Far.test", "--to", "*", "--message", "No")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert postroom(folder, "flow", "list").stdout.split() == ["in", "no", "far", "bounce"]
+    shown = postroom(folder, "flow", "show", "in", "no far").stdout.splitlines()
+    assert shown[1:] == ["from far.test", "from *.far.test", "to *", "message No"]
+    assert "no far" in postroom(folder, "flow", "test", "in", "a@sub.far.test", "bob@example.test").stdout
+    assert postroom(folder, "flow", "test", "out", "a@far.test", "bob@example.test").stdout == "no rule\n"
+    user = program.ready.users[0]
+    with smtplib.SMTP(*program.ready.smtp) as smtp, pytest.raises(smtplib.SMTPDataError, match=r"5\.7\.1 No"):
+        smtp.sendmail("a@far.test", [user.email], "From: a@far.test\r\nSubject: x\r\n\r\nx\r\n")
+    wrong = postroom(folder, "flow", "put", "out", "x", "junk")
+    assert (wrong.returncode, wrong.stderr) == (1, "postroom: JUNK is no action for letters that go out.\n")
+    assert postroom(folder, "flow", "delete", "in", "no far").returncode == 0
+    assert postroom(folder, "flow", "show", "in", "no far").returncode == 1

@@ -154,7 +154,7 @@ def test_a_killed_program_comes_back_with_its_mail(tmp_path):
     program = demo(tmp_path)
     user = program.ready.users[0]
     with smtplib.SMTP(*program.ready.smtp) as smtp:
-        smtp.sendmail("stranger@example.org", [user.email], "Subject: kept\r\n\r\nHello\r\n")
+        smtp.sendmail("stranger@example.org", [user.email], "From: stranger@example.org\r\nSubject: kept\r\n\r\nHello\r\n")
     program.kill()
     with running(demo(tmp_path)) as again, imaplib.IMAP4_SSL(*again.ready.imaps, ssl_context=again.ready.tls()) as imap:
         imap.login(user.email, user.password)

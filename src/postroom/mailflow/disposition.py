@@ -1,13 +1,16 @@
 """What becomes of a stranger's letter, by what is known of it: the inbox, Junk Email, or no mailbox at all.
 
 What the domain in From asks by DMARC comes first, as long as the organization enforces it; nothing that a letter says of itself
-stands above that. Malware that was let in is junk whatever else is said of it, and so is what the filters take for spam.
+stands above that. Then the organization's flow rules decide about each recipient. Malware that was let in is junk all the same; a rule may
+only say that what the filters take for spam is none.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from postroom.mailflow.assessment import OURS, Assessment, Policy, Result, Verdict
+from postroom.policy import flow_rules
+from postroom.policy.flow_rules import Action, Rule
 
 
 class Fate(StrEnum):
@@ -21,11 +24,15 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What becomes of a copy; `reason` tells its sender why it comes back, `policy` is what DMARC has made of it."""
+    """What becomes of a copy.
+
+    `reason` tells its sender why it comes back, `policy` is what DMARC has made of it, `rule` the organization's rule that has decided.
+    """
 
     fate: Fate = Fate.INBOX
     reason: str = ""
     policy: Policy = Policy.NONE
+    rule: Rule | None = None
 
     @property
     def delivers(self) -> bool:
@@ -35,11 +42,16 @@ class Disposition:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a letter is judged by: what is known of it, whether DMARC is enforced, and whether it is refused (or dropped) for that."""
+    """What a letter is judged by: what is known of it, whether DMARC is enforced, whether it is refused (or dropped) for that, and rules.
+
+    `sender` is the address of the letter in the form in which rules compare it.
+    """
 
     assessment: Assessment = OURS
     enforced: bool = False
     refusing: bool = False
+    rules: tuple[Rule, ...] = ()
+    sender: str = ""
 
 
 WANTED = Disposition()
@@ -51,17 +63,21 @@ def asked(assessment: Assessment) -> Policy:
     return known.dmarc.policy if known is not None and known.dmarc.result is Result.FAIL else Policy.NONE
 
 
-def decide(circumstances: Circumstances) -> Disposition:
-    """Decide about a letter (RFC 7489 §6.7)."""
+def decide(circumstances: Circumstances, recipient: str) -> Disposition:
+    """Decide about a letter for one recipient (RFC 7489 §6.7)."""
     assessment = circumstances.assessment
     policy = asked(assessment) if circumstances.enforced else Policy.NONE
     if policy is Policy.REJECT:
         return Disposition(Fate.BOUNCE if circumstances.refusing else Fate.DROP, _refusal(assessment), policy)
-    if policy is Policy.QUARANTINE:
-        return Disposition(Fate.JUNK, policy=policy)
-    if Verdict.FAIL in (assessment.content.malware, assessment.content.spam):
-        return Disposition(Fate.JUNK)
-    return WANTED
+    rule = _rule(circumstances, recipient)
+    action = rule.action if rule else Action.DEFAULT
+    if rule and action in (Action.DROP, Action.BOUNCE):
+        return Disposition(Fate(action.value.lower()), rule.message or flow_rules.DEFAULT_MESSAGE, rule=rule)
+    content = assessment.content
+    spam = content.spam is Verdict.FAIL and action is not Action.NEVER_JUNK
+    if policy is Policy.QUARANTINE or content.malware is Verdict.FAIL or spam or action is Action.JUNK:
+        return Disposition(Fate.JUNK, policy=policy, rule=rule)
+    return Disposition(rule=rule) if rule else WANTED
 
 
 def returnable(assessment: Assessment, sender: str) -> bool:
@@ -78,6 +94,12 @@ def returnable(assessment: Assessment, sender: str) -> bool:
     if spf.result is Result.PASS and spf.scope == "mailfrom" and spf.domain.lower() == domain:
         return True
     return dmarc.result is Result.PASS and bool(dmarc.domain) and f".{domain}".endswith(f".{dmarc.domain}")
+
+
+def _rule(circumstances: Circumstances, recipient: str) -> Rule | None:
+    if not circumstances.rules:
+        return None
+    return flow_rules.decide(circumstances.rules, circumstances.sender, flow_rules.key(recipient))
 
 
 def _refusal(assessment: Assessment) -> str:

@@ -15,7 +15,10 @@ import msgspec
 
 from postroom.formats.message import Letterhead
 from postroom.mailflow.assessment import OURS, Assessment, Authentication, Policy, Result, Verdict
+from postroom.policy.flow_rules import Action, Rule
 from postroom.storage.engine import Tx
+
+_ACTIONS = {action: action.value for action in Action} | {Action.JUNK: "MOVE_TO_JUNK", Action.NEVER_JUNK: "BYPASS_SPAM_CHECK"}
 
 
 class MailEvent(msgspec.Struct, frozen=True):
@@ -78,6 +81,12 @@ def _names(head: Letterhead) -> dict[str, str]:
     """Name the author, and who wrote on the author's behalf."""
     other = head.sender and head.sender.casefold() != head.author.casefold()
     return {"sender": head.sender, "from": head.author} if other else {"from": head.author}
+
+
+def rule_applied(tx: Tx, trace: str, rule: Rule, recipients: Sequence[str]) -> None:
+    """Tell that a rule of the organization has decided about a letter for some recipients."""
+    done = [{"action": _ACTIONS[rule.action], "recipients": recipients}]
+    _tell(tx, trace, "RULE_APPLIED", {"ruleName": rule.name, "ruleType": f"{rule.way.value}_RULE", "ruleActions": done})
 
 
 def _verdicts(assessment: Assessment) -> dict[str, str]:

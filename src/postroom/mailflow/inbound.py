@@ -21,6 +21,8 @@ from postroom.mailflow.flow import Direction
 from postroom.mailflow.recipients import Division, Target
 from postroom.mailflow.sieve.delivery import Applied, Passage
 from postroom.model import errors
+from postroom.policy import flow_rules
+from postroom.policy.flow_rules import Action, Rule
 from postroom.storage.engine import Store, Tx
 
 
@@ -121,8 +123,8 @@ def refuse(
     head = prepared.summary.letterhead
     events.received(tx, trace, head, here, assessment)
     if isinstance(reason, errors.LetterRefused):
-        case = judgement.look_up(tx, assessment, refusing=refusing)
-        judgement.tell(tx, trace, head, {address: disposition.decide(case) for address in here})
+        case = judgement.look_up(tx, envelope, head, assessment, refusing=refusing)
+        judgement.tell(tx, trace, head, {address: disposition.decide(case, address) for address in here})
     for address in here:
         events.refused(tx, trace, address, reason=reason.text, status="5.2.2" if isinstance(reason, errors.OverQuota) else "5.7.1")
 
@@ -141,13 +143,15 @@ def distribute(
     author: str = "",
     assessment: Assessment = OURS,
     refusing: bool = False,
+    rules: Mapping[str, Rule] | None = None,
 ) -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
-    `author` is the user who sends it. Raises `OverQuota` when nobody could take it, `LetterRefused` when nobody wants it.
+    `author` is the user who sends it, `rules` those that have decided about recipients beforehand. Raises `OverQuota` when nobody could
+    take it, `LetterRefused` when nobody wants it.
     """
-    copies = _Copies(judgement.look_up(tx, assessment, refusing=refusing))
-    copies.judged = {target.address: disposition.decide(copies.case) for target in division.here}
+    copies = _Copies(judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment, refusing=refusing))
+    copies.judged = {target.address: disposition.decide(copies.case, target.address) for target in division.here}
     _require_wanted(copies.judged, division)
     wanted = [target for target in division.here if copies.judged[target.address].delivers]
     owners = {owner: email for target in wanted for owner, email in zip(target.owners, target.emails, strict=True)}
@@ -157,7 +161,7 @@ def distribute(
     _append_all(tx, owners, prepared, copies, passage, via)
     if copies.full and len(copies.full) == len(owners) and not division.elsewhere:
         raise errors.OverQuota("The mailbox is full")
-    trace = _depart(tx, envelope, wanted, prepared, copies) if author else ""
+    trace = _depart(tx, envelope, wanted, prepared, copies, rules or {}) if author else ""
     if division.here:
         _arrive(tx, [target.address for target in division.here], prepared, copies, assessment)
         _send_back(tx, envelope, prepared, copies, assessment)
@@ -189,7 +193,7 @@ def hand_over(
     outcomes: list[errors.PostroomError | None] = []
     served: set[str] = set()
     known = trace if source == tx.organization else ""
-    copies = _Copies(judgement.look_up(tx, assessment), trace=known)
+    copies = _Copies(judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment), trace=known)
     passage = Passage(envelope, assessment=assessment)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
@@ -230,7 +234,7 @@ def _hand_over(
     target = recipients.resolve(tx, address)
     if target is None:
         return errors.EntityNotFound("No such address here")
-    judged = disposition.decide(copies.case)
+    judged = disposition.decide(copies.case, address)
     copies.judged[address] = judged
     if not judged.delivers:
         return errors.LetterRefused(judged.reason) if judged.fate is Fate.BOUNCE else None
@@ -270,11 +274,17 @@ def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, 
         events.refused(tx, copies.trace, address, reason=found.reason, status="5.7.1")
 
 
-def _depart(tx: Tx, envelope: Envelope, targets: Sequence[Target], prepared: Prepared, copies: _Copies) -> str:
+def _depart(
+    tx: Tx, envelope: Envelope, targets: Sequence[Target], prepared: Prepared, copies: _Copies, rules: Mapping[str, Rule]
+) -> str:
     """Put a user's letter into the message flow under an id of its own, which it gives, and tell of it and of who has it already."""
     head = prepared.summary.letterhead
     trace = flow.enter(tx, copies.keep(tx, prepared), Direction.OUTGOING)
     events.submitted(tx, trace, head, envelope.recipients)
+    judgement.tell_rules(tx, trace, rules)
+    for address, rule in rules.items():
+        if rule.action is Action.BOUNCE:
+            events.returned(tx, trace, address, reason=rule.message or flow_rules.DEFAULT_MESSAGE, status="5.7.1")
     for target in targets:
         if not set(target.owners) <= set(copies.full):
             events.sent(tx, trace, head, target.address)

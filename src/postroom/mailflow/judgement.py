@@ -1,6 +1,6 @@
 """Judging a letter within the transaction that delivers it: what the organization has settled is looked up, and what came of it is told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from postroom.formats import compose, message
 from postroom.formats.message import Letterhead
@@ -11,14 +11,31 @@ from postroom.mailflow.assessment import Assessment, Policy
 from postroom.mailflow.disposition import Circumstances, Disposition
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.trace import without_return_path
-from postroom.policy import dmarc
+from postroom.policy import dmarc, flow_rules
+from postroom.policy.flow_rules import Action, Rule, Way
 from postroom.storage.engine import Tx
 
 
-def look_up(tx: Tx, assessment: Assessment, *, refusing: bool = False) -> Circumstances:
-    """Look up by what a letter is to be judged in this organization."""
+def look_up(tx: Tx, envelope: Envelope, head: Letterhead, assessment: Assessment, *, refusing: bool = False) -> Circumstances:
+    """Look up by what a letter is to be judged in this organization; rules have no say about our own reports and answers."""
     enforced = disposition.asked(assessment) is not Policy.NONE and dmarc.dmarc_enforced(tx)
-    return Circumstances(assessment, enforced, refusing)
+    ours = assessment.authentication is None and not envelope.sender
+    rules = () if ours else tuple(flow_rules.page(tx, Way.INBOUND))
+    return Circumstances(assessment, enforced, refusing, rules, author(head) if rules else "")
+
+
+def outgoing(tx: Tx, head: Letterhead, recipients: Iterable[str]) -> dict[str, Rule]:
+    """Find the rules that decide about a letter that goes out, by recipient."""
+    rules = flow_rules.page(tx, Way.OUTBOUND)
+    if not rules:
+        return {}
+    found = {address: flow_rules.decide(rules, author(head), flow_rules.key(address)) for address in recipients}
+    return {address: rule for address, rule in found.items() if rule is not None}
+
+
+def author(head: Letterhead) -> str:
+    """Give the address by which rules know a letter, the one in Sender before the one in From."""
+    return flow_rules.key(head.sender or head.author)
 
 
 def tell(tx: Tx, trace: str, head: Letterhead, judged: Mapping[str, Disposition]) -> None:
@@ -27,6 +44,13 @@ def tell(tx: Tx, trace: str, head: Letterhead, judged: Mapping[str, Disposition]
         hit = [address for address, found in judged.items() if found.policy is policy]
         if hit:
             events.dmarc_policy_applied(tx, trace, head, hit, policy)
+    tell_rules(tx, trace, {address: found.rule for address, found in judged.items() if found.rule is not None})
+
+
+def tell_rules(tx: Tx, trace: str, rules: Mapping[str, Rule]) -> None:
+    """Tell which rules have decided about which recipients."""
+    for rule in dict.fromkeys(rules.values()):
+        events.rule_applied(tx, trace, rule, [address for address, found in rules.items() if found is rule])
 
 
 def send_back(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment, judged: Mapping[str, Disposition]) -> bool:
@@ -35,13 +59,21 @@ def send_back(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assess
     if not judged or not disposition.returnable(assessment, sender):
         return False
     raw = without_return_path(contents.read(tx, contents.keep(tx, prepared)))
-    report(tx, sender, raw, [(address, found.reason) for address, found in judged.items()])
+    domain = next(iter(judged)).rpartition("@")[2]
+    report(tx, sender, raw, [(address, found.reason) for address, found in judged.items()], domain=domain)
     return True
 
 
-def report(tx: Tx, sender: str, raw: bytes, refusals: Sequence[tuple[str, str]]) -> None:
-    """Queue a report with the null reverse-path about recipients that refuse a letter, and why."""
-    domain = refusals[0][0].rpartition("@")[2]
+def return_to_author(tx: Tx, author: str, prepared: Prepared, rules: Mapping[str, Rule]) -> None:
+    """Queue a report to the user who has sent a letter about recipients to whom a rule does not let it go."""
+    refusals = [(address, rule.message or flow_rules.DEFAULT_MESSAGE) for address, rule in rules.items() if rule.action is Action.BOUNCE]
+    if refusals:
+        raw = without_return_path(contents.read(tx, contents.keep(tx, prepared)))
+        report(tx, author, raw, refusals, domain=author.rpartition("@")[2])
+
+
+def report(tx: Tx, sender: str, raw: bytes, refusals: Sequence[tuple[str, str]], *, domain: str) -> None:
+    """Queue a report of a domain, with the null reverse-path, about recipients that do not get a letter, and why."""
     text = compose.report(
         reporting_mta=domain,
         sender=f"mailer-daemon@{domain}",

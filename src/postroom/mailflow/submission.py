@@ -6,7 +6,7 @@ at that moment, recipients in the organization get their copies, all others beco
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -16,14 +16,16 @@ from postroom.directory import domains
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import authorship, inbound, recipients
+from postroom.mailflow import authorship, inbound, judgement, recipients
 from postroom.mailflow.authorship import Heading, SenderLine
 from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.recipients import Division
 from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.model.actors import Actor
 from postroom.model.addresses import domain_key
 from postroom.policy import sign_in
+from postroom.policy.flow_rules import Action, Rule
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import sending
 
@@ -120,8 +122,18 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: 
     division = recipients.divide(tx, envelope.recipients)
     if division.unknown:
         raise errors.EntityNotFound(f"{division.unknown[0]} does not exist")
+    rules = judgement.outgoing(tx, letter.prepared.summary.letterhead, envelope.recipients)
+    division = _let_go(division, rules)
     _count(tx, actor, envelope.sender or letter.heading.authors[0], division, allowance or Allowance())
-    inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id)
+    inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules)
+    judgement.return_to_author(tx, actor.email, letter.prepared, rules)
+
+
+def _let_go(division: Division, rules: Mapping[str, Rule]) -> Division:
+    """Leave out recipients to whom a rule lets no letter go."""
+    held = {address for address, rule in rules.items() if rule.action in (Action.DROP, Action.BOUNCE)}
+    here = tuple(target for target in division.here if target.address not in held)
+    return Division(here, tuple(address for address in division.elsewhere if address not in held), ())
 
 
 def _count(tx: Tx, actor: Actor, sender: str, division: recipients.Division, allowance: Allowance) -> None:

@@ -17,6 +17,7 @@ VERBS = {
     "tokens": "personal access tokens of users: create, list, delete",
     "domains": "mail domains: list, records, keys, verify",
     "directory": "outside directories: list, check, sync",
+    "flow": "rules for letters that come in and go out: list, show, put, delete, test",
     "jobs": "background work: list, run",
     "audit": "who has called the API: by operation, user, organization, time and outcome",
     "trace": "what has become of a letter: received, delivered, sent, bounced",

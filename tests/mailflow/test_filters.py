@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import struct
+import threading
 import zipfile
 
 import pytest
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 from postroom.formats import zip_listing
 from postroom.mailflow import greylisting
 from postroom.mailflow.assessment import Content, Verdict
+from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.filters import attachments, blocklists, clamav, header_signs, opinions, rspamd, spamassassin, verdict_lines, wire
+from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.filters.opinions import Opinion
 from postroom.mailflow.filters.settings import Greylisting, Settings
 from postroom.mailflow.filters.wire import Breaker, Unavailable
 from postroom.mailflow.greylisting import Step
+from postroom.mailflow.screening import Arrival
 from postroom.protocols.smtp.rates import Leaks, Rates
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 
@@ -158,3 +162,34 @@ def test_rates_drain_with_time() -> None:
     assert rates.guess("n")
     assert rates.guess("n")
     assert rates.guess("")
+
+
+class Watched:
+    """A letter that tells in which thread it was read."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.thread: threading.Thread | None = None
+
+    def read(self) -> bytes:
+        self.thread = threading.current_thread()
+        return self.octets
+
+
+def judged(source: Watched) -> Content:
+    envelope = Envelope(sender="a@b.test", recipients=("c@d.test",))
+    arrival = Arrival("192.0.2.1", "b.test", envelope, source, 0, len(source.octets))
+    return asyncio.run(Filters(now=lambda: NOW).judge(arrival))
+
+
+def test_a_long_letter_is_not_read_where_all_others_wait() -> None:
+    short, long = Watched(GOOD), Watched(GOOD + b"x" * 40_000)
+    assert judged(short).spam is judged(long).spam is Verdict.PASS
+    assert short.thread is threading.main_thread()
+    assert long.thread is not threading.main_thread()
+
+
+def test_a_sloppy_letter_is_not_junk_by_that_alone() -> None:
+    content = judged(Watched(b"From: A <a@b.test>\r\n\r\nhi\r\n"))
+    assert content.symbols == ("MISSING_DATE", "MISSING_MESSAGE_ID")
+    assert content.spam is Verdict.PASS

@@ -12,13 +12,17 @@ from postroom.mailflow.filters.filters import Filters
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A stranger's letter at the door: who brings it, and the content, before which stand `ours` octets that this server has added."""
+    """A stranger's letter at the door: who brings it, and the content, before which stand `ours` octets that this server has added.
+
+    `size` counts all of them.
+    """
 
     address: str
     hello: str
     envelope: Envelope
     source: Source
     ours: int
+    size: int
 
     def read(self) -> bytes:
         """Give the message as it came."""

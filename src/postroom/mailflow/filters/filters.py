@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FAILURES = Counter("postroom_filter_failures", "Letters that a filter gave no opinion of", ["filter"])
 SECONDS = Histogram("postroom_filter_seconds", "How long a filter took over a letter", ["filter"])
+_SHORT = 32_768
+"""Letters up to that many octets are looked at where they are: a thread would take longer."""
 log = structlog.get_logger("postroom.filters")
 
 
@@ -80,9 +82,7 @@ class Filters:
         """Give the verdict on a letter; never raises."""
         if self._idle:
             return Content()
-        whole = arrival.source.read()
-        raw = whole[arrival.ours :]
-        own = self._look(raw)
+        whole, raw, own = await self._seen(arrival)
         asked = []
         if self._waiting and not own.refuse:
             name = authentication.name if authentication else ""
@@ -90,6 +90,17 @@ class Filters:
         ours = [own, *(opinion for source, opinion in asked if not source)]
         others = [opinion for source, opinion in asked if source]
         return opinions.combine([opinions.add(ours), *others], refuse_score=self.settings.refuse_score)
+
+    async def _seen(self, arrival: "Arrival") -> tuple[bytes, bytes, Opinion]:
+        """Read a letter, with our lines and without, and look at it; a long one in a thread, as others wait meanwhile."""
+        if arrival.size <= _SHORT:
+            return self._examine(arrival)
+        return await asyncio.to_thread(self._examine, arrival)
+
+    def _examine(self, arrival: "Arrival") -> tuple[bytes, bytes, Opinion]:
+        whole = arrival.source.read()
+        raw = whole[arrival.ours :]
+        return whole, raw, self._look(raw)
 
     def _look(self, raw: bytes) -> Opinion:
         """Look at a letter without asking anybody; what goes wrong is logged and says nothing of the letter."""

@@ -68,7 +68,7 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
         yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.allowance))
     else:
         try:
-            arrival = Arrival(session.client.address, session.hello, envelope, spool, len(spool.head))
+            arrival = Arrival(session.client.address, session.hello, envelope, spool, len(spool.head), weight)
             assessment = yield Screen(arrival, weight)
             prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits, assessment), weight)
             refusing = session.settings.dmarc_reject == "refuse"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from postroom.directory.domains import Record, Targets
+from postroom.directory.domains import VERIFIED, Record, Targets
 from postroom.model import errors
 from postroom.model.entities import MailDomain
 from postroom.storage.engine import Tx
@@ -57,6 +57,15 @@ def private(tx: Tx, domain: str, selector: str) -> bytes:
     if sealed is None:
         raise errors.ResourceNotFound(f"{domain} has no key under the selector {selector}.")
     return tx.blobs.unseal(sealed, _purpose(domain, selector))
+
+
+def signers(tx: Tx, name: str) -> list[tuple[str, bytes]]:
+    """Give selector and private key of each key that signs for a domain; none unless it is a verified one of this organization."""
+    domain = domain_rows.find(tx, name)
+    if domain is None or domain.ownership != VERIFIED:
+        return []
+    there = dkim_keys.public(tx, name)
+    return [(selector, private(tx, name, selector)) for selector in domain.dkim_tokens if selector in there][:1]
 
 
 def texts(tx: Tx, domain: MailDomain) -> dict[str, str]:

@@ -28,6 +28,7 @@ from postroom.mailflow.outbound import dialling
 from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
+from postroom.mailflow.outbound.signatures import Signatures
 from postroom.mailflow.outbound.story import Story
 from postroom.mailflow.queue import Copy, Parcel
 from postroom.mailflow.resolver import Resolver
@@ -64,6 +65,7 @@ class Carrier:
         self._store = store
         self._resolver = resolver
         self._settings = settings or Settings()
+        self._signatures = Signatures(store)
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lanes: dict[str, _Lane] = {}
         self._held: dict[int, set[int]] = {}  # leased row numbers by scope
@@ -115,6 +117,7 @@ class Carrier:
         """Finish what is being sent within `grace` seconds and give the rest back to the queue."""
         self._closing = True
         self._stop_listening()
+        self._signatures.close()
         self._wake.set()
         waiting = [parcel for lane in self._lanes.values() for parcel in lane.parcels]
         for lane in self._lanes.values():
@@ -248,7 +251,8 @@ class Carrier:
             if lane.scope is not None:
                 results = await self._hand_over(lane.scope, parcel, raw)
             else:
-                link, results = await self._send(lane, parcel, without_return_path(raw), link)
+                leaving = await self._signatures.sign(parcel, without_return_path(raw))
+                link, results = await self._send(lane, parcel, leaving, link)
         except errors.PostroomError as error:
             results = [(copy, verdicts.deferred("4.3.0", error.text)) for copy in parcel.copies]
         except Exception:

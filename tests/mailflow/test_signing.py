@@ -1,0 +1,190 @@
+"""Signatures of ours, as others check them: dkimpy, Debian's OpenDKIM, and our own checks."""
+
+import base64
+import random
+import subprocess
+from pathlib import Path
+
+import dkim as dkimpy
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from postroom.directory import dkim, domains
+from postroom.jobs.dkim import make_keys
+from postroom.mailflow import signing
+from postroom.mailflow.assessment import Result, Signature
+from postroom.mailflow.authentication import dkim as verification
+from postroom.mailflow.resolver import Resolver
+from postroom.storage.engine import Store
+from tests.conftest import Clock
+from tests.dns import NameServer
+from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
+from tests.mailflow.letters import letter, send
+from tests.people import People
+
+NOW = 1_790_000_000.0
+OPENDKIM = Path("/usr/sbin/opendkim")
+RSA = rsa.generate_private_key(65537, 2048)
+EDWARDS = ed25519.Ed25519PrivateKey.generate()
+KEYS = [
+    signing.load(name, key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())) for name, key in (("r", RSA), ("e", EDWARDS))
+]
+TEXTS = {
+    "r._domainkey.xn--exmple-cua.test": "v=DKIM1; k=rsa; p="
+    + base64.b64encode(RSA.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode(),
+    "e._domainkey.xn--exmple-cua.test": "v=DKIM1; k=ed25519; p="
+    + base64.b64encode(EDWARDS.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode(),
+}
+DOMAIN = "xn--exmple-cua.test"
+
+
+def generated(seed: int) -> bytes:
+    """A letter of many oddities: folds, trailing blanks, 8 bits, repeated fields, no body, lines that are empty or blank at its end."""
+    dice = random.Random(seed)
+    words = ["a", "b  c", "\tx", "caf\u00e9", "\u2603", "d \t ", "..", "=3D", "  "]
+    phrase = lambda: " ".join(dice.choices(words, k=dice.randint(1, 5)))  # noqa: E731
+    fold = lambda: dice.choice(["\r\n ", "\r\n\t", " ", "\r\n   "])  # noqa: E731
+    lines = [f"From: {dice.choice(['M', chr(252)])} <m@ex\u00e4mple.test>", f"To:{fold()}x@far.test,{fold()}y@far.test", f"Subject: s{fold()}{phrase()}z"]
+    lines += dice.choices(["Date: Thu, 1 Jan 2026 00:00:00 +0000  ", "MIME-Version:1.0", "X-Other: 1", "References: <a@b>\r\n\t<c@d>", "CC:", "To: again@far.test"], k=4)
+    dice.shuffle(lines)
+    body = "".join(f"{phrase()}{dice.choice(['', ' ', chr(9)])}\r\n" for _ in range(dice.choice([0, 0, 1, 5, 40])))
+    ending = dice.choice(["", "\r\n" * 3, " \r\n\r\n", "no end", " "])
+    return "\r\n".join([*lines, "", body + ending]).encode()
+
+
+def signed(raw: bytes) -> bytes:
+    """A signed letter as it is on the wire, where its last line has an end."""
+    return signing.fields(raw, DOMAIN, KEYS, NOW) + raw + (b"" if raw.endswith(b"\r\n") else b"\r\n")
+
+
+def checked(raw: bytes) -> tuple[Signature, ...]:
+    """What our own check says, of both keys: dkimpy knows Ed25519 only beside a library that is not here."""
+    check = verification.verify(verification.Letter(raw), NOW)
+    query = next(check)
+    while True:
+        try:
+            query = check.send([TEXTS[query.name]])
+        except StopIteration as end:
+            return tuple(end.value)
+
+
+def names(name: bytes, timeout: int = 5) -> bytes:
+    return TEXTS.get(name.decode().rstrip("."), "").encode()
+
+
+def test_dkimpy_believes_hundreds() -> None:
+    for seed in range(300):
+        raw = signed(generated(seed))
+        assert dkimpy.verify(raw, dnsfunc=names), seed
+        assert all(one.result is Result.PASS for one in checked(raw)), seed
+
+
+@pytest.mark.skipif(not OPENDKIM.exists(), reason="Debian's opendkim is not installed")
+def test_opendkim_believes_hundreds(tmp_path: Path) -> None:
+    """It knows no Ed25519 in Debian's build, and passes that signature over."""
+    (tmp_path / "keys").write_text("".join(f"{name} {text}\n" for name, text in TEXTS.items()))
+    (tmp_path / "conf").write_text(f"Mode v\nTestDNSData {tmp_path}/keys\nSyslog no\n")
+    files = []
+    for seed in range(300):
+        files.append(tmp_path / f"{seed}.eml")
+        files[-1].write_bytes(signed(generated(seed)))
+    command = [str(OPENDKIM), "-x", str(tmp_path / "conf"), "-vv", "-t", ",".join(map(str, files))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    good = [line for line in done.stdout.splitlines() if "verification (s=r" in line and "succeeded" in line]
+    assert (len(good), done.returncode) == (300, 0), done.stdout[:2000] + done.stderr
+
+
+@pytest.mark.parametrize("added", [b"From: other@evil.test\r\n", b"Subject: other\r\n", b"Reply-To: evil@evil.test\r\n", b"Content-Type: text/html\r\n"])
+def test_nothing_shown_can_be_added(added: bytes) -> None:
+    raw = letter(sender="m@ex\u00e4mple.test").partition(b"\r\n")[2]
+    fields = signing.fields(raw, DOMAIN, KEYS, NOW)
+    assert dkimpy.verify(fields + raw, dnsfunc=names)
+    assert not dkimpy.verify(fields + added + raw, dnsfunc=names)
+    assert not dkimpy.verify(fields + raw + b"more\r\n", dnsfunc=names)
+
+
+def test_lines_are_short_and_times_stand_there() -> None:
+    fields = signing.fields(generated(1), DOMAIN, KEYS, NOW)
+    assert max(len(line) for line in fields.split(b"\r\n")) <= 78
+    assert b"t=1790000000;" in fields
+    assert b"l=" not in fields.replace(b"bl=", b"")[: fields.index(b"bh=")]
+
+
+@pytest.mark.parametrize(
+    ("line", "domain"),
+    [
+        (b"From: A <a@Example.Test>\r\n", "example.test"),
+        (b"From: a@one.test, b@two.test\r\n", "one.test"),
+        (b"From: a@one.test\r\nFrom: b@two.test\r\n", ""),
+        (b"From: nobody\r\n", ""),
+        (b"From: a@\xff.test\r\n", ""),
+        (b"Subject: x\r\n", ""),
+        ("From: a@ex\u00e4mple.test\r\n".encode(), DOMAIN),
+    ],
+)
+def test_who_is_signed_for(line: bytes, domain: str) -> None:
+    assert signing.author_domain(line + b"\r\ntext\r\n") == domain
+
+
+def test_lone_line_ends_are_signed_as_they_are_sent() -> None:
+    assert signing.even(b"a\rb\nc\r\n") == b"a\r\nb\r\nc\r\n"
+    assert signing.even(b"a\r\nb") == b"a\r\nb"
+
+
+# On the way out
+
+
+def published(store: Store, scope: int = 1) -> dict[str, bytes]:
+    found = {}
+    with store.transaction(scope, write=False) as tx:
+        for name in ("example.test", "example.postroom.test"):
+            for selector, text in dkim.texts(tx, domains.get(tx, name)).items() if has(tx, name) else ():
+                found[f"{selector}._domainkey.{name}."] = text.encode()
+    return found
+
+
+def has(tx: object, name: str) -> bool:
+    try:
+        domains.get(tx, name)  # type: ignore[arg-type]
+    except Exception:
+        return False
+    return True
+
+
+async def test_users_letters_leave_signed(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere, clock: Clock
+) -> None:
+    clock.now = NOW  # dkimpy believes no signature of the future
+    make_keys(store, 1)
+    keys = published(store)
+    far = await open_elsewhere()
+    dns[0].host("far.test")
+    dns[0].host("other.test")
+    large = letter(sender="alice@example.test") + b"long line of text\r\n" * 20_000
+    send(store, people.actor("alice"), "x@far.test", "y@other.test", raw=letter(sender="alice@example.test") + b".dots\r\n.\r\n\r\n")
+    send(store, people.actor("alice"), "x@far.test", raw=large)
+    await make_carrier(port=far.port).sweep()
+    assert len(far.got) == 3
+    for _, _, raw in far.got:
+        assert dkimpy.verify(raw, dnsfunc=lambda name, timeout=5: keys.get(name.decode(), b"")), raw[:800]
+
+
+async def test_domains_without_keys_or_proof_do_not_sign(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere, clock: Clock
+) -> None:
+    far = await open_elsewhere()
+    dns[0].host("far.test")
+    carrier = make_carrier(port=far.port)
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    make_keys(store, 1)
+    clock.advance(6)
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    with store.transaction(1) as tx:
+        domains.set_verification(tx, "example.test", ownership="FAILED", dkim="FAILED")
+    clock.advance(6)
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    assert [raw.startswith(b"DKIM-Signature") for _, _, raw in far.got] == [False, True, False]

@@ -4,14 +4,19 @@ import imaplib
 import re
 import smtplib
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from postroom.server import findings
+from postroom.server.settings import Settings
 from tests.interop.nameserver import Nameserver
 from tests.program import COMMAND, Program, demo, hire, running
 
@@ -169,6 +174,26 @@ def test_check_says_what_is_wrong_and_what_to_do(tmp_path):
     assert done.stdout.endswith("Something must be done first.\n")
 
 
+class Pong(socketserver.BaseRequestHandler):
+    """What clamd says to PING."""
+
+    def handle(self) -> None:
+        self.request.recv(100)
+        self.request.sendall(b"PONG\0")
+
+
+def test_check_speaks_to_each_filter():
+    with socketserver.TCPServer(("127.0.0.1", 0), Pong) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        where = f"127.0.0.1:{server.server_address[1]}"
+        told = {name: {"address": where} for name in ("rspamd", "clamav")}
+        found = list(findings.of_filters(msgspec.convert({"filters": told}, Settings)))
+        server.shutdown()
+    assert [str(finding.level) for finding in found] == ["warning", "ok"]
+    assert str(found[0]).startswith("warning  rspamd: rspamd's answer is no HTTP\n")
+    assert str(found[1]) == f"ok       clamav: {where} answers"
+
+
 def test_check_looks_at_this_servers_name(tmp_path):
     zone = {
         ("mail.lab.test", "A"): ["192.0.2.25", "192.0.2.26"],
@@ -240,3 +265,12 @@ def test_flow_rules_are_put_and_tried(program, folder):
     assert (wrong.returncode, wrong.stderr) == (1, "postroom: JUNK is no action for letters that go out.\n")
     assert postroom(folder, "flow", "delete", "in", "no far").returncode == 0
     assert postroom(folder, "flow", "show", "in", "no far").returncode == 1
+
+
+def test_journaling_is_set_and_ended(program, folder):
+    assert postroom(folder, "journal", "show").stdout == "off\n"
+    assert postroom(folder, "journal", "set", "all@archive.test", "postmaster@archive.test").returncode == 0
+    shown = postroom(folder, "journal", "show").stdout
+    assert shown.startswith("to all@archive.test, failures to postmaster@archive.test, from amazonjournaling@demo.")
+    assert postroom(folder, "journal", "off").returncode == 0
+    assert postroom(folder, "journal", "show").stdout == "off\n"

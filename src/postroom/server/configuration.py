@@ -19,6 +19,7 @@ import msgspec
 from postroom.ldap import filters
 from postroom.ldap.link import Place
 from postroom.ldap.settings import MEANINGS, PROFILE
+from postroom.mailflow.routes import host_and_port
 from postroom.model import addresses
 from postroom.model.errors import InvalidParameter
 from postroom.server import endpoints
@@ -127,8 +128,28 @@ def check(settings: Settings) -> Settings:
         raise ConfigurationError('[storage] engine = "postgresql" needs a dsn')
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
         raise ConfigurationError("[api] account must be twelve digits")
+    _check_filters(settings)
     _check_directories(settings.directories)
     return settings
+
+
+def _check_filters(settings: Settings) -> None:
+    """Raise ConfigurationError for a filter that nobody could ask, or that would let everything through without a word."""
+    part = settings.filters
+    for table in ("rspamd", "spamassassin", "clamav", "blocklists", "greylisting"):
+        _refuse_impossible(f"filters.{table}", getattr(part, table))
+    asked = {"rspamd.address": part.rspamd.address, "spamassassin.address": part.spamassassin.address}
+    asked |= {"clamav.address": part.clamav.address, "rspamd.controller": part.rspamd.controller}
+    for name, address in asked.items():
+        if address:
+            _checked(f"filters.{name}", _peer, address)
+    for zones in (part.blocklists.score, part.blocklists.domains):
+        if not all(map(math.isfinite, zones.values())):
+            raise ConfigurationError("[filters.blocklists] scores must be numbers")
+    for text in part.greylisting.networks:
+        _checked("filters.greylisting.networks", ipaddress.ip_network, text)
+    for text in settings.smtp.trusted_networks:
+        _checked("smtp.trusted_networks", ipaddress.ip_network, text)
 
 
 def _check_directories(directories: Mapping[str, Directory]) -> None:
@@ -185,12 +206,15 @@ def _check_meaning(table: str, part: Directory) -> None:
 def _refuse_impossible_numbers(settings: Settings) -> None:
     """Raise ConfigurationError for a number that would stop something without a word: 0 connections, -1 seconds."""
     for table in msgspec.structs.fields(Settings):
-        part = getattr(settings, table.name)
-        for name, value in msgspec.structs.asdict(part).items() if isinstance(part, msgspec.Struct) else ():
-            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
-                raise ConfigurationError(f"[{table.name}] {name} must be above 0")
+        _refuse_impossible(table.name, getattr(settings, table.name))
     if settings.mail.port > 65535:
         raise ConfigurationError("[mail] port must be below 65536")
+
+
+def _refuse_impossible(table: str, part: Any) -> None:
+    for name, value in msgspec.structs.asdict(part).items() if isinstance(part, msgspec.Struct) else ():
+        if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
+            raise ConfigurationError(f"[{table}] {name} must be above 0")
 
 
 def time_of_day(text: str) -> float:
@@ -205,6 +229,17 @@ def _name_server(text: str) -> None:
     ipaddress.ip_address(endpoints.split(text, 53)[0])
 
 
+def _peer(text: str) -> None:
+    """Read `host:port` or `unix:/path`."""
+    if text.startswith("unix:"):
+        if not text.startswith("unix:/"):
+            raise ValueError(f"{text} needs a whole path")
+        return
+    host, port = host_and_port(text, 0)
+    if not host or not 0 < port < 65536:
+        raise ValueError(f"{text} is no host:port")
+
+
 def _domain(name: str) -> None:
     try:
         addresses.domain_key(name)
@@ -216,8 +251,8 @@ def _checked(where: str, read: Any, *arguments: Any) -> None:
     try:
         read(*arguments)
     except ValueError as error:
-        table, _, name = where.partition(".")
-        raise ConfigurationError(f"[{table}] {name}: {error}") from None
+        *tables, name = where.split(".") if where.startswith("filters.") else where.split(".", 1)
+        raise ConfigurationError(f"[{'.'.join(tables)}] {name}: {error}") from None
 
 
 def _absolute(folder: Path, path: str) -> str:

@@ -1,5 +1,6 @@
 """What `postroom check` looks at: each look gives findings, and each finding that is not good says what to do."""
 
+import asyncio
 import os
 import shutil
 import stat
@@ -10,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from postroom.directory.outside import Directories
+from postroom.mailflow.filters import clamav, rspamd, spamassassin
+from postroom.mailflow.filters.wire import Unavailable
 from postroom.model import errors
 from postroom.server import endpoints, listeners
 from postroom.server.settings import Settings
@@ -51,6 +54,26 @@ def of_directories(directories: Directories) -> Iterator[Finding]:
             yield Finding(Level.BAD, "directory", error.text, f"Look at [directories.{directory.name}], and at the directory.")
         else:
             yield Finding(Level.GOOD, "directory", f"{directory.name} answers")
+
+
+def of_filters(settings: Settings) -> Iterator[Finding]:
+    """Speak to each filter that is configured."""
+    part = settings.filters
+    clients = (
+        (rspamd.NAME, part.rspamd.address, rspamd.Client(part.rspamd)),
+        (spamassassin.NAME, part.spamassassin.address, spamassassin.Client(part.spamassassin)),
+        (clamav.NAME, part.clamav.address, clamav.Client(part.clamav)),
+    )
+    for name, address, client in clients:
+        if not address:
+            continue
+        try:
+            asyncio.run(client.reach())
+        except Unavailable as error:
+            advice = f"Look at [filters.{name}], and whether it runs; letters come in unseen or not at all."
+            yield Finding(Level.WARNING, name, str(error), advice)
+        else:
+            yield Finding(Level.GOOD, name, f"{address} answers")
 
 
 def of_folder(settings: Settings) -> Iterator[Finding]:

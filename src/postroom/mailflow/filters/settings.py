@@ -109,8 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What happens to letters with an encrypted zip archive, into which no filter can look."""
     larger: Literal["pass", "head"] = "pass"
     """What a filter gets to see of a letter that is too large for it: nothing, or the first octets of it."""
-    refuse_score: float | None = None
-    """The score from which on letters are refused rather than put into Junk Email, which 1.0 does; never by default."""
+    refuse_score: float = 1000.0
+    """The score from which on letters are refused rather than put into Junk Email, which 1.0 does; by default one that none has."""
     rspamd: Rspamd = Rspamd()
     spamassassin: SpamAssassin = SpamAssassin()
     clamav: ClamAv = ClamAv()

@@ -39,6 +39,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_ports(settings)
     yield from findings.of_postmaster(settings)
     yield from findings.of_directories(wiring.directories(settings))
+    yield from findings.of_filters(settings)
     lookups = Lookups(settings.dns.nameservers)
     if dns:
         try:

@@ -60,9 +60,9 @@ def report(
     wide = not all(text.isascii() for outcome in outcomes for text in (outcome.recipient, outcome.original_recipient))
     status = _status(outcomes, reporting_mta, envelope_id, arrived_at, wide=wide)
     parts = [
-        _part("text/plain; charset=utf-8", "Notification", _human(outcomes, reporting_mta).encode()),
-        _part(f"message/{'global-delivery-status' if wide else 'delivery-status'}", "Delivery report", status),
-        _part(_returned_type(returned, whole=whole), "Undelivered message" if whole else "Message header", _lines(returned)),
+        part("text/plain; charset=utf-8", "Notification", _human(outcomes, reporting_mta).encode()),
+        part(f"message/{'global-delivery-status' if wide else 'delivery-status'}", "Delivery report", status),
+        part(_returned_type(returned, whole=whole), "Undelivered message" if whole else "Message header", _lines(returned)),
     ]
     mark = f"--{boundary}".encode()
     body = b"".join([mark + b"\r\n" + part + b"\r\n" for part in parts]) + mark + b"--\r\n"
@@ -76,7 +76,7 @@ def report(
 def notice(*, sender: str, recipient: str, subject: str, text: str, now: float) -> bytes:
     """Write a letter to somebody whose mailbox is here, with the null return path, so that nobody answers it (RFC 3834 §5)."""
     host = _address(sender).rpartition("@")[2]
-    head = _fields(
+    head = fields(
         [
             ("Return-Path", "<>"),
             ("Date", formatdate(now)),
@@ -95,7 +95,7 @@ def notice(*, sender: str, recipient: str, subject: str, text: str, now: float) 
 
 def _head(*, reporting_mta: str, sender: str, recipient: str, action: str, now: float, content_type: str) -> bytes:
     """Write the header; Auto-Submitted keeps machines from answering (RFC 3834 §5)."""
-    return _fields(
+    return fields(
         [
             ("Date", formatdate(now)),
             ("From", f"Mail Delivery System <{_address(sender)}>"),
@@ -127,7 +127,7 @@ def _human(outcomes: Sequence[Outcome], reporting_mta: str) -> str:
 
 def _status(outcomes: Iterable[Outcome], reporting_mta: str, envelope_id: str, arrived_at: float | None, *, wide: bool) -> bytes:
     """Write the fields per message and per recipient (RFC 3464 §2.2, §2.3)."""
-    message = _fields(
+    message = fields(
         [
             ("Original-Envelope-Id", envelope_id),
             ("Reporting-MTA", f"dns; {reporting_mta}"),
@@ -139,7 +139,7 @@ def _status(outcomes: Iterable[Outcome], reporting_mta: str, envelope_id: str, a
 
 def _recipient(outcome: Outcome, *, wide: bool) -> bytes:
     kind = "utf-8" if wide else "rfc822"
-    return _fields(
+    return fields(
         [
             ("Original-Recipient", outcome.original_recipient and f"{kind}; {outcome.original_recipient}"),
             ("Final-Recipient", f"{kind}; {outcome.recipient}"),
@@ -159,13 +159,14 @@ def _diagnosed_by(outcome: Outcome) -> str:
     return "smtp" if outcome.diagnostic[:3].isdigit() else "x-postroom"
 
 
-def _fields(pairs: Iterable[tuple[str, str]], *, wide: bool = True) -> bytes:
+def fields(pairs: Iterable[tuple[str, str]], *, wide: bool = True) -> bytes:
     """Write the fields that have a value, each on one line."""
     out = "".join([f"{name}: {_one_line(value)}\r\n" for name, value in pairs if value])
     return out.encode("utf-8" if wide else "ascii", "replace")
 
 
-def _part(content_type: str, description: str, body: bytes) -> bytes:
+def part(content_type: str, description: str, body: bytes) -> bytes:
+    """Write a part of a multipart body."""
     encoding = "7bit" if body.isascii() else "8bit"
     head = f"Content-Type: {content_type}\r\nContent-Description: {description}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return head.encode() + body

@@ -57,6 +57,11 @@ def mailbox_rule_applied(
     _tell(tx, trace, "RULE_APPLIED", {"ruleName": rule, "ruleType": "MAILBOX_RULE", "ruleActions": told, **target})
 
 
+def journaling_initiated(tx: Tx, trace: str, address: str) -> None:
+    """Tell that the record of a letter is on its way."""
+    _tell(tx, trace, "JOURNALING_INITIATED", {"journalingAddress": address})
+
+
 def refused(tx: Tx, trace: str, recipient: str, *, reason: str, status: str, scope: int | None = None) -> None:
     """Tell that a letter that came in has not reached somebody and never will; `scope` is the organization that was to take it."""
     _tell(tx, trace, "INCOMING_EMAIL_BOUNCED", _bounced(recipient, reason, status), scope)

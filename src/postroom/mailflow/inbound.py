@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import disposition, events, flow, judgement, placing, queue, recipients
+from postroom.mailflow import disposition, events, flow, journaling, judgement, placing, queue, recipients
 from postroom.mailflow.assessment import OURS, Assessment, Content
 from postroom.mailflow.disposition import Circumstances, Disposition, Fate
 from postroom.mailflow.envelopes import Envelope, Limits, Source
@@ -162,8 +162,13 @@ def distribute(
     if copies.full and len(copies.full) == len(owners) and not division.elsewhere:
         raise errors.OverQuota("The mailbox is full")
     trace = _depart(tx, envelope, wanted, prepared, copies, rules or {}) if author else ""
+    if author:
+        journaling.record(tx, trace, envelope, prepared, envelope.recipients, assessment)
     if division.here:
         _arrive(tx, [target.address for target in division.here], prepared, copies, assessment)
+        if copies.wanted and not author:
+            here = [address for address, found in copies.judged.items() if found.delivers]
+            journaling.record(tx, copies.trace, envelope, prepared, here, assessment)
         _send_back(tx, envelope, prepared, copies, assessment)
     waiting = [*division.elsewhere, *recipients.addresses_of(tx, copies.full)]
     _wait(tx, envelope, prepared, waiting, author=author, trace=trace or copies.trace, assessment=assessment)
@@ -206,6 +211,8 @@ def hand_over(
         pairs = zip(envelope.recipients, outcomes, strict=True)
         taken = [address for address, outcome in pairs if outcome is None or isinstance(outcome, errors.LetterRefused)]
         _arrive(tx, taken, prepared, copies, assessment, known=bool(known))
+        if source != tx.organization and copies.content is not None:
+            journaling.record(tx, copies.trace, envelope, prepared, taken, assessment)
     return outcomes
 
 

@@ -12,3 +12,12 @@ CREATE TABLE flow_rules (
     destinations TEXT NOT NULL,
     PRIMARY KEY (organization, direction, name)
 ) {clustered};
+
+-- Where records of all letters go, where is told that one could not be delivered, and from whom they come.
+CREATE TABLE journaling (
+    organization BIGINT NOT NULL,
+    journal      TEXT NOT NULL,
+    report       TEXT NOT NULL,
+    sender       TEXT NOT NULL,
+    PRIMARY KEY (organization)
+) {clustered};

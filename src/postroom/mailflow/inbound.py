@@ -100,7 +100,7 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessme
     could take it, `TryLater` when a recipient has gone since being accepted: the sender tries again and hears at RCPT which one it was.
     """
     _obey(assessment.content)
-    division = recipients.divide(tx, envelope.recipients)
+    division = recipients.divide(tx, envelope.recipients, bounce=not envelope.sender)
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
     distribute(tx, envelope, division, prepared, assessment=assessment, refusing=refusing)
@@ -240,7 +240,7 @@ def _hand_over(
 ) -> errors.PostroomError | None:
     target = recipients.resolve(tx, address)
     if target is None:
-        return errors.EntityNotFound("No such address here")
+        return _pass_back(tx, address, prepared, copies, passage)
     judged = disposition.decide(copies.case, address)
     copies.judged[address] = judged
     if not judged.delivers:
@@ -253,6 +253,15 @@ def _hand_over(
     if full:
         waiting = recipients.addresses_of(tx, full)
         _wait(tx, passage.envelope, prepared, waiting, trace=copies.enter(tx, prepared), assessment=passage.assessment)
+    return None
+
+
+def _pass_back(tx: Tx, address: str, prepared: Prepared, copies: _Copies, passage: Passage) -> errors.PostroomError | None:
+    """Queue a bounce to a return path that we have rewritten for where that came from; there is nobody else at such an address."""
+    origins = recipients.divide(tx, (address,), bounce=not passage.envelope.sender).elsewhere
+    if origins == (address,) or not origins:
+        return errors.EntityNotFound("No such address here")
+    _wait(tx, passage.envelope, prepared, origins, trace=copies.enter(tx, prepared), assessment=passage.assessment)
     return None
 
 

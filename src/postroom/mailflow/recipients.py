@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postroom.directory import addresses, domains, entities, groups
+from postroom.mailflow import srs
 from postroom.model import errors
 from postroom.model.entities import Kind
 from postroom.storage.engine import Tx
@@ -46,13 +47,15 @@ def resolve(tx: Tx, address: str) -> Target | None:
     return Target(address, (entity.id,), group=False, emails=(entity.email or address,)) if entity.has_mailbox else None
 
 
-def admit(tx: Tx, address: str, size: int) -> None:
-    """Say, before a message is sent, whether it would be taken; `size` octets, 0 when not declared.
+def admit(tx: Tx, address: str, size: int, bounce: bool = False) -> None:
+    """Say, before a message is sent, whether it would be taken; `size` octets, 0 when not declared; a `bounce` has no return path.
 
     Raises `EntityNotFound`, or `OverQuota` when the one mailbox has no room; a group is never full.
     """
     target = resolve(tx, address)
     if target is None:
+        if bounce and srs.reverse(tx, address):
+            return
         raise errors.EntityNotFound("No such address here")
     if not target.group:
         found = mailboxes.find_by_owner(tx, target.owners[0])
@@ -63,8 +66,8 @@ def admit(tx: Tx, address: str, size: int) -> None:
             raise errors.OverQuota("The mailbox is full")
 
 
-def divide(tx: Tx, envelope_recipients: Iterable[str]) -> Division:
-    """Sort recipients by where they are."""
+def divide(tx: Tx, envelope_recipients: Iterable[str], *, bounce: bool = False) -> Division:
+    """Sort recipients by where they are; a `bounce` to a return path that we have rewritten goes on to where that came from."""
     here: list[Target] = []
     elsewhere: list[str] = []
     unknown: list[str] = []
@@ -72,6 +75,8 @@ def divide(tx: Tx, envelope_recipients: Iterable[str]) -> Division:
         target = resolve(tx, address)
         if target is not None:
             here.append(target)
+        elif bounce and (origin := srs.reverse(tx, address)):
+            elsewhere.append(origin)
         elif is_ours(tx, address.rpartition("@")[2]):
             unknown.append(address)
         else:

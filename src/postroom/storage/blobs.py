@@ -6,6 +6,7 @@ them; a file whose row never came is swept. Each file has a fresh random name, s
 file that a later content is about to use.
 """
 
+import hmac
 import os
 import secrets
 import time
@@ -45,6 +46,7 @@ class BlobStore:
         self._cipher = AESGCM(derive(data_key, "blobs"))
         self._names = derive(data_key, "names")
         self._secrets = AESGCM(derive(data_key, "secrets"))
+        self._marks = derive(data_key, "marks")
         self._durable: set[Path] = set()
 
     def prepare(self, raw: bytes) -> Blob:
@@ -69,6 +71,10 @@ class BlobStore:
     def unseal(self, sealed: bytes, purpose: str) -> bytes:
         """Give a sealed secret back; raises `InvalidTag` when it was sealed elsewhere or for something else."""
         return self._secrets.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
+
+    def mark(self, text: bytes, purpose: str) -> bytes:
+        """Give a mark of 32 octets that nobody without the organization's key can make, for one purpose."""
+        return hmac.digest(self._marks, purpose.encode() + b"\0" + text, "sha256")
 
     def files(self, *, older_than: float) -> Iterator[str]:
         """List the names of files last written at least that many seconds ago, partial ones too."""

@@ -22,7 +22,7 @@ from postroom.mailbox import access, contents, folders, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.contents import Prepared
 from postroom.mailbox.folders import Folder
-from postroom.mailflow import disposition, queue
+from postroom.mailflow import disposition, queue, recipients, srs
 from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.sieve import interpreter, vacation
@@ -232,8 +232,10 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str) -> None:
 
 
 def _return_path(tx: Tx, sender: str, owner: str, target: str) -> str:
-    """Give the return path of what goes on to another."""
-    return sender
+    """Give the return path of what goes on to another: one in the owner's domain, where it comes from others and goes to others."""
+    if not sender or any(recipients.is_ours(tx, address.rpartition("@")[2]) for address in (sender, target)):
+        return sender
+    return srs.forward(tx, sender, owner.rpartition("@")[2])
 
 
 def _answer(tx: Tx, case: _Case, wanted: Vacation) -> bool:

@@ -98,25 +98,26 @@ def _admit(session: Session, transaction: Transaction, command: Rcpt) -> Generat
     known = session.routes.find(domain, now)
     if known is not None:
         try:
-            yield from _ask(session, known, command, transaction.size)
+            yield from _ask(session, known, command, transaction)
         except (errors.EntityNotFound, errors.OrganizationNotFound):
             session.routes.forget(domain)
         else:
             return known
     scope: int | None = yield Read(REGISTRY, domains.route, (domain,))
     if scope is not None:
-        yield from _ask(session, scope, command, transaction.size)
+        yield from _ask(session, scope, command, transaction)
         session.routes.remember(domain, scope, now)
     return scope
 
 
-def _ask(session: Session, scope: int, command: Rcpt, size: int) -> Generator[Ask, Any, None]:
+def _ask(session: Session, scope: int, command: Rcpt, transaction: Transaction) -> Generator[Ask, Any, None]:
     """Ask whether an address would take a letter; word is left of a stranger's that it has no room for.
 
     Raises `EntityNotFound`, `OverQuota`.
     """
     try:
-        yield Read(scope, recipients.admit, (command.address, size))
+        bounce = not transaction.sender and not session.submitting
+        yield Read(scope, recipients.admit, (command.address, transaction.size, bounce))
     except errors.OverQuota as full:
         if not session.submitting:
             yield Write(scope, inbound.refuse_recipient, (command.address, full))

@@ -383,6 +383,6 @@ def _judge(outcome: errors.PostroomError | None) -> Verdict:
         return Verdict(Fate.DELIVERED, "2.0.0", "Delivered")
     if isinstance(outcome, errors.OverQuota):
         return verdicts.deferred("4.2.2", outcome.text)
-    return verdicts.failed("5.1.1", outcome.text)
     if isinstance(outcome, errors.LetterRefused):
         return verdicts.failed("5.7.1", outcome.text)
+    return verdicts.failed("5.1.1", outcome.text)

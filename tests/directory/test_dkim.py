@@ -13,7 +13,7 @@ from postroom.jobs.dkim import make_keys
 from postroom.model import errors
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store
-from tests.conftest import make_organization
+from tests.conftest import Clock, make_organization
 
 
 def test_every_domain_gets_three_keys_once(store: Store, organization: Organization) -> None:
@@ -76,3 +76,27 @@ def test_the_first_keys_stay(store: Store, organization: Organization) -> None:
         dkim.keep(tx, domain, first)
         dkim.keep(tx, domain, second)
         assert dkim.texts(tx, domain) == {key.selector: f"v=DKIM1; k=rsa; p={key.public}" for key in first}
+
+
+def test_rotation_goes_round_and_replaces_what_has_signed(store: Store, organization: Organization, clock: Clock) -> None:
+    make_keys(store, organization.number)
+    with store.transaction(organization.number) as tx:
+        domain = domains.get(tx, "example.test")
+        before = dkim.texts(tx, domain)
+        one, two, three = domain.dkim_tokens
+        assert [selector for selector, _ in dkim.signers(tx, "example.test")] == [one]
+        assert [dkim.rotate(tx, "example.test"), dkim.rotate(tx, "Example.Test")] == [two, three]
+        with pytest.raises(errors.DomainState):
+            dkim.rotate(tx, "example.test")
+        assert [selector for selector, _ in dkim.signers(tx, "example.test")] == [three]
+    clock.advance(7 * 86_400 - 1)
+    assert make_keys(store, organization.number) == 0
+    with store.transaction(organization.number) as tx:
+        assert dkim.texts(tx, domain) == before
+    clock.advance(1)
+    assert make_keys(store, organization.number) == 2
+    with store.transaction(organization.number) as tx:
+        after = dkim.texts(tx, domain)
+        assert [after[selector] == before[selector] for selector in (one, two, three)] == [False, False, True]
+        assert dkim.signing(tx, domain) == three
+        assert dkim.rotate(tx, "example.test") == one

@@ -20,7 +20,8 @@ from postroom.storage.engine import Store
 from tests.conftest import Clock
 from tests.dns import NameServer
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
-from tests.mailflow.letters import letter, send
+from tests.mailflow.letters import letter, receive, send
+from tests.mailflow.test_sieve import activate
 from tests.people import People
 
 NOW = 1_790_000_000.0
@@ -188,3 +189,36 @@ async def test_domains_without_keys_or_proof_do_not_sign(
     send(store, people.actor("alice"), "x@far.test")
     await carrier.sweep()
     assert [raw.startswith(b"DKIM-Signature") for _, _, raw in far.got] == [False, True, False]
+
+
+async def test_a_rotation_is_noticed_at_once(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
+) -> None:
+    make_keys(store, 1)
+    far = await open_elsewhere()
+    dns[0].host("far.test")
+    carrier = make_carrier(port=far.port)
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    await store.transact(1, dkim.rotate, "example.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    with store.transaction(1, write=False) as tx:
+        tokens = domains.get(tx, "example.test").dkim_tokens
+    found = [next(token for token in tokens if f"s={token};".encode() in raw) for _, _, raw in far.got]
+    assert found == list(tokens[:2])
+
+
+async def test_strangers_letters_are_not_signed_for(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
+) -> None:
+    """Whoever writes a name of ours into a letter gets no signature for it by way of a rule that sends it on."""
+    make_keys(store, 1)
+    far = await open_elsewhere()
+    dns[0].host("next.test")
+    activate(store, people, "alice", 'redirect "x@next.test";')
+    raw = b"Return-Path: <>\r\nFrom: mailer-daemon@example.test\r\nSubject: forged\r\n\r\ntext\r\n"
+    receive(store, "alice@example.test", sender="", raw=raw)
+    receive(store, "alice@example.test", sender="a@far.test", raw=raw.replace(b"<>", b"<a@far.test>"))
+    await make_carrier(port=far.port).sweep()
+    assert [b"DKIM-Signature" in raw for _, _, raw in far.got] == [False, False]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from postroom.directory.domains import VERIFIED, Record, Targets
+from postroom.directory.domains import TOPIC, VERIFIED, Record, Targets, get
 from postroom.model import errors
 from postroom.model.entities import MailDomain
 from postroom.storage.engine import Tx
@@ -20,6 +20,9 @@ from postroom.storage.queries import domains as domain_rows
 BITS = 2048
 """What every verifier takes and one TXT record holds."""
 EXPONENT = 65537
+OVERLAP_DAYS = 7
+"""Days for which a key that signs no more stays published: letters that it has signed are still on their way."""
+_SIGNING, _RETIRED = "signing", "retired"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,8 +67,50 @@ def signers(tx: Tx, name: str) -> list[tuple[str, bytes]]:
     domain = domain_rows.find(tx, name)
     if domain is None or domain.ownership != VERIFIED:
         return []
-    there = dkim_keys.public(tx, name)
-    return [(selector, private(tx, name, selector)) for selector in domain.dkim_tokens if selector in there][:1]
+    selector = signing(tx, domain)
+    return [(selector, private(tx, name, selector))] if selector else []
+
+
+def signing(tx: Tx, domain: MailDomain) -> str:
+    """Give the selector whose key signs, '' while a domain has no keys."""
+    there, states = dkim_keys.public(tx, domain.domain), dkim_keys.states(tx, domain.domain)
+    ready = [selector for selector in domain.dkim_tokens if selector in there]
+    return next((selector for selector in ready if states.get(selector) == _SIGNING), ready[0] if ready else "")
+
+
+def rotate(tx: Tx, name: str) -> str:
+    """Let the next key of a domain sign, and give its selector; the one before stays published, and is replaced after `OVERLAP`.
+
+    Raises `DomainNotFound`, and `DomainState` when there is no key that has not signed before.
+    """
+    domain = get(tx, name)
+    current, states = signing(tx, domain), dkim_keys.states(tx, domain.domain)
+    there, tokens = dkim_keys.public(tx, domain.domain), domain.dkim_tokens
+    at = tokens.index(current) if current else 0
+    fresh = [one for one in (*tokens[at + 1 :], *tokens[:at]) if one in there and states.get(one) != _RETIRED]
+    if not current or not fresh:
+        raise errors.DomainState(f"{domain.domain} has no other key yet; keys that have signed are replaced after {OVERLAP_DAYS} days.")
+    dkim_keys.set_state(tx, domain.domain, current, _RETIRED)
+    dkim_keys.set_state(tx, domain.domain, fresh[0], _SIGNING)
+    tx.changes.wake(TOPIC)
+    return fresh[0]
+
+
+def outworn(tx: Tx, *, limit: int) -> list[tuple[str, str]]:
+    """List domain and selector of keys that have signed and have been published long enough since."""
+    return dkim_keys.in_state(tx, _RETIRED, until=tx.now - OVERLAP_DAYS * 86_400, limit=limit)
+
+
+def make_anew(selector: str) -> Key:
+    """Make another key for a selector; takes a tenth of a second, so not inside a transaction."""
+    return _make(selector)
+
+
+def replace(tx: Tx, name: str, key: Key) -> None:
+    """Put a new key in the place of one that is outworn, unless that has gone meanwhile."""
+    if dkim_keys.clear_state(tx, name, key.selector, _RETIRED):
+        sealed = tx.blobs.seal(key.private, _purpose(name, key.selector))
+        dkim_keys.replace(tx, domain=name, selector=key.selector, private_key=sealed, public_key=key.public)
 
 
 def texts(tx: Tx, domain: MailDomain) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Makes the DKIM keys that mail domains still lack, a domain to a transaction."""
+"""Makes the DKIM keys that mail domains still lack, a domain to a transaction, and replaces those that a rotation has retired."""
 
 from postroom.directory import dkim
 from postroom.storage.engine import Store
@@ -14,4 +14,14 @@ def make_keys(store: Store, scope: int) -> int:
         keys = dkim.make(domain)
         with store.transaction(scope) as tx:
             dkim.keep(tx, domain, keys)
-    return len(waiting)
+    return len(waiting) + _replace(store, scope)
+
+
+def _replace(store: Store, scope: int) -> int:
+    with store.transaction(scope, write=False) as tx:
+        outworn = dkim.outworn(tx, limit=PAGE)
+    for domain, selector in outworn:
+        key = dkim.make_anew(selector)
+        with store.transaction(scope) as tx:
+            dkim.replace(tx, domain, key)
+    return len(outworn)

@@ -34,6 +34,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     keys = actions.add_parser("keys", help="show what you publish yourself: the DKIM keys that the CNAMEs of mail domains lead to")
     keys.add_argument("domain", nargs="?", help="of this domain only")
     keys.set_defaults(action=_keys)
+    rotate = actions.add_parser("rotate", help="let the next DKIM key of a domain sign; the one before stays published for a week")
+    rotate.add_argument("domain")
+    rotate.set_defaults(action=_rotate)
     verify = actions.add_parser("verify", help="ask DNS about a domain now, and say what is missing")
     verify.add_argument("domain")
     verify.set_defaults(action=_verify)
@@ -76,7 +79,17 @@ def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
         for domain in [only[1]] if only else _of(store, scope):
             with store.transaction(scope, write=False) as tx:
                 found = dkim.records(tx, domain, wiring.targets(settings))
-            print(f"; {domain.domain}", *(record.line for record in found), sep="\n")
+                signing = dkim.signing(tx, domain)
+            print(f"; {domain.domain}, signs with {signing or 'none'}", *(record.line for record in found), sep="\n")
+    return 0
+
+
+def _rotate(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
+    scope, domain = _named(store, arguments.domain)
+    with store.transaction(scope) as tx:
+        selector = dkim.rotate(tx, domain.domain)
+    print(f"{domain.domain} signs with {selector}.")
+    print(f"Publish its keys again in {dkim.OVERLAP_DAYS} days: `postroom domains keys {domain.domain}`")
     return 0
 
 

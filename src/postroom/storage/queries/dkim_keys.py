@@ -34,5 +34,60 @@ def public(tx: Tx, domain: str) -> dict[str, str]:
 
 
 def delete_all(tx: Tx, domain: str) -> None:
-    """Remove the keys of a domain."""
+    """Remove the keys of a domain, and which of them signs."""
+    tx.run("DELETE FROM dkim_selectors WHERE organization = :organization AND domain = :domain", domain=domain)
     tx.run("DELETE FROM dkim_keys WHERE organization = :organization AND domain = :domain", domain=domain)
+
+
+def replace(tx: Tx, *, domain: str, selector: str, private_key: bytes, public_key: str) -> int:
+    """Put another key under a selector; counts rows."""
+    return tx.run(
+        "UPDATE dkim_keys SET private_key = :private_key, public_key = :public_key, created_at = :now "
+        "WHERE organization = :organization AND domain = :domain AND selector = :selector",
+        domain=domain,
+        selector=selector,
+        private_key=private_key,
+        public_key=public_key,
+        now=tx.now,
+    )
+
+
+def states(tx: Tx, domain: str) -> dict[str, str]:
+    """Give the states of selectors that have one."""
+    rows = tx.all("SELECT selector, state FROM dkim_selectors WHERE organization = :organization AND domain = :domain", domain=domain)
+    return dict(rows)
+
+
+def set_state(tx: Tx, domain: str, selector: str, state: str) -> None:
+    """Set the state of a selector, as of now."""
+    tx.run(
+        "INSERT INTO dkim_selectors (organization, domain, selector, state, since) "
+        "VALUES (:organization, :domain, :selector, :state, :now) "
+        "ON CONFLICT (organization, domain, selector) DO UPDATE SET state = excluded.state, since = excluded.since",
+        domain=domain,
+        selector=selector,
+        state=state,
+        now=tx.now,
+    )
+
+
+def clear_state(tx: Tx, domain: str, selector: str, state: str) -> int:
+    """Take a state off a selector, if it has that one; counts rows."""
+    return tx.run(
+        "DELETE FROM dkim_selectors WHERE organization = :organization AND domain = :domain AND selector = :selector AND state = :state",
+        domain=domain,
+        selector=selector,
+        state=state,
+    )
+
+
+def in_state(tx: Tx, state: str, *, until: float, limit: int) -> list[tuple[str, str]]:
+    """List domain and selector of those in a state since then or longer."""
+    rows = tx.all(
+        "SELECT domain, selector FROM dkim_selectors WHERE organization = :organization AND state = :state AND since <= :until "
+        "ORDER BY domain, selector LIMIT :limit",
+        state=state,
+        until=until,
+        limit=limit,
+    )
+    return [(domain, selector) for domain, selector in rows]

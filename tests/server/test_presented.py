@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 import subprocess
+import threading
 
 import pytest
 from cryptography import x509
@@ -117,3 +118,15 @@ def make_pair(folder, authority, name):
     for path, to in ((files.key, "privkey.pem"), (files.certificate, "fullchain.pem")):
         (folder / (to + ".new")).write_bytes(path.read_bytes())
         os.replace(folder / (to + ".new"), folder / to)
+
+
+async def test_a_look_reads_the_pairs_beside_the_event_loop(tmp_path, monkeypatch):
+    folder, threads, made = tmp_path / "pairs", [], certificates.context
+    folder.mkdir()
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    make_pair(folder / "a", tmp_path / "ca", "one.test")
+    monkeypatch.setattr(certificates, "context", lambda files: (threads.append(threading.current_thread()), made(files))[1])
+    await served.look()
+    assert threads
+    assert threading.main_thread() not in threads
+    assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"

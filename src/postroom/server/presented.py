@@ -74,11 +74,13 @@ class Presented:
         try:
             choice = choice or self._choose()
             self._tried = choice.signature(), frozenset(choice.named)
-            named = _contexts(choice)
-            certificates.load(self.context, choice.default)
+            self._take(choice, _contexts(choice))
         except (Unreadable, OSError, ValueError) as error:
             log.error("certificate_not_reloaded", reason=str(error))
-            return
+
+    def _take(self, choice: Choice, named: dict[str, ssl.SSLContext]) -> None:
+        """Show what was read from now on; the default in the thread of the handshakes, which must not see half of a pair."""
+        certificates.load(self.context, choice.default)
         self._choice, self._named = choice, named
         log.info("certificate_reloaded", names=len(named))
 
@@ -86,12 +88,12 @@ class Presented:
         """Read everything again if a file has changed since the last attempt, or a pair has come or gone."""
         try:
             choice = await asyncio.to_thread(self._choose)
-            changed = (choice.signature(), frozenset(choice.named)) != self._tried
+            seen = await asyncio.to_thread(choice.signature), frozenset(choice.named)
+            if seen != self._tried:
+                self._tried = seen
+                self._take(choice, await asyncio.to_thread(_contexts, choice))
         except (Unreadable, OSError, ValueError) as error:
             log.error("certificate_not_reloaded", reason=str(error))
-            return
-        if changed:
-            self.reload(choice)
 
     async def watch(self) -> None:
         """Look once a minute, for ever."""

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from postroom.server import certificates, presented
-from postroom.server.presented import Choice, Presented, Unreadable
+from postroom.server.presented import Choice, Presented
 
 
 def issued(folder, *names):
@@ -91,8 +91,9 @@ async def test_a_pair_that_does_not_belong_together_changes_nothing(tmp_path):
     (folder / "a" / "privkey.pem").write_bytes(key)
     await served.look()
     assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"
-    with pytest.raises(Unreadable, match=r"privkey\.pem"):
-        Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    make_pair(folder / "b", tmp_path / "ca3", "two.test")
+    started = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    assert [(await shown(started.context, "-servername", name))[0] for name in ("one.test", "two.test")] == ["default.test", "two.test"]
     (folder / "a" / "privkey.pem").write_bytes(before)
     await served.look()
     assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"

@@ -79,9 +79,12 @@ class Presented:
             log.error("certificate_not_reloaded", reason=str(error))
 
     def _take(self, choice: Choice, named: dict[str, ssl.SSLContext]) -> None:
-        """Show what was read from now on; the default in the thread of the handshakes, which must not see half of a pair."""
+        """Show what was read from now on, and what was there before of a pair that cannot be read; the default in the thread of the handshakes, which must not see half of a pair."""
         certificates.load(self.context, choice.default)
-        self._choice, self._named = choice, named
+        read = set(choice.named.values())
+        kept = {name: files for name, files in self._choice.named.items() if files not in read and files.key.exists()}
+        self._named = {name: self._named[name] for name in kept} | named
+        self._choice = Choice(choice.default, kept | dict(choice.named))
         log.info("certificate_reloaded", names=len(named))
 
     async def look(self) -> None:
@@ -106,7 +109,7 @@ class Presented:
 
 
 def pairs(folder: Path) -> Iterator[tuple[str, Files]]:
-    """Find the pairs in the subfolders of a folder, each for all names in its certificate; raises Unreadable."""
+    """Find the pairs in the subfolders of a folder, each for all names in its certificate; one that cannot be used is skipped."""
     try:
         found = sorted(path for path in folder.iterdir() if (path / CERTIFICATE).exists() and (path / KEY).exists())
     except OSError as error:
@@ -114,9 +117,11 @@ def pairs(folder: Path) -> Iterator[tuple[str, Files]]:
     for path in found[:MOST_PAIRS]:
         files = Files(path / CERTIFICATE, path / KEY)
         try:
+            _made(files)
             names = certificates.names(files.certificate)
-        except (OSError, ValueError) as error:
-            raise Unreadable(f"{files.certificate}: {error}") from None
+        except (Unreadable, OSError, ValueError) as error:
+            log.warning("certificate_skipped", folder=str(path), reason=str(error))
+            continue
         yield from ((name, files) for name in names)
 
 

@@ -79,7 +79,7 @@ class Presented:
             log.error("certificate_not_reloaded", reason=str(error))
 
     def _take(self, choice: Choice, named: dict[str, ssl.SSLContext]) -> None:
-        """Show what was read from now on, and what was there before of a pair that cannot be read; the default in the thread of the handshakes, which must not see half of a pair."""
+        """Show what was read from now on, and of an unreadable pair what was before; the loop's thread must not see half of one."""
         certificates.load(self.context, choice.default)
         read = set(choice.named.values())
         kept = {name: files for name, files in self._choice.named.items() if files not in read and files.key.exists()}

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
@@ -15,7 +16,7 @@ import dns.rrset
 class NameServer(asyncio.DatagramProtocol):
     """`records[(name, type)]` is a list of record texts; a name in `failing` gets SERVFAIL, one in `silent` no answer.
 
-    It says of what is at or below the names in `proved` that DNSSEC proves it.
+    It says of what is at or below the names in `proved` that DNSSEC proves it, but for the names in `unproved`. CNAMEs are followed.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.failing: set[str] = set()
         self.silent: set[str] = set()
         self.proved: set[str] = set()
+        self.unproved: set[str] = set()
         self.asked: list[tuple[str, str]] = []
 
     def add(self, name: str, kind: str, *texts: str) -> None:
@@ -47,14 +49,17 @@ class NameServer(asyncio.DatagramProtocol):
         if name in self.silent:
             return
         answer = dns.message.make_response(query, recursion_available=True)
-        texts = self.records.get((name, kind))
+        for target in self.records.get((name, "CNAME"), ()):
+            answer.answer.append(dns.rrset.from_text(question.name, 60, dns.rdataclass.IN, dns.rdatatype.CNAME, target))
+        owner = dns.name.from_text(self.records.get((name, "CNAME"), [name])[0])
+        texts = self.records.get((owner.to_text(omit_final_dot=True), kind))
         if name in self.failing:
             answer.set_rcode(dns.rcode.SERVFAIL)
         elif texts:
-            answer.answer.append(dns.rrset.from_text_list(question.name, 60, dns.rdataclass.IN, question.rdtype, texts))
+            answer.answer.append(dns.rrset.from_text_list(owner, 60, dns.rdataclass.IN, question.rdtype, texts))
         elif not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
-        if query.flags & dns.flags.AD and any(f".{name}".endswith(f".{zone}") for zone in self.proved):
+        if query.flags & dns.flags.AD and name not in self.unproved and any(f".{name}".endswith(f".{zone}") for zone in self.proved):
             answer.flags |= dns.flags.AD
         self._transport.sendto(answer.to_wire(), address)  # type: ignore[attr-defined]
 

@@ -17,6 +17,8 @@ from postroom.mailbox import contents
 from postroom.mailflow import queue, routes
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.calling import Place
+from postroom.mailflow.outbound.demand import opportunistic
 from postroom.mailflow.outbound.link import Link, _blocks
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.verdicts import Fate
@@ -188,7 +190,8 @@ async def test_a_large_letter_on_its_way_is_held_once() -> None:
 
     listener = await asyncio.start_server(swallow, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    link = await Link.open(Settings(hostname="mx.example.test"), "far.test", "127.0.0.1", port, smarthost=False)
+    place = Place("far.test", "127.0.0.1", port)
+    link = await Link.open(Settings(hostname="mx.example.test"), place, opportunistic("far.test"), lambda *_: None, smarthost=False)
     assert isinstance(link, Link)
     raw = (b"x" * 98 + b"\r\n") * 100_000
     copies = (queue.Copy(1, "x@far.test", 0, "", warned=False),)

@@ -6,6 +6,8 @@ import ssl
 import trustme
 
 from postroom.mailflow.outbound import Settings
+from postroom.mailflow.outbound.calling import Place
+from postroom.mailflow.outbound.demand import opportunistic
 from postroom.mailflow.outbound.link import Link
 
 
@@ -27,10 +29,13 @@ async def test_replies_put_before_the_handshake_are_dropped() -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     settings = Settings(greeting_timeout=5)
-    link = await Link.open(settings, "mx.far.test", "127.0.0.1", port, smarthost=False)
+    heard: list[tuple[str, str, str]] = []
+    place = Place("mx.far.test", "127.0.0.1", port)
+    link = await Link.open(settings, place, opportunistic("far.test"), lambda *noted: heard.append(noted), smarthost=False)
     try:
         assert isinstance(link, Link)
         assert link._client.get_transport_info("ssl_object") is not None
+        assert heard == [("", "", "127.0.0.1")]
         assert set(link._client.esmtp_extensions) == {"size"}
         await link.quit()
     finally:

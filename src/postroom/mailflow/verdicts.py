@@ -33,12 +33,13 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A fate, its RFC 3463 status, and who said what."""
+    """A fate, its RFC 3463 status, who said what, and how the connection was encrypted."""
 
     fate: Fate
     status: str
     text: str
     host: str = ""
+    tls: str = ""
 
 
 def from_reply(code: int, text: str, host: str) -> Verdict:

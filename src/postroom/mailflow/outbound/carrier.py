@@ -24,12 +24,13 @@ from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import bounces, inbound, queue, verdicts
-from postroom.mailflow.outbound import dialling
+from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.signatures import Signatures
 from postroom.mailflow.outbound.story import Story
+from postroom.mailflow.outbound.tls_outcome import Sink, ignore
 from postroom.mailflow.queue import Copy, Parcel
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.trace import without_return_path
@@ -59,13 +60,13 @@ class _Lane:
 
 
 class Carrier:
-    """Carries the queues of all organizations of a store."""
+    """Carries the queues of all organizations of a store, and tells `outcomes` how each connection was encrypted."""
 
-    def __init__(self, store: Store, resolver: Resolver, settings: Settings | None = None) -> None:
+    def __init__(self, store: Store, resolver: Resolver, settings: Settings | None = None, *, outcomes: Sink = ignore) -> None:
         self._store = store
-        self._resolver = resolver
         self._settings = settings or Settings()
         self._signatures = Signatures(store)
+        self._dialler = Dialler(self._settings, resolver, now=store.now, outcomes=outcomes)
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lanes: dict[str, _Lane] = {}
         self._held: dict[int, set[int]] = {}  # leased row numbers by scope
@@ -313,8 +314,8 @@ class Carrier:
 
     async def _connect(self, lane: _Lane) -> Link | Verdict:
         if lane.name == _SMARTHOST:
-            return await dialling.to_smarthost(self._settings, self._resolver)
-        return await dialling.to_domain(self._settings, self._resolver, lane.name)
+            return await self._dialler.to_smarthost()
+        return await self._dialler.to_domain(lane.name)
 
     # Writing down
 
@@ -332,6 +333,7 @@ class Carrier:
                 status=verdict.status,
                 host=verdict.host,
                 reply=verdict.text,
+                tls=verdict.tls,
             )
         lost = [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.FAILED]
         late = [pair for pair in final if self._warns(parcel, *pair, age)]

@@ -1,66 +1,139 @@
-"""Finds a server for a next hop: its hosts in the order of RFC 5321 §5.1, their addresses, and the first that answers."""
+"""Finds a server for a next hop: its hosts in the order of RFC 5321 §5.1, their addresses, and the first that answers.
+
+What is demanded of the encryption to a host is found out before it is called. Where DNSSEC proves which hosts a domain
+has, at which addresses, their TLSA records say which certificates they show (RFC 7672 §2.2); when nobody can say
+whether there are such records, somebody may be hiding them, and the host is not called.
+"""
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from postroom.mailflow import routes, verdicts
+from postroom.mailflow.outbound import dane, demand
+from postroom.mailflow.outbound.calling import Place
+from postroom.mailflow.outbound.demand import Demand
 from postroom.mailflow.outbound.link import Link
 from postroom.mailflow.outbound.settings import Settings
-from postroom.mailflow.resolver import NoAnswer, NoSuchName, Resolver
+from postroom.mailflow.outbound.tls_outcome import Result, Sink, TlsOutcome, ignore
+from postroom.mailflow.resolver import Answer, NoAnswer, NoSuchName, Resolver
+from postroom.mailflow.tlsa import Tlsa
 from postroom.mailflow.verdicts import Fate, Verdict
 
-
-async def to_smarthost(settings: Settings, resolver: Resolver) -> Link | Verdict:
-    """Open a connection to the smarthost; a verdict when it does not answer, which is never final."""
-    host, port = routes.host_and_port(settings.smarthost)
-    opened = await _first(settings, resolver, [host], port, smarthost=True)
-    return opened or verdicts.deferred("4.4.1", "No server for smarthost answers")
+Demanded = Callable[[str, Answer[str]], Awaitable[Demand | Verdict]]
 
 
-async def to_domain(settings: Settings, resolver: Resolver, domain: str) -> Link | Verdict:
-    """Open a connection to the first host of a domain that answers; a verdict when none will do."""
-    hosts = await _hosts(settings, resolver, domain)
-    if isinstance(hosts, Verdict):
-        return hosts
-    opened = await _first(settings, resolver, hosts, settings.port, smarthost=False)
-    return opened or verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    """The hosts of a domain, best first, and whether DNSSEC proves that they are its."""
+
+    names: Sequence[str]
+    proved: bool = False
 
 
-async def _first(settings: Settings, resolver: Resolver, hosts: Sequence[str], port: int, *, smarthost: bool) -> Link | Verdict | None:
-    """Give a connection to the first host that answers, or the last verdict; None when no host has an address."""
-    last: Verdict | None = None
-    left = routes.LONGEST
-    for host in hosts:
+class Dialler:
+    """Opens connections to other servers, and tells `outcomes` how the encryption of each came out."""
+
+    def __init__(self, settings: Settings, resolver: Resolver, *, now: Callable[[], float], outcomes: Sink = ignore) -> None:
+        self._settings = settings
+        self._resolver = resolver
+        self._now = now
+        self._outcomes = outcomes
+
+    async def to_smarthost(self) -> Link | Verdict:
+        """Open a connection to the smarthost; a verdict when it does not answer, which is never final."""
+        host, port = routes.host_and_port(self._settings.smarthost)
+        opened = await self._first([host], port, self._of_smarthost, smarthost=True)
+        return opened or verdicts.deferred("4.4.1", "No server for smarthost answers")
+
+    async def to_domain(self, domain: str) -> Link | Verdict:
+        """Open a connection to the first host of a domain that answers; a verdict when none will do."""
+        hosts = await self._hosts(domain)
+        if isinstance(hosts, Verdict):
+            return hosts
+        opened = await self._first(hosts.names, self._settings.port, partial(self._of_domain, domain, hosts.proved), smarthost=False)
+        return opened or verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
+
+    async def _first(self, hosts: Sequence[str], port: int, demanded: Demanded, *, smarthost: bool) -> Link | Verdict | None:
+        """Give a connection to the first host that answers, or the last verdict; None when no host has an address."""
+        last: Verdict | None = None
+        left = routes.LONGEST
+        for host in hosts:
+            try:
+                addresses = await self._addresses(host)
+            except NoSuchName:
+                continue
+            except NoAnswer as error:
+                last = verdicts.deferred("4.4.3", str(error), host)
+                continue
+            wanted = await demanded(host, addresses) if addresses.records else None
+            if isinstance(wanted, Verdict):
+                last = wanted
+                continue
+            for address in addresses.records[:left]:
+                left -= 1
+                assert wanted is not None
+                opened = await self._open(Place(host, address, port), wanted, smarthost=smarthost)
+                if not isinstance(opened, Verdict) or opened.fate is Fate.FAILED:
+                    return opened
+                last = opened
+        return last
+
+    async def _open(self, place: Place, wanted: Demand, *, smarthost: bool) -> Link | Verdict:
+        def note(result: Result, details: str, ours: str) -> None:
+            if not smarthost:
+                self._note(wanted, place.host, result, details, address=place.address, ours=ours)
+
+        return await Link.open(self._settings, place, wanted, note, smarthost=smarthost)
+
+    def _note(self, wanted: Demand, host: str, result: Result, details: str, *, address: str = "", ours: str = "") -> None:
+        self._outcomes(TlsOutcome(wanted.policy, wanted.domain, wanted.text, host, address, ours, result, details, self._now()))
+
+    async def _hosts(self, domain: str) -> _Hosts | Verdict:
+        """List the hosts of a domain or of an address literal, best first, or say why there are none."""
+        if domain.startswith("["):
+            return _Hosts([re.sub("^ipv6:", "", domain[1:-1], flags=re.IGNORECASE)])
         try:
-            addresses = [host] if _is_address(host) else await resolver.addresses(host)
+            exchanges = await self._resolver.proved_exchanges(domain)
+            if not exchanges.records and not await self._resolver.addresses(domain):
+                return verdicts.failed("5.1.2", f"{domain} takes no mail: it has neither MX nor address")
         except NoSuchName:
-            continue
+            return verdicts.failed("5.1.2", f"{domain} does not exist")
         except NoAnswer as error:
-            last = verdicts.deferred("4.4.3", str(error), host)
-            continue
-        for address in addresses[:left]:
-            left -= 1
-            opened = await Link.open(settings, host, address, port, smarthost=smarthost)
-            if not isinstance(opened, Verdict) or opened.fate is Fate.FAILED:
-                return opened
-            last = opened
-    return last
+            return verdicts.deferred("4.4.3", str(error))
+        chosen = routes.choose(domain, exchanges.records, frozenset({self._settings.hostname.lower()}))
+        return chosen if isinstance(chosen, Verdict) else _Hosts(chosen, exchanges.authenticated)
 
+    async def _addresses(self, host: str) -> Answer[str]:
+        return Answer((host,), False, host) if _is_address(host) else await self._resolver.proved_addresses(host)
 
-async def _hosts(settings: Settings, resolver: Resolver, domain: str) -> list[str] | Verdict:
-    """List the hosts of a domain or of an address literal, best first, or say why there are none."""
-    if domain.startswith("["):
-        return [re.sub("^ipv6:", "", domain[1:-1], flags=re.IGNORECASE)]
-    try:
-        exchanges = await resolver.exchanges(domain)
-        if not exchanges and not await resolver.addresses(domain):
-            return verdicts.failed("5.1.2", f"{domain} takes no mail: it has neither MX nor address")
-    except NoSuchName:
-        return verdicts.failed("5.1.2", f"{domain} does not exist")
-    except NoAnswer as error:
-        return verdicts.deferred("4.4.3", str(error))
-    return routes.choose(domain, exchanges, frozenset({settings.hostname.lower()}))
+    # What is demanded
+
+    async def _of_smarthost(self, host: str, addresses: Answer[str]) -> Demand | Verdict:
+        return demand.of_smarthost(self._settings)
+
+    async def _of_domain(self, domain: str, proved: bool, host: str, addresses: Answer[str]) -> Demand | Verdict:
+        """Say what is demanded of a domain's host, or why it is not to be called."""
+        records: tuple[Tlsa, ...] = ()
+        if proved and addresses.authenticated:
+            try:
+                records = await self._tlsa(host, addresses.name)
+            except NoAnswer as error:
+                self._note(demand.by_tlsa(domain, (), ()), host, "dnssec-invalid", str(error))
+                return verdicts.deferred("4.7.5", str(error), host)
+        if usable := dane.usable(records):
+            return demand.by_tlsa(domain, usable, (addresses.name, host, domain))
+        return demand.by_unusable_tlsa(domain, records) if records else demand.opportunistic(domain)
+
+    async def _tlsa(self, host: str, name: str) -> tuple[Tlsa, ...]:
+        """Give a host's TLSA records, those at the end of its aliases before those at its own name (RFC 7672 §2.2.2)."""
+        for base in dict.fromkeys((name, host)):
+            answer = await self._resolver.tlsa(base, self._settings.port)
+            if answer.authenticated and answer.records:
+                return answer.records
+        return ()
 
 
 def _is_address(host: str) -> bool:

@@ -3,24 +3,22 @@
 Bodies go out as they came in. An 8-bit body is sent to a server without 8BITMIME all the same, because re-encoding
 it would break every signature on it, and such servers pass 8 bits on in practice; addresses and headers that need
 SMTPUTF8 are never sent to a server without it (RFC 6531 §3.5): that copy fails with 5.6.7.
-
-Encryption is taken wherever it is offered, with any certificate: a listener on the wire reads nothing, and a peer with
-a bad certificate is no worse than one with none. Where TLS fails the host is tried again in plain.
 """
 
 import asyncio
 import contextlib
 import re
-import socket
-import ssl
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponse
 
 from postroom.formats.headers import header_block
 from postroom.mailflow import verdicts
+from postroom.mailflow.outbound.calling import TROUBLE, Line, Note, Place, call, trouble
+from postroom.mailflow.outbound.demand import Demand
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.queue import Copy, Parcel
 from postroom.mailflow.verdicts import Fate, Verdict
@@ -29,21 +27,17 @@ from postroom.model.addresses import domain_key
 Results = list[tuple[Copy, Verdict]]
 _BLOCK = 64 * 1024
 _LONE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
-_TROUBLE = (SMTPException, OSError, ValueError)
 
 
 class Stale(Exception):
     """A server has had enough of a connection; it may take mail over a new one."""
 
 
-class _NoTls(SMTPException):
-    """TLS was wanted and did not come about."""
-
-
 class Link:
     """One connection to another server, greeted and, where that is possible, encrypted."""
 
-    def __init__(self, client: aiosmtplib.SMTP, host: str, settings: Settings) -> None:
+    def __init__(self, line: Line, host: str, settings: Settings) -> None:
+        client = line.client
         assert client.protocol is not None
         self._client = client
         self._protocol = client.protocol
@@ -52,6 +46,7 @@ class Link:
         self._writer = asyncio.StreamWriter(transport, client.protocol, None, asyncio.get_running_loop())
         self._settings = settings
         self.host = host
+        self.tls = line.tls
         self.sent = 0
 
     @property
@@ -60,33 +55,31 @@ class Link:
         return self._client.is_connected
 
     @classmethod
-    async def open(cls, settings: Settings, host: str, address: str, port: int, *, smarthost: bool) -> "Link | Verdict":
-        """Connect, say EHLO, STARTTLS if offered, and sign in if asked to; a verdict when this host will not do."""
-        mode = settings.smarthost_tls if smarthost else "opportunistic"
-        client = _client(settings, host, address, mode=mode)
+    async def open(cls, settings: Settings, place: Place, demand: Demand, note: Note, *, smarthost: bool) -> "Link | Verdict":
+        """Call, encrypt as is demanded, and sign in if asked to; a verdict when this host will not do."""
         try:
+            line = await call(settings, place, demand, note)
+        except TROUBLE as error:
+            return trouble(error, place.host)
+        if smarthost and settings.smarthost_user:
             try:
-                await _open(client, settings, port, mode)
-            except _NoTls:
-                if mode == "required":
-                    raise
-                client = _client(settings, host, address, mode="none")
-                await _open(client, settings, port, "none")
-            if smarthost and settings.smarthost_user:
-                await _sign_in(client, settings)
-        except _TROUBLE as error:
-            client.close()
-            return _trouble(error, host)
-        if not smarthost and _is_ourselves(client, settings):
-            client.close()
-            return verdicts.failed("5.4.6", f"{host} is this server itself", host)
-        return cls(client, host, settings)
+                await _sign_in(line.client, settings)
+            except TROUBLE as error:
+                line.client.close()
+                return trouble(error, place.host)
+        if not smarthost and _is_ourselves(line.client, settings):
+            line.client.close()
+            return verdicts.failed("5.4.6", f"{place.host} is this server itself", place.host)
+        return cls(line, place.host, settings)
 
     async def send(self, parcel: Parcel, raw: bytes) -> Results:
-        """Send a message in one transaction; the connection is closed when it went wrong.
+        """Send a message in one transaction, and say how the connection was encrypted; it is closed when it went wrong.
 
         Raises `Stale` when a connection that has been used before takes no more mail; nothing has been sent then.
         """
+        return [(copy, replace(verdict, tls=self.tls)) for copy, verdict in await self._transact(parcel, raw)]
+
+    async def _transact(self, parcel: Parcel, raw: bytes) -> Results:
         foreign = self._foreign(parcel, raw)
         copies = [copy for copy in parcel.copies if copy not in foreign]
         results = [(copy, verdicts.failed("5.6.7", "The next server does not take internationalized mail", self.host)) for copy in foreign]
@@ -95,14 +88,14 @@ class Link:
         used, self.sent = self.sent > 0, self.sent + 1
         try:
             refusal = await self._mail(parcel, copies, raw)
-        except _TROUBLE as error:
+        except TROUBLE as error:
             self._client.close()
             if used:
                 raise Stale from error
-            return results + [(copy, _trouble(error, self.host)) for copy in copies]
+            return results + [(copy, trouble(error, self.host)) for copy in copies]
         if refusal is None:
             return results + await self._send(copies, raw)
-        with contextlib.suppress(*_TROUBLE):
+        with contextlib.suppress(*TROUBLE):
             await self._client.rset(timeout=self._settings.greeting_timeout)
         return results + [(copy, refusal) for copy in copies]
 
@@ -131,11 +124,11 @@ class Link:
             if not arrived:
                 # a server that refuses DATA itself keeps the transaction, and would refuse the next MAIL for it
                 await self._client.rset(timeout=self._settings.greeting_timeout)
-        except _TROUBLE as error:
+        except TROUBLE as error:
             self._client.close()
             known = {copy.number for copy, _ in results}
-            trouble = _trouble(error, self.host)
-            results += [(copy, trouble) for copy in copies if copy.number not in known]
+            ended = trouble(error, self.host)
+            results += [(copy, ended) for copy in copies if copy.number not in known]
         return results
 
     async def quit(self) -> None:
@@ -198,71 +191,6 @@ class Link:
         return response
 
 
-class _NamedContext(ssl.SSLContext):
-    """A TLS context that checks the certificate against a name of its own, not the address that was dialled."""
-
-    name: str
-
-    def wrap_bio(self, *args: Any, **values: Any) -> ssl.SSLObject:
-        """Begin a handshake."""
-        return super().wrap_bio(*args, **{**values, "server_hostname": self.name})
-
-
-def _context(name: str, authorities: str, *, strict: bool) -> ssl.SSLContext:
-    context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.name = name
-    if not strict:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif authorities:
-        context.load_verify_locations(authorities)
-    else:
-        context.load_default_certs()
-    return context
-
-
-def _client(settings: Settings, host: str, address: str, *, mode: str) -> aiosmtplib.SMTP:
-    return aiosmtplib.SMTP(
-        hostname=address,
-        local_hostname=settings.hostname,
-        timeout=settings.greeting_timeout,
-        use_tls=mode == "implicit",
-        start_tls=False,
-        tls_context=_context(host, settings.smarthost_ca, strict=mode in {"implicit", "required"}),
-    )
-
-
-async def _open(client: aiosmtplib.SMTP, settings: Settings, port: int, mode: str) -> None:
-    """Connect and greet, under TLS as the mode says; raises `_NoTls` where that fails."""
-    await client.connect(sock=await _dial(str(client.hostname), port, settings.connect_timeout))
-    await _greet(client, settings)
-    if mode not in {"opportunistic", "required"}:
-        return
-    if client.supports_extension("starttls"):
-        try:
-            await client.starttls(timeout=settings.greeting_timeout)
-        except _TROUBLE as error:
-            client.close()
-            raise _NoTls(f"TLS failed: {error}") from error
-        await _greet(client, settings)
-    elif mode == "required":
-        raise _NoTls("TLS is required and not offered")
-
-
-async def _dial(address: str, port: int, patience: float) -> socket.socket:
-    """Connect to an address; a server may take longer to greet than to answer the call (RFC 5321 §4.5.3.2.1)."""
-    dialled = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    dialled.setblocking(False)
-    try:
-        async with asyncio.timeout(patience):
-            await asyncio.get_running_loop().sock_connect(dialled, (address, port))
-    except BaseException:
-        dialled.close()
-        raise
-    return dialled
-
-
 def _blocks(raw: bytes) -> Iterator[bytes]:
     """Cut a message at line ends, doubling dots that begin a line (RFC 5321 §4.5.2); no CR or LF goes out alone."""
     at, fresh = 0, True
@@ -279,14 +207,6 @@ async def _sign_in(client: aiosmtplib.SMTP, settings: Settings) -> None:
     if client.get_transport_info("ssl_object") is None:
         raise SMTPException("No password is sent without TLS")
     await client.login(settings.smarthost_user, settings.smarthost_password, timeout=settings.greeting_timeout)
-
-
-async def _greet(client: aiosmtplib.SMTP, settings: Settings) -> None:
-    """Say EHLO, or HELO to a server that knows no better."""
-    try:
-        await client.ehlo(timeout=settings.greeting_timeout)
-    except aiosmtplib.SMTPHeloError:
-        await client.helo(timeout=settings.greeting_timeout)
 
 
 def _is_ourselves(client: aiosmtplib.SMTP, settings: Settings) -> bool:
@@ -307,12 +227,3 @@ def _path(address: str) -> bytes:
     if at and not domain.isascii():
         address = f"{local}@{domain_key(domain)}"
     return address.encode()
-
-
-def _trouble(error: Exception, host: str) -> Verdict:
-    """Judge a conversation that broke off: whatever it was, another time it may go better."""
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return verdicts.deferred("4.3.0", f"{error.code} {error.message}", host)
-    if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
-        return verdicts.deferred("4.4.2", f"{host} takes too long", host)
-    return verdicts.deferred("4.4.1", f"{host}: {getattr(error, 'message', error)}", host)

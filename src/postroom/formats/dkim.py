@@ -1,4 +1,4 @@
-"""What is signed of a message: its header fields and its body in canonical form, and the tag lists in which signatures and keys are written.
+"""What is signed of a message: its header fields and its body in canonical form; and the tag lists of signatures and keys.
 
 RFC 6376 §3.2, §3.4, §5.4.2. All of it is linear in the size of what it reads.
 """
@@ -29,7 +29,7 @@ def split(raw: bytes) -> tuple[Fields, bytes]:
 
 
 def choose(found: Fields, names: Iterable[bytes]) -> list[bytes]:
-    """Pick the fields that a list of names signs: of each name the last one that is left (RFC 6376 §5.4.2); what is not there is passed over."""
+    """Pick the fields that a list of names signs: of each name the last one left (RFC 6376 §5.4.2); what is not there is passed over."""
     left = {name: list(values) for name, values in found.items()}
     chosen = []
     for name in names:

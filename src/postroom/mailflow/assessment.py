@@ -125,10 +125,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """All that is known of a letter; of one that was written here it is nothing, and need not be (`authentication` is None)."""
+    """All that is known of a letter; of one that was written here it is nothing, and need not be (`authentication` is None).
+
+    `server` is the name under which this server says it in the letter.
+    """
 
     authentication: Authentication | None = None
     content: Content = Content()
+    server: str = ""
 
 
 OURS = Assessment()

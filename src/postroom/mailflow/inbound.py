@@ -14,6 +14,7 @@ from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, events, flow, journaling, judgement, placing, queue, recipients
 from postroom.mailflow.assessment import OURS, Assessment, Content
+from postroom.mailflow.authentication import results
 from postroom.mailflow.disposition import Circumstances, Disposition, Fate
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.filters import verdict_lines
@@ -62,7 +63,7 @@ def prepare(
     store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits, assessment: Assessment = OURS
 ) -> Prepared:
     """Check and parse a message; raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`."""
-    raw = verdict_lines.stamp(source.read(), assessment.content)
+    raw = verdict_lines.stamp(results.stamp(source.read(), assessment), assessment.content)
     check(raw, limits)
     check_delivered(raw, envelope)
     prepared = contents.prepare(store, scope, raw)

@@ -108,6 +108,10 @@ class Resolver:
         """List a name's A records."""
         return [str(record.address) for record in await self._records(name, "A")]
 
+    async def ipv6(self, name: str) -> list[str]:
+        """List a name's AAAA records."""
+        return [str(record.address) for record in await self._records(name, "AAAA")]
+
     async def names(self, pointer: str) -> list[str]:
         """List the names that PTR records give an address, which is asked about by its pointer, such as `1.2.0.192.in-addr.arpa`."""
         return [_name(record.target) for record in await self._records(pointer, "PTR")]

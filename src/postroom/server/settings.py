@@ -11,6 +11,7 @@ from postroom.aws.settings import Settings as AwsSettings
 from postroom.ldap.settings import Settings as LdapSettings
 from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.outbound import Settings as MailSettings
+from postroom.mailflow.screening import Settings as AuthenticationSettings
 from postroom.mailflow.submission import Allowance
 from postroom.policy.settings import Settings as PolicySettings
 from postroom.protocols.imap.settings import Settings as ImapSettings
@@ -119,6 +120,10 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[mail]` table: this server's name, and mail on its way out."""
+
+
+class Authentication(AuthenticationSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[authentication]` table: how it is found out who sent a stranger's letter. The results stand in `Authentication-Results`."""
 
 
 class Filters(FilterSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -230,6 +235,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     managesieve: ManageSieve = ManageSieve()
     tls: Tls = Tls()
     mail: Mail = Mail()
+    authentication: Authentication = Authentication()
     filters: Filters = Filters()
     dns: Dns = Dns()
     domains: Domains = Domains()

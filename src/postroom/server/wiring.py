@@ -133,7 +133,8 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
 
 def screening(settings: Settings) -> Screening:
     """Give the checks of strangers' letters that ask others."""
-    return Screening(filters(settings))
+    resolver = Resolver(settings.dns.nameservers, lifetime=settings.authentication.seconds, validating=settings.dns.validating)
+    return Screening(filters(settings), resolver=resolver, settings=settings.authentication, hostname=settings.smtp.hostname)
 
 
 def filters(settings: Settings) -> Filters:

@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Where one address may stand for many clients, as a proxy does."""
     connections_per_minute: int = 300
-    """Connections that strangers at one address may open in a minute. Here and below an IPv6 /64 is one, and `trusted_networks` are not counted."""
+    """Connections that strangers at one address may open in a minute. An IPv6 /64 is one, and `trusted_networks` do not count."""
     messages_per_minute: int = 600
     """Messages that they may bring in a minute; what is more is told to come later."""
     messages_per_minute_of_sender: int = 300

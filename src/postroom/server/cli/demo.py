@@ -63,6 +63,8 @@ def told(facts: program.Facts, folder: Path) -> str:
     """Word where everything is."""
 
     def at(name: str) -> str:
+        if name not in facts:
+            return "closed"
         host, port = facts[name]
         return f"{host} port {port}"
 

@@ -139,7 +139,7 @@ def _check_filters(settings: Settings) -> None:
     for table in ("rspamd", "spamassassin", "clamav", "blocklists", "greylisting"):
         _refuse_impossible(f"filters.{table}", getattr(part, table))
     asked = {"rspamd.address": part.rspamd.address, "spamassassin.address": part.spamassassin.address}
-    asked |= {"clamav.address": part.clamav.address, "rspamd.controller": part.rspamd.controller}
+    asked["clamav.address"] = part.clamav.address
     for name, address in asked.items():
         if address:
             _checked(f"filters.{name}", _peer, address)

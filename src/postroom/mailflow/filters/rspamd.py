@@ -1,4 +1,4 @@
-"""Asks rspamd about a letter, and teaches it, over its HTTP protocol (rspamd: /checkv2, /learnspam, /learnham)."""
+"""Asks rspamd about a letter, over its HTTP protocol (rspamd: /checkv2)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 NAME = "rspamd"
 _MOST_RECIPIENTS = 1000
-_LEARNED = (200, 204, 208)
-"""208 is said of what it knows already, 204 of what is too short to learn."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -39,14 +37,6 @@ class Client:
         if status != 200:
             raise Unavailable(f"rspamd answered {status}")
         return read(body, reject=self.settings.reject)
-
-    async def teach(self, raw: bytes, *, spam: bool) -> None:
-        """Teach it a letter; once more does no harm. Raises `Unavailable`."""
-        lines = [("Password", self.settings.password)] if self.settings.password else []
-        path = "/learnspam" if spam else "/learnham"
-        status, body = _split(await _post(self.settings.controller, path, lines, raw, self.settings.seconds))
-        if status not in _LEARNED and b"already" not in body:
-            raise Unavailable(f"rspamd's controller answered {status} {body[:200].decode('utf-8', 'replace')}")
 
     async def reach(self) -> None:
         """Find out whether it is there; raises `Unavailable`."""

@@ -20,12 +20,6 @@ class Rspamd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What happens to letters when it does not answer: `accept` them unseen, or `defer` them, so that they come again."""
     reject: bool = True
     """Whether its action `reject` is obeyed; such letters go to Junk Email if not."""
-    learn: bool = False
-    """Whether letters moved into Junk Email or out of it are taught to its controller."""
-    controller: str = "127.0.0.1:11334"
-    """`host:port` or `unix:/path` of rspamd's controller."""
-    password: str = ""
-    """The controller's password."""
 
 
 class SpamAssassin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,8 +35,6 @@ class SpamAssassin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What happens to letters when it does not answer: `accept` or `defer`."""
     user: str = ""
     """The user whose preferences spamd applies, its own by default."""
-    learn: bool = False
-    """Whether letters moved into Junk Email or out of it are taught to it; spamd needs `--allow-tell`."""
 
 
 class ClamAv(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Asks SpamAssassin's spamd about a letter, and teaches it (spamd protocol 1.5: SYMBOLS, TELL, PING)."""
+"""Asks SpamAssassin's spamd about a letter (spamd protocol 1.5: SYMBOLS, PING)."""
 
 import math
 import re
@@ -23,13 +23,7 @@ class Client:
 
     async def ask(self, raw: bytes) -> Opinion:
         """Give its opinion of a letter with the lines of this server, whose Received it reads; raises `Unavailable`."""
-        return read(await self._say("SYMBOLS", [], raw))
-
-    async def teach(self, raw: bytes, *, spam: bool) -> None:
-        """Teach it a letter; once more does no harm. Raises `Unavailable`."""
-        answer = await self._say("TELL", [f"Message-class: {'spam' if spam else 'ham'}", "Set: local"], raw)
-        if not _STATUS.match(answer):
-            raise Unavailable(f"spamd answered {answer[:200].decode('utf-8', 'replace')}")
+        return read(await self._say("SYMBOLS", raw))
 
     async def reach(self) -> None:
         """Find out whether it is there; raises `Unavailable`."""
@@ -37,9 +31,9 @@ class Client:
         if not _STATUS.match(answer):
             raise Unavailable(f"{self.settings.address} is no spamd")
 
-    async def _say(self, verb: str, lines: list[str], raw: bytes) -> bytes:
+    async def _say(self, verb: str, raw: bytes) -> bytes:
         user = [f"User: {wire.safe(self.settings.user)}"] if self.settings.user else []
-        head = "\r\n".join([f"{verb} SPAMC/1.5", f"Content-length: {len(raw)}", *user, *lines, "", ""]).encode()
+        head = "\r\n".join([f"{verb} SPAMC/1.5", f"Content-length: {len(raw)}", *user, "", ""]).encode()
         return await wire.converse(self.settings.address, [head, raw], self.settings.seconds)
 
 

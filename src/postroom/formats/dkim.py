@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from postroom.formats import fields
 from postroom.formats.scanner import header_end
 
+MAX_FIELDS = 10_000
+"""Fields of a header in which signatures are looked for; of one with more, none is."""
 MAX_TAGS = 64
 """Tags in a list; none has so many."""
 _BLANKS = re.compile(rb"[ \t]{2,}|\t")
@@ -20,9 +22,12 @@ Fields = Mapping[bytes, Sequence[bytes]]
 
 
 def split(raw: bytes) -> tuple[Fields, bytes]:
-    """Give the fields of a message and its body."""
+    """Give the fields of a message, none where there are too many, and its body."""
     found: dict[bytes, list[bytes]] = {}
-    for start, end in fields.every(raw):
+    for count, (start, end) in enumerate(fields.every(raw)):
+        if count == MAX_FIELDS:
+            found = {}
+            break
         field = raw[start:end]
         found.setdefault(field.partition(b":")[0].rstrip(b" \t").lower(), []).append(field)
     return found, raw[header_end(raw, 0, len(raw)) :]

@@ -85,6 +85,11 @@ def test_many_signatures_cost_little() -> None:
     assert len(verify(many + LETTER)) == dkim.MAX_SIGNATURES
 
 
+def test_in_a_header_without_end_no_signature_is_looked_for() -> None:
+    assert verify(b"X-Many: y\r\n" * (forms.MAX_FIELDS - 10) + signed()) == [Result.PASS]
+    assert verify(b"X-Many: y\r\n" * forms.MAX_FIELDS + signed()) == []
+
+
 @given(st.text(alphabet="ab \t\r\n", max_size=60).map(lambda text: text.replace("\r", "").replace("\n", "\r\n").encode()))
 def test_canonical_bodies_are_dkimpys(body: bytes) -> None:
     body += b"\r\n" if body else b""  # as every letter ends in motion

@@ -109,9 +109,10 @@ def test_no_octets_in_a_signature_do_worse_than_fail(octets: bytes) -> None:
 
 
 def sealed(raw: bytes, times: int) -> bytes:
-    for _ in range(times):
-        raw = b"Authentication-Results: lists.example.test; arc=pass; spf=pass smtp.mfrom=ann@example.test\r\n" + raw
-        lines = foreign.arc_sign(raw, b"s1", b"example.test", key(2048)[0], b"lists.example.test")
+    for number in range(times):
+        chain = b"; arc=pass" if number else b""
+        found = b"Authentication-Results: lists.example.test" + chain + b"; spf=pass smtp.mfrom=ann@example.test\r\n"
+        lines = foreign.arc_sign(found + raw, b"s1", b"example.test", key(2048)[0], b"lists.example.test")
         raw = b"".join(lines) + raw
     return raw
 

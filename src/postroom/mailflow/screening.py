@@ -90,15 +90,13 @@ class Screening:
 
     async def assess(self, arrival: Arrival) -> Assessment:
         """Find out about a letter; never raises, and never takes long."""
-        known = None
-        if self._resolver is not None and self._settings.enabled:
-            known = await self._authenticate(self._resolver, arrival)
+        known = await self._authenticate(self._resolver, arrival) if self._resolver is not None else None
         return Assessment(known, await self.filters.judge(arrival, known), self._hostname)
 
     async def _authenticate(self, resolver: Resolver, arrival: Arrival) -> Authentication:
         nothing = Authentication(arrival.address, arrival.hello)
-        if self._is_relay(arrival.address):
-            return nothing
+        if not self._settings.enabled or self._is_relay(arrival.address):
+            return nothing  # which is not what is known of a letter of our own
         try:
             return await self._examine(resolver, arrival)
         except Exception:

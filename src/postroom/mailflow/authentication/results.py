@@ -22,10 +22,11 @@ def stamp(raw: bytes, assessment: Assessment) -> bytes:
     if not assessment.server:
         return raw
     raw = without_forged(raw, assessment.server)
-    if assessment.authentication is None:
+    known = assessment.authentication
+    if known is None or known == Authentication(known.address, known.hello):
         return raw
     at = next((start for start, _ in fields.spans(raw, ("Received",))), 0)
-    return raw[:at] + line(assessment.authentication, assessment.server) + raw[at:]
+    return raw[:at] + line(known, assessment.server) + raw[at:]
 
 
 def without_forged(raw: bytes, hostname: str) -> bytes:

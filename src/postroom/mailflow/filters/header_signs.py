@@ -12,7 +12,7 @@ from postroom.formats.words import decode_header
 from postroom.mailflow.filters.opinions import Opinion
 
 SCORES: Final = {
-    "MISSING_FROM": 0.5,
+    "MISSING_FROM": 0.4,
     "FROM_WITHOUT_ADDRESS": 0.4,
     "MISSING_DATE": 0.25,
     "INVALID_DATE": 0.3,

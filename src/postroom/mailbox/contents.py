@@ -45,6 +45,11 @@ def prepare(store: Store, scope: int, raw: bytes) -> Prepared:
     return Prepared(store.blobs(scope).prepare(raw), message.summarize(raw))
 
 
+def written(tx: Tx, raw: bytes) -> Prepared:
+    """Parse and hash a message that this server writes within the transaction that keeps it; its lines end as they must."""
+    return Prepared(tx.blobs.prepare(raw), message.summarize(raw))
+
+
 def keep(tx: Tx, prepared: Prepared) -> int:
     """Give the id of the content, inserting it unless the organization has it already."""
     known = queries.find(tx, prepared.blob.hash)

@@ -4,7 +4,8 @@ The notice comes once, when something new takes the mailbox to 90 % of its quota
 goes and one that comes shall not bring a notice each.
 """
 
-from postroom.formats import compose, message
+from postroom.formats import compose
+from postroom.mailbox import contents
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.contents import Prepared
 from postroom.model import errors
@@ -55,7 +56,7 @@ def notice(tx: Tx, mailbox: Mailbox, charged: Charged) -> Prepared | None:
         text=_text(charged),
         now=tx.now,
     )
-    return Prepared(tx.blobs.prepare(raw), message.summarize(raw))
+    return contents.written(tx, raw)
 
 
 def _text(charged: Charged) -> str:

@@ -6,7 +6,7 @@ that a record that cannot be delivered makes no further ones.
 
 from collections.abc import Sequence
 
-from postroom.formats import journal, message
+from postroom.formats import journal
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import events, queue
@@ -34,7 +34,7 @@ def record(tx: Tx, trace: str, envelope: Envelope, prepared: Prepared, recipient
         now=tx.now,
     )
     written = b"Return-Path: <" + found.report.encode() + b">\r\n" + raw
-    kept = Prepared(tx.blobs.prepare(written), message.summarize(written))
+    kept = contents.written(tx, written)
     wide = not (found.report + found.journal).isascii()
     later = Envelope(found.report, (found.journal,), eight_bit=not raw.isascii(), international=wide)
     queue.enqueue(tx, later, contents.keep(tx, kept), size=kept.size)

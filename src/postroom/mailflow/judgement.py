@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from postroom.formats import compose, message
+from postroom.formats import compose
 from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
@@ -85,6 +85,6 @@ def report(tx: Tx, sender: str, raw: bytes, refusals: Sequence[tuple[str, str]],
         now=tx.now,
     )
     text = b"Return-Path: <>\r\n" + text
-    prepared = Prepared(tx.blobs.prepare(text), message.summarize(text))
+    prepared = contents.written(tx, text)
     envelope = Envelope("", (sender,), eight_bit=not text.isascii(), international=not sender.isascii())
     queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)

@@ -16,13 +16,13 @@ import structlog
 from prometheus_client import Counter
 
 from postroom.directory import addresses
-from postroom.formats import compose, message, replies
+from postroom.formats import replies
 from postroom.formats.sieve.script import Script
 from postroom.mailbox import access, contents, folders, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.contents import Prepared
 from postroom.mailbox.folders import Folder
-from postroom.mailflow import disposition, queue, recipients, srs
+from postroom.mailflow import disposition, judgement, queue, recipients, srs
 from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.sieve import interpreter, vacation
@@ -128,7 +128,7 @@ def _run(tx: Tx, case: _Case, name: str, script: Script) -> Outcome:
 
 def _file(tx: Tx, case: _Case, outcome: Outcome, filings: Sequence[Filing]) -> tuple[str, ...]:
     """Put a copy into each folder, as far as there is room after the first; gives the folders' names."""
-    kept = case.prepared if outcome.content is None or not filings else _prepared(tx, outcome.content)
+    kept = case.prepared if outcome.content is None or not filings else contents.written(tx, outcome.content)
     wanted: dict[int, tuple[Folder, Filing]] = {}
     for filing in filings:
         folder = _folder(tx, case, filing)
@@ -220,7 +220,7 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str) -> None:
     raw = case.letter.raw if outcome.content is None else outcome.content
     rest = without_return_path(raw)
     line = f"{REDIRECTED}: {owner.addresses[0]}\r\n".encode()
-    prepared = _prepared(tx, raw[: len(raw) - len(rest)] + line + rest)
+    prepared = contents.written(tx, raw[: len(raw) - len(rest)] + line + rest)
     envelope = replace(
         case.passage.envelope,
         sender=_return_path(tx, case.passage.envelope.sender, owner.addresses[0], target),
@@ -265,23 +265,15 @@ def _refuse(tx: Tx, case: _Case, name: str, reason: str) -> Applied:
         raise errors.LetterRefused(text if text.isascii() and text.isprintable() else "")
     sender, owner = case.passage.envelope.sender, _owner(tx, case.mailbox)
     if owner is not None and not case.junk and disposition.returnable(case.passage.assessment, sender):
-        lost = compose.Outcome(recipient=case.passage.recipient or owner.addresses[0], action="failed", status="5.7.1", diagnostic=text)
-        domain = owner.addresses[0].rpartition("@")[2]
-        raw = compose.report(
-            reporting_mta=domain,
-            sender=f"mailer-daemon@{domain}",
-            recipient=sender,
-            outcomes=[lost],
-            original=without_return_path(case.letter.raw),
-            now=tx.now,
-        )
-        _send(tx, b"Return-Path: <>\r\n" + raw, sender)
+        lost = case.passage.recipient or owner.addresses[0]
+        raw = without_return_path(case.letter.raw)
+        judgement.report(tx, sender, raw, [(lost, text)], domain=owner.addresses[0].rpartition("@")[2])
     return Applied(name, ("BOUNCE",))
 
 
-def _send(tx: Tx, raw: bytes, recipient: str, author: str = "") -> None:
-    """Queue a letter of this server's own, with the null return path."""
-    prepared = _prepared(tx, raw)
+def _send(tx: Tx, raw: bytes, recipient: str, author: str) -> None:
+    """Queue a reply, with the null return path."""
+    prepared = contents.written(tx, raw)
     envelope = Envelope("", (recipient,), eight_bit=not raw.isascii(), international=not recipient.isascii())
     queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, author=author)
 
@@ -289,8 +281,3 @@ def _send(tx: Tx, raw: bytes, recipient: str, author: str = "") -> None:
 def _owner(tx: Tx, mailbox: Mailbox) -> Owner | None:
     found = addresses.owned(tx, mailbox.owner)
     return Owner(entities.get(tx, mailbox.owner).display_name, tuple(found)) if found else None
-
-
-def _prepared(tx: Tx, raw: bytes) -> Prepared:
-    """Prepare a content that is made within the transaction."""
-    return Prepared(tx.blobs.prepare(raw), message.summarize(raw))

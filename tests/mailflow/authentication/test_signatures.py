@@ -126,3 +126,10 @@ def test_a_chain_that_dkimpy_sealed_holds_and_not_when_it_has_changed() -> None:
         assert ask(arc.verify(dkim.Letter(raw.replace(b"Hello", b"Hallo")), NOW), zone()).result is Result.FAIL
         without = raw.replace(b"ARC-Authentication-Results:", b"X-Gone:", 1)
         assert ask(arc.verify(dkim.Letter(without), NOW), zone()).result is Result.FAIL
+
+
+def test_a_seal_that_says_what_its_place_does_not_allow_breaks_the_chain() -> None:
+    raw = sealed(LETTER, 2)
+    for told, other in ((b"cv=pass", b"cv=fail"), (b"cv=pass", b"cv=none"), (b"cv=none", b"cv=pass")):
+        found = ask(arc.verify(dkim.Letter(raw.replace(told, other)), NOW), zone())
+        assert (found.result, "broken before" in found.reason) == (Result.FAIL, True), found.reason

@@ -1,11 +1,12 @@
 """Letters to send in tests."""
 
-from postroom.mailflow import inbound, submission
+from postroom.mailflow import inbound, queue, submission
 from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.mailflow.queue import Parcel
 from postroom.mailflow.submission import Allowance
 from postroom.model.actors import Actor
-from postroom.storage.engine import Store
+from postroom.storage.engine import Store, Tx
 
 LIMITS = Limits()
 
@@ -55,3 +56,8 @@ def send(
     prepared = submission.prepare(store, actor, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(actor.scope) as tx:
         submission.submit(tx, actor, envelope, prepared, allowance)
+
+
+def lease(tx: Tx, holder: str, limit: int = 10) -> list[Parcel]:
+    """Lease what is due, whatever its destination."""
+    return [parcel for name, _ in queue.due(tx, 1000) for parcel in queue.lease(tx, holder, name, limit)[0]]

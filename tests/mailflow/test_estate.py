@@ -3,7 +3,7 @@
 import pytest
 
 from postroom.directory import organizations
-from postroom.mailflow import estate, inbound, queue
+from postroom.mailflow import estate, inbound
 from postroom.mailflow.envelopes import Envelope
 from postroom.model import errors
 from postroom.storage.engine import REGISTRY, Store
@@ -11,7 +11,7 @@ from postroom.storage.queries import organizations as organization_rows
 from postroom.storage.queries import queue as rows
 from tests.conftest import make_organization
 from tests.mailflow.conftest import MakeCarrier
-from tests.mailflow.letters import LIMITS, Raw, letter, receive
+from tests.mailflow.letters import LIMITS, Raw, lease, letter, receive
 from tests.people import People, add_user, inbox
 
 
@@ -31,7 +31,7 @@ def queued(store: Store, scope: int) -> list[str]:
 async def test_letters_for_others_outlive_the_organization(store: Store, people: People, dave: str, make_carrier: MakeCarrier) -> None:
     receive(store, "alice@example.test", "dave@other.test", "erin@other.test", raw=letter("for all"))
     with store.transaction(1) as tx:
-        queue.lease(tx, "somebody who dies", 10)
+        lease(tx, "somebody who dies", 10)
     organizations.delete(store, people.organization, force=True, settled=estate.settle)
     assert queued(store, 2) == ["dave@other.test", "erin@other.test"]
     await make_carrier().sweep()

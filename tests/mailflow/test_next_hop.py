@@ -275,7 +275,7 @@ async def test_a_host_out_of_reach_is_called_once_for_all_who_wait(
         send(store, people.actor("alice"), f"r{number}@silent.test")
     send(store, people.actor("alice"), "x@far.test")
     await make_carrier(port=far.port, connections_per_domain=2, greeting_timeout=0.3).sweep()
-    assert (silent.connections, len(far.bodies), len(waiting(store))) == (2, 1, 6)
+    assert (silent.connections, len(far.bodies), len(waiting(store))) == (1, 1, 6)
 
 
 async def test_who_gets_no_connection_leaves_the_letters_to_who_has_one(
@@ -287,8 +287,8 @@ async def test_who_gets_no_connection_leaves_the_letters_to_who_has_one(
     dns[0].host("far.test")
     send(store, people.actor("alice"), *(f"r{number}@far.test" for number in range(8)))
     await make_carrier(port=far.port, connections_per_domain=3, recipients_per_message=1).sweep()
-    assert far.connections <= 3
-    assert len(far.bodies) == 6
+    assert 1 < far.connections <= 3
+    assert len(far.bodies) == 8
 
 
 async def test_who_has_lost_a_letter_to_another_holder_tells_its_author_nothing(
@@ -362,7 +362,7 @@ async def test_one_organizations_flood_does_not_hold_up_another(
     with store.transaction(2) as tx:
         content = contents.keep(tx, contents.prepare(store, 2, letter()))
         queue.enqueue(tx, Envelope("dave@other.test", ("x@near.test",)), content, size=100)
-    run(port=far.port, in_flight=1)
+    run(port=far.port, attempts=1)
     async with asyncio.timeout(10):
         while len(arrived) < 6:
             await asyncio.sleep(0.02)

@@ -17,7 +17,7 @@ from postroom.storage.queries import queue as rows
 from tests.conftest import Clock, make_organization
 from tests.dns import NameServer
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
-from tests.mailflow.letters import letter, receive, send
+from tests.mailflow.letters import lease, letter, receive, send
 from tests.people import People, add_group, add_user, inbox
 
 HOUR = 3600.0
@@ -244,7 +244,7 @@ async def test_a_crashed_carriers_rows_come_due_again_and_two_carriers_share_not
     dns[0].host("far.test")
     send(store, people.actor("alice"), "x@far.test")
     with store.transaction(1) as tx:
-        (parcel,) = queue.lease(tx, "who crashed", 10)
+        (parcel,) = lease(tx, "who crashed", 10)
     await make_carrier(port=far.port).sweep()
     assert far.got == []
     clock.advance(queue.LEASE + 1)
@@ -257,10 +257,9 @@ async def test_a_crashed_carriers_rows_come_due_again_and_two_carriers_share_not
 def test_a_letter_for_one_domain_is_leased_whole(store: Store, people: People) -> None:
     send(store, people.actor("alice"), "x@far.test", "y@far.test", "z@near.test")
     with store.transaction(1) as tx:
-        (parcel,) = queue.lease(tx, "one", 1)
-        assert [copy.recipient for copy in parcel.copies] == ["x@far.test", "y@far.test"]
-        (parcel,) = queue.lease(tx, "one", 1)
-        assert [copy.recipient for copy in parcel.copies] == ["z@near.test"]
+        far, near = lease(tx, "one", 1)
+    assert [copy.recipient for copy in far.copies] == ["x@far.test", "y@far.test"]
+    assert [copy.recipient for copy in near.copies] == ["z@near.test"]
 
 
 async def test_a_group_and_its_member_get_one_copy_however_little_room_there_is(
@@ -277,17 +276,17 @@ async def test_a_group_and_its_member_get_one_copy_however_little_room_there_is(
 async def test_a_lease_lasts_while_it_is_renewed(store: Store, people: People, clock: Clock) -> None:
     send(store, people.actor("alice"), "x@far.test")
     with store.transaction(1) as tx:
-        (parcel,) = queue.lease(tx, "one", 10)
+        (parcel,) = lease(tx, "one", 10)
     clock.advance(queue.LEASE - 1)
     with store.transaction(1) as tx:
         assert queue.renew(tx, "one", [parcel.copies[0].number]) == 1
         assert queue.renew(tx, "two", [parcel.copies[0].number]) == 0
     clock.advance(queue.LEASE - 1)
     with store.transaction(1) as tx:
-        assert queue.lease(tx, "two", 10) == []
-        queue.release(tx, "one", parcel.copies)
+        assert lease(tx, "two", 10) == []
+        queue.give_back(tx, "one", [parcel])
     with store.transaction(1) as tx:
-        assert len(queue.lease(tx, "two", 10)) == 1
+        assert len(lease(tx, "two", 10)) == 1
 
 
 async def test_to_another_organization_of_this_server(
@@ -540,7 +539,7 @@ async def test_close_gives_back_what_was_not_sent(
     await running
     silent.close()
     with store.transaction(1) as tx:
-        assert sum(len(parcel.copies) for parcel in queue.lease(tx, "another", 10)) == 3
+        assert sum(len(parcel.copies) for parcel in lease(tx, "another", 10)) == 3
 
 
 async def test_who_hangs_up_while_the_carrier_closes_has_not_delayed_anything(
@@ -563,7 +562,7 @@ async def test_who_hangs_up_while_the_carrier_closes_has_not_delayed_anything(
     await running
     silent.close()
     with store.transaction(1) as tx:
-        (parcel,) = queue.lease(tx, "another", 10)
+        (parcel,) = lease(tx, "another", 10)
     assert [copy.attempts for copy in parcel.copies] == [0]
 
 

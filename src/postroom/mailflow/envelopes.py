@@ -1,17 +1,62 @@
 """The envelope of a letter, and the limits it has to keep."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a sender wants to hear of one recipient (RFC 3461 §4.1, §4.2).
+
+    `notify` is `NEVER` or some of `SUCCESS,FAILURE,DELAY`, `original` the address that the sender first wrote to, with its type, as in
+    `rfc822;x@example.com`; each is '' when nothing was said.
+    """
+
+    notify: str = ""
+    original: str = ""
+
+    @property
+    def success(self) -> bool:
+        """Say whether a delivery is to be confirmed."""
+        return "SUCCESS" in self.notify
+
+    @property
+    def failure(self) -> bool:
+        """Say whether a failure is to be told, as it is where nothing was said."""
+        return not self.notify or "FAILURE" in self.notify
+
+    @property
+    def never(self) -> bool:
+        """Say whether nothing at all is to be told."""
+        return self.notify == "NEVER"
+
+
+NOTHING_SAID = Wish()
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who sends and who receives; `sender` is '' for the null reverse-path (RFC 5321 §2.3.1)."""
+    """Who sends and who receives; `sender` is '' for the null reverse-path (RFC 5321 §2.3.1).
+
+    What the sender wants to hear: `returns` is how much of the letter a report brings back, `FULL` or `HDRS`, `envelope_id` what the
+    sender calls the envelope, both '' when nothing was said, and `wishes` are by recipient (RFC 3461). With `require_tls` the letter goes
+    nowhere in plain (RFC 8689); it does not go on before `hold_until`, epoch seconds (RFC 4865).
+    """
 
     sender: str
     recipients: tuple[str, ...]
     eight_bit: bool = False
     international: bool = False
+    returns: str = ""
+    envelope_id: str = ""
+    wishes: Mapping[str, Wish] = field(default_factory=dict)
+    require_tls: bool = False
+    hold_until: float = 0.0
+
+    def wish(self, recipient: str) -> Wish:
+        """Give what the sender wants to hear of a recipient."""
+        return self.wishes.get(recipient, NOTHING_SAID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,41 @@
-"""The queue: every row is one message for one recipient, and is in one of three states.
+"""The queue: every row is one message for one recipient, and is in one of four states.
 
     waiting   holder ''        due_at in the future   until the next attempt
     due       any holder       due_at in the past     anybody may lease it
     leased    holder's name    due_at in the future   the end of the lease, renewed while the holder lives
+    held      held_by a name   due_at never           until somebody releases or drops it
 
 A row leaves in one of three ways, each one transaction: delivered (the row goes), failed for good (the row goes and a
 bounce comes), or put back with a later time. A crash at any moment leaves the row leased, and so due again by itself a
 minute later; the next hop may then get a second copy, never none. Between organizations of this server not even that:
 the delivery notes the row's number in the same transaction, and a repetition finds the note.
+
+What is due is leased by destination (`destinations`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from postroom.mailflow import destinations
 from postroom.mailflow.assessment import OURS, Assessment, pack, unpack
-from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.envelopes import NOTHING_SAID, Envelope, Wish
 from postroom.model.addresses import domain_key
 from postroom.storage.engine import Tx
+from postroom.storage.queries import destinations as destination_rows
 from postroom.storage.queries import queue as queries
 
 TOPIC = "queue"
-LEASE = 60.0
+LEASE = destinations.CLAIM
 """Seconds for which a row is leased; renewed three times as often."""
 LIFETIME = 5 * 86_400.0
 """Seconds after which an undelivered message goes back (RFC 5321 §4.5.4.1)."""
+SHORT_LIFETIME = 86_400.0
+"""The same for what nobody has written: automatic replies and the like."""
 WARNING = 4 * 3600.0
 """Seconds after which its author is told that a message is delayed."""
-_FIRST = (300.0, 600.0, 1200.0, 2400.0)
+NEVER = queries.NEVER
+delay = destinations.delay
 _REMEMBERED = 2 * LIFETIME
 
 
@@ -40,11 +48,12 @@ class Copy:
     attempts: int
     last_reply: str
     warned: bool
+    wish: Wish = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message for one or more recipients in one domain, leased; `queued_at` in epoch seconds."""
+    """A message for one or more recipients in one domain, leased; `queued_at` in epoch seconds, `lifetime` in seconds."""
 
     scope: int
     message: int
@@ -59,40 +68,126 @@ class Parcel:
     copies: tuple[Copy, ...]
     trace: str = ""
     assessment: Assessment = OURS
+    destination: str = ""
+    returns: str = ""
+    envelope_id: str = ""
+    require_tls: bool = False
+    lifetime: float = LIFETIME
 
     @property
     def envelope(self) -> Envelope:
         """The envelope in which its copies go on."""
-        return Envelope(self.sender, tuple(copy.recipient for copy in self.copies), self.eight_bit, self.international)
+        return Envelope(
+            self.sender,
+            tuple(copy.recipient for copy in self.copies),
+            self.eight_bit,
+            self.international,
+            returns=self.returns,
+            envelope_id=self.envelope_id,
+            wishes={copy.recipient: copy.wish for copy in self.copies if copy.wish != NOTHING_SAID},
+            require_tls=self.require_tls,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who holds mail back, and why."""
+
+    by: str
+    reason: str = ""
 
 
 def enqueue(
-    tx: Tx, envelope: Envelope, content: int, *, size: int, author: str = "", trace: str = "", assessment: Assessment = OURS
+    tx: Tx,
+    envelope: Envelope,
+    content: int,
+    *,
+    size: int,
+    author: str = "",
+    trace: str = "",
+    assessment: Assessment = OURS,
+    lifetime: float = LIFETIME,
+    via: Mapping[str, str] | None = None,
+    hold: Hold | None = None,
 ) -> int:
     """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id.
 
-    `trace` is the letter's id in the message flow, '' for what is in none; `assessment` what is known of a stranger's letter.
+    `trace` is the letter's id in the message flow, '' for what is in none; `assessment` what is known of a stranger's letter. `via` names
+    next hops other than a recipient's domain, by recipient; with a `hold` nothing leaves until it is released.
     """
+    queued_at = max(tx.now, envelope.hold_until)
+    due_at = NEVER if hold else queued_at
+    names = via or {}
+    recipients = [
+        {
+            "recipient": address,
+            "domain": domain_of(address),
+            "destination": names.get(address) or domain_of(address),
+            "due_at": due_at,
+            "notice_at": queued_at + min(WARNING, lifetime),
+            "held_by": hold.by if hold else "",
+            "held_for": hold.reason if hold else "",
+            "notify": envelope.wish(address).notify,
+            "original": envelope.wish(address).original,
+        }
+        for address in dict.fromkeys(envelope.recipients)
+    ]
     message = queries.insert(
         tx,
-        content=content,
-        size=size,
-        sender=envelope.sender,
-        author=author,
-        trace=trace,
-        assessment=pack(assessment),
-        eight_bit=envelope.eight_bit,
-        international=envelope.international,
-        recipients=[(address, domain_of(address)) for address in dict.fromkeys(envelope.recipients)],
+        message={
+            "content": content,
+            "size": size,
+            "sender": envelope.sender,
+            "author": author,
+            "trace": trace,
+            "assessment": pack(assessment),
+            "eight_bit": int(envelope.eight_bit),
+            "international": int(envelope.international),
+            "queued_at": queued_at,
+            "returns": envelope.returns,
+            "envelope_id": envelope.envelope_id,
+            "require_tls": int(envelope.require_tls),
+            "lifetime": lifetime,
+        },
+        recipients=recipients,
     )
+    for name in dict.fromkeys(str(recipient["destination"]) for recipient in recipients):
+        destinations.announce(tx, name, due_at)
     tx.changes.wake(TOPIC)
     return message
 
 
-def lease(tx: Tx, holder: str, limit: int) -> list[Parcel]:
-    """Take what is due, grouped by message and domain."""
-    rows = queries.lease(tx, holder=holder, until=tx.now + LEASE, limit=limit)
-    return _parcels(tx.organization, rows)
+def due(tx: Tx, limit: int) -> list[tuple[str, bool]]:
+    """List destinations of which something is due, longest due first, and whether each is out of reach, as far as is known."""
+    return [(name, blocked_until > 0) for name, blocked_until in destination_rows.due(tx, limit)]
+
+
+def lease(tx: Tx, holder: str, destination: str, limit: int, *, claimed: bool = False) -> tuple[list[Parcel], bool]:
+    """Take what is due of a destination, grouped by message and domain; tells whether more of it is due, which is claimed then.
+
+    Who has not `claimed` it before gets nothing when another has by now.
+    """
+    known = destinations.find(tx, destination)
+    if known is None or (not claimed and known.due_at > tx.now):
+        return [], False
+    found = queries.due(tx, destination, limit)
+    rows = _take(tx, holder, found)
+    return _parcels(tx.organization, rows), destinations.take(tx, destination)
+
+
+def lease_overdue(tx: Tx, holder: str, destination: str, limit: int) -> list[Parcel]:
+    """Take copies for a destination that is out of reach of which their senders are to hear."""
+    return _parcels(tx.organization, _take(tx, holder, queries.overdue(tx, destination, limit)))
+
+
+def _take(tx: Tx, holder: str, found: list[queries.Row]) -> list[queries.Row]:
+    """Lease rows; those that are held were leased by somebody who died, and are put away."""
+    held = [row[0] for row in found if row[-1]]
+    if held:
+        queries.lease(tx, held, holder="", until=NEVER)
+    rows = [row[:-1] for row in found if not row[-1]]
+    queries.lease(tx, [row[0] for row in rows], holder=holder, until=tx.now + LEASE)
+    return sorted(rows, key=lambda row: (row[1], row[3], row[0]))
 
 
 def behind(tx: Tx, after: int, limit: int) -> list[Parcel]:
@@ -100,15 +195,32 @@ def behind(tx: Tx, after: int, limit: int) -> list[Parcel]:
     return _parcels(tx.organization, queries.behind(tx, after, limit))
 
 
-def renew(tx: Tx, holder: str, numbers: Iterable[int]) -> int:
-    """Keep leases alive; counts those still held."""
+def renew(tx: Tx, holder: str, numbers: Iterable[int], claimed: Iterable[str] = ()) -> int:
+    """Keep leases and claims alive; counts the leases that are still held."""
+    destination_rows.claim(tx, claimed, until=tx.now + LEASE)
     return queries.renew(tx, numbers, holder=holder, until=tx.now + LEASE)
 
 
-def release(tx: Tx, holder: str, copies: Iterable[Copy]) -> None:
-    """Give copies back untried, due at once."""
-    for copy in copies:
-        queries.put_back(tx, copy.number, holder=holder, due_at=tx.now, attempts=copy.attempts, reply=copy.last_reply, warned=copy.warned)
+def claim(tx: Tx, names: Iterable[str]) -> None:
+    """Keep others from destinations of which something is due and for which the time has not come."""
+    destination_rows.claim(tx, names, until=tx.now + LEASE)
+
+
+def reclaim(tx: Tx, holder: str) -> None:
+    """Take what holders have leased who cannot live any more."""
+    for name in {*queries.reclaim(tx, holder=holder), *destination_rows.claimed(tx)}:
+        destinations.let_go(tx, name)
+
+
+def give_back(tx: Tx, holder: str, parcels: Iterable[Parcel]) -> None:
+    """Give parcels back untried, due at once."""
+    names = set()
+    for parcel in parcels:
+        names.add(parcel.destination)
+        for copy in parcel.copies:
+            queries.put_back(tx, copy.number, holder=holder, due_at=tx.now)
+    for name in names:
+        destinations.let_go(tx, name)
 
 
 def done(tx: Tx, holder: str, copy: Copy) -> bool:
@@ -116,29 +228,32 @@ def done(tx: Tx, holder: str, copy: Copy) -> bool:
     return queries.delete(tx, copy.number, holder=holder)
 
 
-def postpone(tx: Tx, holder: str, copy: Copy, reply: str, *, age: float, warned: bool) -> None:
-    """Try a copy again later; `age` of its message in seconds."""
+def postpone(tx: Tx, holder: str, parcel: Parcel, copy: Copy, reply: str, *, warned: bool) -> None:
+    """Try a copy again later."""
+    age = tx.now - parcel.queued_at
     attempts = copy.attempts + 1
-    wait = min(delay(attempts, age), max(LIFETIME - age, 1.0))
-    queries.put_back(tx, copy.number, holder=holder, due_at=tx.now + wait, attempts=attempts, reply=reply[:500], warned=warned)
+    wait = min(delay(attempts, age), max(parcel.lifetime - age, 1.0))
+    queries.put_back(
+        tx,
+        copy.number,
+        holder=holder,
+        due_at=tx.now + wait,
+        attempts=attempts,
+        last_reply=reply[:500],
+        warned=int(warned),
+        notice_at=parcel.queued_at + (parcel.lifetime if age >= WARNING else min(WARNING, parcel.lifetime)),
+    )
 
 
-def delay(attempts: int, age: float) -> float:
-    """Give the seconds to wait after so many attempts at that age: 5, 10, 20, 40 minutes, hourly to 8 hours, then 4-hourly."""
-    if attempts <= len(_FIRST):
-        return _FIRST[attempts - 1]
-    return 3600.0 if age < 8 * 3600 else 4 * 3600.0
-
-
-def expired(age: float) -> bool:
+def expired(age: float, lifetime: float = LIFETIME) -> bool:
     """Say whether a message of that age (seconds) goes back."""
-    return age >= LIFETIME
+    return age >= lifetime
 
 
 def next_due(tx: Tx) -> float | None:
-    """Give the seconds until something is due; None when the queue is empty."""
-    due_at = queries.next_due(tx)
-    return None if due_at is None else max(due_at - tx.now, 0.0)
+    """Give the seconds until something is due; None when nothing will be by itself."""
+    due_at = destination_rows.next_due(tx)
+    return None if due_at is None or due_at >= NEVER else max(due_at - tx.now, 0.0)
 
 
 def is_handed_over(tx: Tx, source: int, number: int) -> bool:
@@ -163,19 +278,24 @@ def _parcels(scope: int, rows: list[queries.Row]) -> list[Parcel]:
 
 
 def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:
-    _, message, _, domain, _, _, _, content, size, sender, author, eight_bit, international, queued_at, trace, known = rows[0]
+    first = rows[0]
     return Parcel(
         scope=scope,
-        message=message,
-        domain=domain,
-        content=content,
-        size=size,
-        sender=sender,
-        author=author,
-        eight_bit=bool(eight_bit),
-        international=bool(international),
-        queued_at=queued_at,
-        trace=trace,
-        assessment=unpack(known),
-        copies=tuple(Copy(row[0], row[2], row[4], row[5], bool(row[6])) for row in rows),
+        message=first[1],
+        domain=first[3],
+        destination=first[7],
+        content=first[10],
+        size=first[11],
+        sender=first[12],
+        author=first[13],
+        eight_bit=bool(first[14]),
+        international=bool(first[15]),
+        queued_at=first[16],
+        trace=first[17],
+        assessment=unpack(first[18]),
+        returns=first[19],
+        envelope_id=first[20],
+        require_tls=bool(first[21]),
+        lifetime=first[22],
+        copies=tuple(Copy(row[0], row[2], row[4], row[5], bool(row[6]), Wish(row[8], row[9])) for row in rows),
     )

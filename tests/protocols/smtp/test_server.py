@@ -432,7 +432,7 @@ async def test_a_users_letter_by_smtplib(listen: Listen, store: Store, people: P
     with store.transaction(1, write=False) as tx:
         assert [row[2] for row in rows.page(tx, after=0, limit=9)] == ["c@far.test", "c@far.test", "only@far.test"]
     with store.transaction(1) as tx:
-        alone = contents.read(tx, rows.lease(tx, holder="x", until=tx.now + 9, limit=9)[2][7])
+        alone = contents.read(tx, rows.behind(tx, 0, 9)[2][10])
     assert b"for <only@far.test>" in alone
     assert b"Delivered-To" not in alone  # the next server would take it for a loop
 

@@ -1,62 +1,56 @@
-"""The carrier: takes leased parcels to where they go, and writes down what became of them.
+"""The carrier: takes leased parcels to where they go.
 
-Parcels stand in *lanes*, one for each next hop: another organization of this server, a domain's mail exchangers, or
-the smarthost. A few workers walk each lane, every one over one connection that serves parcel after parcel. What a
-worker learns is settled in one transaction: copies that arrived leave the queue, those that failed become a bounce,
-the others get their next time.
+Parcels stand in *lanes*, one for each next hop (`lanes`): another organization of this server, a domain's mail exchangers, or the
+smarthost. A few workers walk each lane, every one over one connection that serves parcel after parcel; who carries mail has one of the
+places for connections, and lets another have it after a while. A hop that cannot be reached is tried by one worker with one parcel; then
+all that waits for it is put off together. What a worker learns of a parcel is settled in one transaction (`settling`).
 """
 
 import asyncio
 import contextlib
 import os
 import secrets
-from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
-from postroom.directory import domains
-from postroom.formats import message
-from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
-from postroom.mailbox.contents import Prepared
-from postroom.mailflow import bounces, inbound, queue, verdicts
+from postroom.mailflow import destinations, inbound, queue, verdicts
 from postroom.mailflow.outbound.dialling import Dialler
+from postroom.mailflow.outbound.hops import Hops
+from postroom.mailflow.outbound.lanes import Lane, Proven, Source, Turn, Turns
 from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
+from postroom.mailflow.outbound.settling import Settling, judge
 from postroom.mailflow.outbound.signatures import Signatures
-from postroom.mailflow.outbound.story import Story
+from postroom.mailflow.outbound.slots import Slots
 from postroom.mailflow.outbound.tls_outcome import Sink, ignore
-from postroom.mailflow.queue import Copy, Parcel
+from postroom.mailflow.queue import Parcel
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.trace import without_return_path
 from postroom.mailflow.verdicts import Fate, Verdict
 from postroom.model import errors
-from postroom.storage.engine import REGISTRY, Store, Tx
+from postroom.storage.engine import Store, Tx
 
-ATTEMPTS = Counter("postroom_mailflow_attempts", "Attempts to deliver a queued copy, by outcome", ["outcome"])
-BOUNCES = Counter("postroom_mailflow_bounces", "Delivery status notifications", ["action"])
 CARRIED = Gauge("postroom_mailflow_in_flight", "Queued copies that are being carried")
 log = structlog.get_logger("postroom.mailflow")
 
 _LONGEST_SLEEP = 300.0
 _RESCAN = 60.0
-_SMARTHOST = "smarthost"
-
-
-@dataclass(slots=True)
-class _Lane:
-    """Parcels for one next hop: a scope of this server, or else a domain; `down` says why it cannot be reached."""
-
-    name: str
-    scope: int | None
-    down: Verdict | None = None
-    parcels: deque[Parcel] = field(default_factory=deque)
-    workers: set["asyncio.Task[None]"] = field(default_factory=set)
+_PAGE = 1000
+_TRIALS_AT_ONCE = 16
+_TURN = 5.0
+"""Seconds after which a worker lets others have its place."""
+_STREAK = 10
+"""Letters in a row that a destination puts off before it counts as out of reach."""
+_REMEMBERED = 5.0
+"""Seconds for which a hop that could not be reached is not called again for another organization or destination."""
+_OVERDUE = 50
 
 
 class Carrier:
@@ -68,13 +62,18 @@ class Carrier:
         self._signatures = Signatures(store)
         self._dialler = Dialler(self._settings, resolver, now=store.now, outcomes=outcomes)
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._lanes: dict[str, _Lane] = {}
+        self._settling = Settling(store, self._settings, self._holder)
+        self._hops = Hops(store, self._settings)
+        self._turns = Turns(self._settings)
+        self._proven = Proven()
+        self._lanes: dict[str, Lane] = {}
+        self._sources: dict[tuple[int, str], Source] = {}
+        self._out_of_reach: dict[str, tuple[float, Verdict]] = {}  # until when, by hop
         self._held: dict[int, set[int]] = {}  # leased row numbers by scope
         self._woken: dict[int, None] = {}  # in the order in which they are served
-        self._hungry: dict[int, None] = {}  # those for whom there was no room, longest waiting first
         self._wake = asyncio.Event()
         self._due: dict[int, float] = {}  # when to look again, in the loop's time, by scope
-        self._connections = asyncio.Semaphore(self._settings.connections)
+        self._slots = Slots(self._settings.connections)
         self._memory = Scales(self._settings.memory)
         self._closing = False
         self._ended = asyncio.Event()
@@ -86,6 +85,7 @@ class Carrier:
         self._ended.clear()
         renewing = asyncio.get_running_loop().create_task(self._renew_leases())
         try:
+            await self._reclaim()
             await self._run()
         finally:
             renewing.cancel()
@@ -102,6 +102,7 @@ class Carrier:
             now = loop.time()
             for scope in [*self._woken, *(scope for scope, at in self._due.items() if at <= now)]:
                 await self._guarded_serve(scope)
+            await self._feed()
             await self._sleep(min([rescan_at, *self._due.values()]) - loop.time())
 
     async def sweep(self) -> None:
@@ -111,8 +112,10 @@ class Carrier:
                 await self._serve(scope)
             if not self._lanes:
                 return
-            while self._lanes:
-                await asyncio.gather(*(task for lane in self._lanes.values() for task in lane.workers))
+            while any(lane.workers for lane in self._lanes.values()):
+                await self._wake.wait()  # every worker says when it has settled something, and when it is done
+                self._wake.clear()
+                await self._feed()
 
     async def close(self, grace: float = 2.0) -> None:
         """Finish what is being sent within `grace` seconds and give the rest back to the queue."""
@@ -120,18 +123,18 @@ class Carrier:
         self._stop_listening()
         self._signatures.close()
         self._wake.set()
-        waiting = [parcel for lane in self._lanes.values() for parcel in lane.parcels]
         for lane in self._lanes.values():
-            lane.parcels.clear()
-        workers = [task for lane in self._lanes.values() for task in lane.workers]
-        if workers:
+            lane.arrival.set()
+        if workers := [task for lane in self._lanes.values() for task in lane.workers]:
             _, late = await asyncio.wait(workers, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for parcel in waiting:
-            await self._finish(parcel, None, b"")
         await self._ended.wait()
+        for lane in list(self._lanes.values()):
+            while lane.parcels:
+                await self._finish(lane, lane.parcels.popleft(), None)
+        await self._give_up_claims()
 
     # Finding work
 
@@ -142,9 +145,19 @@ class Carrier:
     async def _sleep(self, seconds: float) -> None:
         if self._woken or self._closing:
             return
-        self._wake.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(min(seconds, _LONGEST_SLEEP), 0.05))
+        self._wake.clear()
+
+    async def _reclaim(self) -> None:
+        """Take over at once what a process that was killed has left behind; an embedded store is served by one process at a time."""
+        if self._store.engine != "sqlite":
+            return
+        for scope in await self._store.run(self._store.scopes):
+            try:
+                await self._store.transact(scope, queue.reclaim, self._holder)
+            except Exception:
+                log.warning("leases_not_taken_over", scope=scope, exc_info=True)  # they run out
 
     async def _look_everywhere(self) -> None:
         try:
@@ -163,126 +176,295 @@ class Carrier:
             self._due[scope] = asyncio.get_running_loop().time() + _RESCAN
 
     async def _serve(self, scope: int) -> None:
-        """Lease what is due in a scope, as much as may be in flight, and note when to look again."""
+        """Let the destinations of which something is due in a scope have their turns, and note when to look again."""
         self._woken.pop(scope, None)
         self._due.pop(scope, None)
         while not self._closing:
-            free = self._settings.in_flight - sum(len(held) for held in self._held.values())
-            if free <= 0:
-                self._hungry.setdefault(scope)  # every parcel settled wakes those who wait for room
-                return
-            self._hungry.pop(scope, None)
-            wait = await self._store.read(scope, queue.next_due)
-            if wait is None or wait > 0:
+            found, wait = await self._store.read(scope, _look, _PAGE)
+            if not found:
                 if wait is not None:
                     self._due[scope] = asyncio.get_running_loop().time() + wait
                 return
-            parcels = await self._store.transact(scope, queue.lease, self._holder, free)
-            held = self._held.setdefault(scope, set())  # what gets into no lane is not held: its lease runs out
-            for parcel in parcels:
-                # a clock that jumped lets leases run out of what is being carried here already
-                copies = tuple(copy for copy in parcel.copies if copy.number not in held)
-                if copies:
-                    await self._queue_up(replace(parcel, copies=copies))
+            for name, blocked in found:
+                await self._expect(scope, name, blocked=blocked)
+            await self._feed()
+            if scope in self._due:
+                return  # something went wrong
+            left = [name for name, _ in found if (source := self._sources.get((scope, name))) and source.waiting and not source.claimed]
+            await self._store.transact(scope, queue.claim, left)
+            for name in left:
+                if source := self._sources.get((scope, name)):
+                    source.claimed = True
 
-    async def _queue_up(self, parcel: Parcel) -> None:
+    async def _expect(self, scope: int, name: str, *, blocked: bool) -> None:
+        """Find the lane of a destination, and let it ask for a turn there."""
+        source = self._sources.get((scope, name))
+        if source is None:
+            hop = await self._hops.find(name)
+            lane = self._lanes.get(hop.name)
+            if lane is None:
+                proven = hop.scope is not None or self._proven.knows(hop.name, self._store.now())
+                lane = self._lanes[hop.name] = Lane(hop, self._hops.most(hop), proven)
+            source = self._sources[scope, name] = lane.source(scope, name)
+            source.troubled = blocked and hop.scope is None
+        source.claimed = False
+        self._turns.ask(source)
+
+    async def _feed(self) -> None:
+        """Lease as much as there is room for, first for hops that answer."""
+        while not self._closing:
+            turns = self._turns.proven() or self._turns.trials(_TRIALS_AT_ONCE)
+            if not turns:
+                return
+            await asyncio.gather(*(self._lease(turn) for turn in turns))
+
+    async def _lease(self, turn: Turn) -> None:
+        source, lane, parcels, more = turn.source, turn.source.lane, list[Parcel](), False
+        try:
+            lease = self._store.transact(source.scope, queue.lease, self._holder, source.destination, turn.most, claimed=source.claimed)
+            parcels, more = await lease
+        except errors.OrganizationNotFound:
+            log.info("queue_gone", scope=source.scope)
+        except Exception:
+            log.warning("queue_not_served", scope=source.scope, destination=source.destination, exc_info=True)
+            self._due[source.scope] = asyncio.get_running_loop().time() + _RESCAN
+        source.claimed = more
+        held = self._held.setdefault(source.scope, set())
+        # a clock that jumped lets leases run out of what is being carried here already
+        fresh = [replace(parcel, copies=tuple(copy for copy in parcel.copies if copy.number not in held)) for parcel in parcels]
+        copies = sum(len(parcel.copies) for parcel in fresh)
+        self._turns.taken(turn, copies)
+        if not copies:
+            self._turns.trial_over(lane)
+        for parcel in fresh:
+            if parcel.copies:
+                self._queue_up(source, parcel)
+        if more and not (source.troubled and copies):  # what becomes of the first decides about the others
+            self._turns.ask(source)
+        self._tidy(source)
+
+    def _queue_up(self, source: Source, parcel: Parcel) -> None:
         """Put a parcel into its lane and see that somebody walks it.
 
         What takes several transactions is several parcels, so that each is settled as soon as it has arrived.
         """
-        scope = await self._store.read(REGISTRY, domains.route, parcel.domain)
+        lane = source.lane
         self._held[parcel.scope].update(copy.number for copy in parcel.copies)
         CARRIED.inc(len(parcel.copies))
-        settings = self._settings
-        if scope is not None:
-            name, most = f"organization {scope}", 1
-        elif settings.smarthost:
-            name, most = _SMARTHOST, settings.connections_to_smarthost
-        else:
-            name, most = parcel.domain, settings.connections_per_domain
-        if self._closing:
-            await self._finish(parcel, None, b"")
-            return
-        lane = self._lanes.setdefault(name, _Lane(name, scope))
-        step = settings.recipients_per_message if scope is None else len(parcel.copies)
-        for at in range(0, len(parcel.copies), step):
-            lane.parcels.append(replace(parcel, copies=parcel.copies[at : at + step]))
-            if len(lane.workers) < (1 if lane.down else most):
-                task = asyncio.get_running_loop().create_task(self._walk(lane))
-                lane.workers.add(task)
+        step = self._settings.recipients_per_message if lane.hop.scope is None else len(parcel.copies)
+        parts = [replace(parcel, copies=parcel.copies[at : at + step]) for at in range(0, len(parcel.copies), step)]
+        for part in parts:
+            lane.add(source, part)
+        lane.arrival.set()
+        self._staff(lane)
+
+    def _staff(self, lane: Lane) -> None:
+        """See that enough workers walk a lane: one until it is known whether it leads anywhere."""
+        most = 0 if self._closing else lane.most if lane.proven and lane.down is None else 1
+        while len(lane.workers) < min(most, len(lane.parcels)):
+            lane.workers.add(asyncio.get_running_loop().create_task(self._walk(lane)))
 
     async def _renew_leases(self) -> None:
         while True:
             await asyncio.sleep(queue.LEASE / 3)
-            for scope, numbers in list(self._held.items()):
+            claims: dict[int, list[str]] = {}
+            for source in self._sources.values():
+                if source.claimed:
+                    claims.setdefault(source.scope, []).append(source.destination)
+            for scope in {*self._held, *claims}:
+                numbers = self._held.get(scope, set())
                 try:
-                    if numbers:
-                        await self._store.transact(scope, queue.renew, self._holder, tuple(numbers))
+                    if numbers or scope in claims:
+                        await self._store.transact(scope, queue.renew, self._holder, tuple(numbers), claims.get(scope, ()))
                 except Exception:
                     log.warning("lease_not_renewed", scope=scope, exc_info=True)
 
+    async def _give_up_claims(self) -> None:
+        for source in [source for source in self._sources.values() if source.claimed]:
+            with contextlib.suppress(Exception):  # it runs out
+                await self._store.transact(source.scope, destinations.let_go, source.destination)
+
     # Carrying
 
-    async def _walk(self, lane: _Lane) -> None:
-        """Carry a lane's parcels until none is left; a worker without a connection leaves them to others who walk there."""
-        link: Link | None = None
-        tried = False
+    async def _walk(self, lane: Lane) -> None:
+        """Carry a lane's parcels until none is left, or others want the place."""
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                if lane.scope is None:
-                    await stack.enter_async_context(self._connections)
-                while lane.parcels and (link or not tried or len(lane.workers) == 1):
-                    parcel = lane.parcels.popleft()
-                    async with self._memory.hold(parcel.size):
-                        link = await self._carry(lane, parcel, link)
-                    tried = True
+            if lane.hop.scope is not None:
+                while lane.parcels and not self._closing:
+                    await self._carry(lane, lane.parcels.popleft(), None)
+            else:
+                await self._walk_outside(lane)
         finally:
             lane.workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            if not lane.workers and not lane.parcels:
-                self._lanes.pop(lane.name, None)
-            if link is not None:
-                await link.quit()
+            if not lane.workers:
+                self._turns.trial_over(lane)
+            self._turns.consider(lane)
+            self._staff(lane)
+            if lane.over:
+                self._lanes.pop(lane.hop.name, None)
+            self._wake.set()
 
-    async def _carry(self, lane: _Lane, parcel: Parcel, link: Link | None) -> Link | None:
-        """Attempt one parcel, settle it, and give back the connection for the next."""
+    async def _walk_outside(self, lane: Lane) -> None:
+        """Find a connection and carry over it; without one it is known by now what becomes of the parcels."""
+        tried = False
+        async with contextlib.AsyncExitStack() as stack:
+            if lane.proven and lane.down is None:
+                await self._sit_down(stack)
+            verdict = link = await self._reach(lane) if lane.parcels else None
+            if link is not None and not isinstance(link, Verdict):
+                if not lane.proven:
+                    self._answered(lane)
+                    await self._sit_down(stack)
+                verdict, tried = await self._talk(lane, link), True
+        if isinstance(verdict, Verdict):
+            await self._turn_back(lane, verdict, tried=tried)
+
+    async def _sit_down(self, stack: contextlib.AsyncExitStack) -> None:
+        await self._slots.take()
+        stack.callback(self._slots.give_back)
+
+    def _answered(self, lane: Lane) -> None:
+        """Note that a hop answers, and let its whole lane have turns."""
+        lane.proven = True
+        self._turns.trial_over(lane)
+        self._turns.consider(lane)
+        self._staff(lane)
+        self._wake.set()
+
+    async def _talk(self, lane: Lane, link: Link) -> Verdict | None:
+        """Carry parcels until there are no more, or others have waited for the place; gives why no other connection is to be had."""
+        until = asyncio.get_running_loop().time() + _TURN
+        self._proven.note(lane.hop.name, self._store.now())
+        lane.links += 1
+        try:
+            while (lane.parcels or await self._linger(lane)) and not self._closing:
+                parcel = lane.parcels.popleft()
+                try:
+                    await self._memory.take(parcel.size)
+                except BaseException:
+                    lane.parcels.appendleft(parcel)
+                    raise
+                try:
+                    opened = await self._carry(lane, parcel, link)
+                finally:
+                    self._memory.give_back(parcel.size)
+                if opened is None or isinstance(opened, Verdict):
+                    return opened
+                link = opened
+                if self._slots.wanted and asyncio.get_running_loop().time() > until:
+                    break
+            return None
+        finally:
+            lane.links -= 1
+            await link.quit()
+
+    async def _linger(self, lane: Lane) -> bool:
+        """Keep a connection a little for parcels that come; tells whether there are any."""
+        alone = self._ended.is_set() and not lane.waiting
+        if alone or self._slots.wanted or self._closing:
+            return False
+        lane.arrival.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(lane.arrival.wait(), self._settings.keep_open)
+        return bool(lane.parcels)
+
+    async def _reach(self, lane: Lane) -> Link | Verdict:
+        """Open a connection, unless it is known that this leads to nothing."""
+        if lane.down is not None:
+            return lane.down
+        until, known = self._out_of_reach.get(lane.hop.name, (0.0, None))
+        if known is not None and self._store.now() < until:
+            return known
+        try:
+            return await (self._dialler.to_domain(lane.hop.domain) if lane.hop.domain else self._dialler.to_smarthost())
+        except Exception:
+            log.error("calling_failed", hop=lane.hop.name, exc_info=True)
+            return verdicts.deferred("4.3.0", "Internal error")
+
+    async def _turn_back(self, lane: Lane, verdict: Verdict, *, tried: bool) -> None:
+        """Settle what is known of a hop without a connection; while others have one, they carry on, and nobody tries for more."""
+        if verdict.fate is Fate.FAILED:
+            lane.down, lane.proven = verdict, True
+            self._turns.trial_over(lane)
+            self._turns.consider(lane)
+            while lane.parcels and not self._closing:
+                await self._finish(lane, lane.parcels.popleft(), verdict)
+        elif lane.links:
+            lane.most = lane.links
+        elif not self._closing:
+            await self._put_off(lane, verdict, tried=tried)
+
+    async def _put_off(self, lane: Lane, verdict: Verdict, *, tried: bool) -> None:
+        """Put off all that waits for a hop that cannot be reached; unless one has been tried, that is the parcel that was to go first."""
+        now = self._store.now()
+        self._out_of_reach = {name: found for name, found in self._out_of_reach.items() if found[0] > now}
+        self._out_of_reach[lane.hop.name] = (now + _REMEMBERED, verdict)
+        self._proven.forget(lane.hop.name)
+        lane.proven = False
+        if lane.parcels and not tried:
+            await self._finish(lane, lane.parcels.popleft(), verdict)
+        self._turns.drop(lane)
+        for source in list(lane.sources.values()):
+            await self._put_off_source(source, verdict)
+
+    async def _put_off_source(self, source: Source, verdict: Verdict) -> None:
+        """Put off a destination, and settle only those of its copies of which somebody is to hear."""
+        lane = source.lane
+        waiting = [parcel for parcel in lane.parcels if (parcel.scope, parcel.destination) == (source.scope, source.destination)]
+        for parcel in waiting:
+            lane.parcels.remove(parcel)
+        self._turns.withdraw(source)
+        source.claimed, source.troubled, source.streak = False, True, 0
+        log.info("destination_put_off", scope=source.scope, destination=source.destination, status=verdict.status, reply=verdict.text)
+        try:
+            given = waiting
+            while not self._closing:
+                overdue = await self._store.transact(source.scope, _put_off, self._holder, source.destination, verdict, given)
+                if not overdue:
+                    break
+                given = []
+                for parcel in overdue:
+                    await self._settling.settle(parcel, _for_all(parcel, verdict), None)
+        except errors.OrganizationNotFound:
+            log.info("queue_gone", scope=source.scope)
+        except Exception:
+            log.warning("not_put_off", destination=source.destination, exc_info=True)  # claim and leases run out
+        for parcel in waiting:
+            self._released(source, parcel)
+        self._on_wake(source.scope)
+        self._tidy(source)
+
+    async def _carry(self, lane: Lane, parcel: Parcel, link: Link | None) -> Link | Verdict | None:
+        """Attempt one parcel, settle it, and give back the connection for the next, or why there is none."""
         results: Results | None = None
-        raw = b""
+        raw: bytes | None = None
+        opened: Link | Verdict | None = link
         try:
             raw = await self._store.read(parcel.scope, contents.read, parcel.content)
-            if lane.scope is not None:
-                results = await self._hand_over(lane.scope, parcel, raw)
-            else:
+            if lane.hop.scope is not None:
+                results = await self._hand_over(lane.hop.scope, parcel, raw)
+            elif link is not None:
                 leaving = await self._signatures.sign(parcel, without_return_path(raw))
-                link, results = await self._send(lane, parcel, leaving, link)
+                opened, results = await self._send(lane, parcel, leaving, link)
         except errors.PostroomError as error:
-            results = [(copy, verdicts.deferred("4.3.0", error.text)) for copy in parcel.copies]
+            results = _for_all(parcel, verdicts.deferred("4.3.0", error.text))
         except Exception:
             log.error("carrying_failed", message=parcel.message, domain=parcel.domain, exc_info=True)
-            results = [(copy, verdicts.deferred("4.3.0", "Internal error")) for copy in parcel.copies]
+            results = _for_all(parcel, verdicts.deferred("4.3.0", "Internal error"))
         finally:
-            await self._finish(parcel, results, raw, lane.scope)
-        return link
+            await self._finish(lane, parcel, results, raw)
+        return opened
 
-    async def _finish(self, parcel: Parcel, results: Results | None, raw: bytes, scope: int | None = None) -> None:
-        """Settle what is known; without results the parcel was interrupted and goes back as it was. `scope` is where it went, if here.
-
-        While the carrier closes, a delay says nothing of the next hop: it is our own hanging up.
-        """
-        held = self._held.get(parcel.scope, set())
-        try:
-            if results is None or (self._closing and all(verdict.fate is Fate.DEFERRED for _, verdict in results)):
-                await self._store.transact(parcel.scope, queue.release, self._holder, parcel.copies)
-            else:
-                await self._settle(parcel, results, raw, scope)
-        except errors.OrganizationNotFound:
-            log.info("queue_gone", scope=parcel.scope)
-        except Exception:
-            log.warning("not_settled", message=parcel.message, exc_info=True)  # its lease runs out, and it is tried again
-        finally:
-            held.difference_update(copy.number for copy in parcel.copies)
-            CARRIED.dec(len(parcel.copies))
-            for scope in (*self._hungry, parcel.scope):
-                self._on_wake(scope)
+    async def _send(self, lane: Lane, parcel: Parcel, raw: bytes, link: Link) -> tuple[Link | Verdict, Results]:
+        """Send to another server, over the open connection if it still stands."""
+        if link.alive and link.sent < self._settings.messages_per_connection:
+            with contextlib.suppress(Stale):
+                return link, await link.send(parcel, raw)
+        await link.quit()
+        opened = await self._reach(lane)
+        if isinstance(opened, Verdict):
+            return opened, _for_all(parcel, opened)
+        return opened, await opened.send(parcel, raw)
 
     async def _hand_over(self, scope: int, parcel: Parcel, raw: bytes) -> Results:
         """Deliver to another organization of this server."""
@@ -291,100 +473,81 @@ class Carrier:
         numbers = [copy.number for copy in parcel.copies]
         deliver = partial(inbound.hand_over, trace=parcel.trace, assessment=parcel.assessment)
         outcomes = await self._store.transact(scope, deliver, parcel.scope, numbers, envelope, prepared)
-        return [(copy, _judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
-
-    async def _send(self, lane: _Lane, parcel: Parcel, raw: bytes, link: Link | None) -> tuple[Link | None, Results]:
-        """Send to another server, over the open connection if it still stands.
-
-        A host that could not be reached is not called again for every parcel that waits for it.
-        """
-        opened: Link | Verdict | None = lane.down if link is None else None
-        if link is not None:
-            if link.alive and link.sent < self._settings.messages_per_connection:
-                with contextlib.suppress(Stale):
-                    return link, await link.send(parcel, raw)
-            await link.quit()
-        if opened is None:
-            opened = await self._connect(lane)
-        if isinstance(opened, Verdict):
-            lane.down = opened
-            return None, [(copy, opened) for copy in parcel.copies]
-        lane.down = None
-        return opened, await opened.send(parcel, raw)
-
-    async def _connect(self, lane: _Lane) -> Link | Verdict:
-        if lane.name == _SMARTHOST:
-            return await self._dialler.to_smarthost()
-        return await self._dialler.to_domain(lane.name)
+        return [(copy, judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
 
     # Writing down
 
-    async def _settle(self, parcel: Parcel, results: Results, raw: bytes, scope: int | None) -> None:
-        age = self._store.now() - parcel.queued_at
-        final = [_final(copy, verdict, age) for copy, verdict in results]
-        for copy, verdict in final:
-            ATTEMPTS.labels(verdict.fate.name.lower()).inc()
-            log.info(
-                "attempt",
-                scope=parcel.scope,
-                message=parcel.message,
-                to=copy.recipient,
-                outcome=verdict.fate.name.lower(),
-                status=verdict.status,
-                host=verdict.host,
-                reply=verdict.text,
-                tls=verdict.tls,
-            )
-        lost = [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.FAILED]
-        late = [pair for pair in final if self._warns(parcel, *pair, age)]
-        bounce = await self._notification(parcel, lost, raw, "failed")
-        warning = await self._notification(parcel, late, raw, "delayed")
-        story = Story(parcel, message.letterhead(raw) if parcel.author else Letterhead(), scope)
-        await self._store.transact(parcel.scope, _write_down, self._holder, story, final, age, bounce, warning)
+    async def _finish(self, lane: Lane, parcel: Parcel, results: Results | Verdict | None, raw: bytes | None = None) -> None:
+        """Settle what is known; without results the parcel was interrupted and goes back as it was. A verdict is one for all its copies.
 
-    def _warns(self, parcel: Parcel, copy: Copy, verdict: Verdict, age: float) -> bool:
-        waiting = verdict.fate is Fate.DEFERRED and not copy.warned and age >= queue.WARNING
-        return self._settings.warn and bool(parcel.author) and waiting
+        While the carrier closes, a delay says nothing of the next hop: it is our own hanging up.
+        """
+        source = lane.source(parcel.scope, parcel.destination)
+        if isinstance(results, Verdict):
+            results = _for_all(parcel, results)
+        taken = results is not None and any(verdict.fate is not Fate.DEFERRED for _, verdict in results)
+        more = False
+        try:
+            if results is None or (self._closing and not taken):
+                await self._store.transact(parcel.scope, queue.give_back, self._holder, [parcel])
+            else:
+                back = taken and source.troubled
+                more = await self._settling.settle(parcel, results, raw, scope=lane.hop.scope, back=back)
+                source.troubled = source.troubled and not taken
+        except errors.OrganizationNotFound:
+            log.info("queue_gone", scope=parcel.scope)
+        except Exception:
+            log.warning("not_settled", message=parcel.message, exc_info=True)  # its lease runs out, and it is tried again
+        finally:
+            self._released(source, parcel)
+        if results and not taken:
+            self._on_wake(parcel.scope)
+            more = not await self._lost_patience(source, results) and more
+        elif taken:
+            source.streak = 0
+        if more and not self._closing:
+            self._turns.ask(source)
+        self._turns.consider(lane)
+        self._wake.set()
+        self._tidy(source)
 
-    async def _notification(self, parcel: Parcel, outcomes: Results, raw: bytes, action: str) -> Prepared | None:
-        if not outcomes or not bounces.wanted(parcel):
-            return None
-        BOUNCES.labels(action).inc()
-        name = self._settings.hostname
-        return await self._store.run(bounces.prepare, self._store, name, parcel, outcomes, raw, action)
+    async def _lost_patience(self, source: Source, results: Results) -> bool:
+        """Put off a destination that puts off one letter after the other; tells whether that was so."""
+        source.streak += 1
+        if source.lane.hop.scope is not None or self._closing or not (source.troubled or source.streak >= _STREAK):
+            return False
+        await self._put_off_source(source, results[-1][1])
+        return True
+
+    def _released(self, source: Source, parcel: Parcel) -> None:
+        """Count a parcel among those under way no more."""
+        copies = len(parcel.copies)
+        self._held.get(parcel.scope, set()).difference_update(copy.number for copy in parcel.copies)
+        source.lane.count(source, -copies)
+        self._turns.in_flight -= copies
+        CARRIED.dec(copies)
+
+    def _tidy(self, source: Source) -> None:
+        """Forget a source and a lane of which nothing is left."""
+        lane = source.lane
+        if not source.leased and not source.waiting:
+            lane.sources.pop((source.scope, source.destination), None)
+            self._sources.pop((source.scope, source.destination), None)
+        if lane.over:
+            self._lanes.pop(lane.hop.name, None)
 
 
-def _write_down(
-    tx: Tx, holder: str, story: Story, results: Results, age: float, bounce: Prepared | None, warning: Prepared | None
-) -> None:
-    """Settle a parcel in one transaction; copies that another holder has taken over are left to that one."""
-    parcel = story.parcel
-    ours = [(copy, verdict) for copy, verdict in results if verdict.fate is Fate.DEFERRED or queue.done(tx, holder, copy)]
-    for copy, verdict in ours:
-        if verdict.fate is Fate.DEFERRED:
-            warned = copy.warned or warning is not None
-            queue.postpone(tx, holder, copy, verdict.text, age=age, warned=warned)
-        else:
-            story.tell(tx, copy, verdict)
-    if bounce is not None and any(verdict.fate is Fate.FAILED for _, verdict in ours):
-        bounces.send(tx, parcel, bounce)
-    if warning is not None:
-        bounces.send(tx, parcel, warning)
+def _look(tx: Tx, limit: int) -> tuple[list[tuple[str, bool]], float | None]:
+    """Give the destinations of which something is due, and in how many seconds something will be."""
+    return queue.due(tx, limit), queue.next_due(tx)
 
 
-def _final(copy: Copy, verdict: Verdict, age: float) -> tuple[Copy, Verdict]:
-    """Turn a delay that has lasted too long into a failure; the last reply says why."""
-    if verdict.fate is not Fate.DEFERRED or not queue.expired(age):
-        return copy, verdict
-    return copy, replace(verdict, fate=Fate.FAILED, status="4.4.7" if verdict.status == "4.4.1" else verdict.status)
+def _put_off(tx: Tx, holder: str, destination: str, verdict: Verdict, given: Sequence[Parcel]) -> list[Parcel]:
+    """Put off a destination and give parcels for it back; those are leased of which somebody is to hear."""
+    queue.give_back(tx, holder, given)
+    destinations.put_off(tx, destination, verdict)
+    return queue.lease_overdue(tx, holder, destination, _OVERDUE)
 
 
-def _judge(outcome: errors.PostroomError | None) -> Verdict:
-    """Judge a delivery on this server; a full mailbox may be emptied."""
-    if outcome is None:
-        return Verdict(Fate.DELIVERED, "2.0.0", "Delivered")
-    if isinstance(outcome, errors.OverQuota):
-        return verdicts.deferred("4.2.2", outcome.text)
-    if isinstance(outcome, errors.LetterRefused):
-        return verdicts.failed("5.7.1", outcome.text)
-    return verdicts.failed("5.1.1", outcome.text)
+def _for_all(parcel: Parcel, verdict: Verdict) -> Results:
+    return [(copy, verdict) for copy in parcel.copies]

@@ -23,17 +23,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: int = 25
     """The port of other servers; another one in laboratories."""
     connections: int = 50
-    """Connections to others at once."""
+    """Connections to others that take mail at once."""
+    attempts: int = 400
+    """Connections that are being opened at once to servers that have not answered within the last hour; half of them to those known to be
+    out of reach. They are not counted among `connections` until they are answered."""
     connections_per_domain: int = 4
     """Connections to the servers of one domain at once."""
     connections_to_smarthost: int = 10
     """Connections to the smarthost at once."""
     messages_per_connection: int = 50
     """Messages sent over one connection before it is closed."""
+    keep_open: float = 1.0
+    """How long a connection is kept for more mail before it is closed."""
     recipients_per_message: int = 100
     """Recipients given to another server in one transaction (RFC 5321 §4.5.3.1.8)."""
     in_flight: int = 500
-    """Queued recipients that are leased at once."""
+    """Queued recipients that are being carried at once, beside one letter for each of the `attempts`."""
+    in_flight_per_destination: int = 100
+    """How many of them may be for one domain, or for one organization of this server."""
     connect_timeout: float = 30.0
     """How long connecting may take, for one address."""
     greeting_timeout: float = 300.0

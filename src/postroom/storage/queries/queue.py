@@ -1,93 +1,128 @@
 """Mail under way: messages, their recipients, and what has been handed over."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from postroom.storage.engine import Tx
 from postroom.storage.queries import counters
 
 Row = tuple[Any, ...]
+NEVER = 1e12
+"""When rows that are held are due, epoch seconds."""
 _DUE = (
-    "r.id, r.message, r.recipient, r.domain, r.attempts, r.last_reply, r.warned, m.content, m.size, m.sender, m.author,"
-    " m.eight_bit, m.international, m.queued_at, m.trace, m.assessment"
+    "r.id, r.message, r.recipient, r.domain, r.attempts, r.last_reply, r.warned, r.destination, r.notify, r.original, m.content, m.size,"
+    " m.sender, m.author, m.eight_bit, m.international, m.queued_at, m.trace, m.assessment, m.returns, m.envelope_id, m.require_tls,"
+    " m.lifetime"
 )
+_ROWS = "queue_recipients r JOIN queue_messages m ON m.organization = r.organization AND m.id = r.message"
 
 
 def insert(
     tx: Tx,
     *,
-    content: int,
-    size: int,
-    sender: str,
-    author: str,
-    trace: str,
-    assessment: str,
-    eight_bit: bool,
-    international: bool,
-    recipients: Sequence[tuple[str, str]],
+    message: Mapping[str, Any],
+    recipients: Sequence[Mapping[str, Any]],
 ) -> int:
-    """Queue a message for (recipient, domain) each, due at once; gives the message's id."""
-    message = counters.next(tx, "queue_message")
+    """Queue a message for recipients, each column by its name; gives the message's id."""
+    number = counters.next(tx, "queue_message")
     first = counters.next(tx, "queue_recipient", len(recipients))
     tx.run(
         "INSERT INTO queue_messages (organization, id, content, size, sender, author, trace, assessment, eight_bit, international, pending,"
-        " queued_at) VALUES (:organization, :id, :content, :size, :sender, :author, :trace, :assessment, :eight_bit, :international,"
-        " :pending, :now)",
-        id=message,
-        content=content,
-        size=size,
-        sender=sender,
-        author=author,
-        trace=trace,
-        assessment=assessment,
-        eight_bit=int(eight_bit),
-        international=int(international),
+        " queued_at, returns, envelope_id, require_tls, lifetime) VALUES (:organization, :id, :content, :size, :sender, :author, :trace,"
+        " :assessment, :eight_bit, :international, :pending, :queued_at, :returns, :envelope_id, :require_tls, :lifetime)",
+        id=number,
         pending=len(recipients),
-        now=tx.now,
+        **message,
     )
     tx.many(
-        "INSERT INTO queue_recipients (organization, id, message, recipient, domain, attempts, due_at, holder, last_reply, warned)"
-        " VALUES (:organization, :id, :message, :recipient, :domain, 0, :now, '', '', 0)",
-        [
-            {"id": first + at, "message": message, "recipient": recipient, "domain": domain, "now": tx.now}
-            for at, (recipient, domain) in enumerate(recipients)
-        ],
+        "INSERT INTO queue_recipients (organization, id, message, recipient, domain, destination, attempts, due_at, notice_at, holder,"
+        " last_reply, warned, held_by, held_for, notify, original) VALUES (:organization, :id, :message, :recipient, :domain, :destination,"
+        " 0, :due_at, :notice_at, '', '', 0, :held_by, :held_for, :notify, :original)",
+        [{"id": first + at, "message": number, **recipient} for at, recipient in enumerate(recipients)],
     )
-    return message
+    return number
 
 
-def lease(tx: Tx, *, holder: str, until: float, limit: int) -> list[Row]:
-    """Take the rows longest due for a holder until a time (epoch seconds); gives `_DUE` in order of message and domain.
+def due(tx: Tx, destination: str, limit: int) -> list[Row]:
+    """List what is due for a destination, longest due first, as `_DUE` gives it, and who holds it back.
 
-    What is due of one message for one domain is taken together, even beyond the limit: it goes in one transaction.
+    What is due of the last message is given whole, even beyond the limit: it goes in one transaction.
     """
-    taken = tx.all(
-        "UPDATE queue_recipients SET holder = :holder, due_at = :until WHERE organization = :organization AND due_at <= :now"
-        " AND id IN (SELECT r.id FROM (SELECT message, domain FROM queue_recipients WHERE organization = :organization"
-        " AND due_at <= :now ORDER BY due_at, id LIMIT :limit) first JOIN queue_recipients r ON r.organization = :organization"
-        " AND r.message = first.message AND r.domain = first.domain) RETURNING id",
-        holder=holder,
-        until=until,
+    rows = tx.all(
+        f"SELECT {_DUE}, r.held_by FROM {_ROWS} WHERE r.organization = :organization AND r.destination = :destination"
+        " AND r.due_at <= :now ORDER BY r.due_at, r.notice_at, r.id LIMIT :limit",
+        destination=destination,
         now=tx.now,
         limit=limit,
     )
-    rows: list[Row] = []
-    for (number,) in taken:
-        row = tx.one(
-            f"SELECT {_DUE} FROM queue_recipients r JOIN queue_messages m ON m.organization = r.organization AND m.id = r.message"
-            " WHERE r.organization = :organization AND r.id = :id",
-            id=number,
-        )
-        if row is not None:
-            rows.append(row)
-    return sorted(rows, key=lambda row: (row[1], row[3], row[0]))
+    if len(rows) < limit:
+        return rows
+    rest = tx.all(
+        f"SELECT {_DUE}, r.held_by FROM {_ROWS} WHERE r.organization = :organization AND r.message = :message"
+        " AND r.destination = :destination AND r.due_at <= :now",
+        message=rows[-1][1],
+        destination=destination,
+        now=tx.now,
+    )
+    known = {row[0] for row in rows}
+    return rows + [row for row in rest if row[0] not in known]
+
+
+def overdue(tx: Tx, destination: str, limit: int) -> list[Row]:
+    """List what is due for a destination and whose sender is to hear of it, as `due` does."""
+    return tx.all(
+        f"SELECT {_DUE}, r.held_by FROM {_ROWS} WHERE r.organization = :organization AND r.destination = :destination"
+        " AND r.due_at <= :now AND r.notice_at <= :now LIMIT :limit",
+        destination=destination,
+        now=tx.now,
+        limit=limit,
+    )
+
+
+def next_notice(tx: Tx, destination: str) -> float | None:
+    """Give when the next sender is to hear of a copy that is due for a destination, epoch seconds."""
+    row = tx.one(
+        "SELECT MIN(notice_at) FROM queue_recipients WHERE organization = :organization AND destination = :destination"
+        " AND due_at <= :now AND notice_at > :now",
+        destination=destination,
+        now=tx.now,
+    )
+    return None if row is None else row[0]
+
+
+def first_due(tx: Tx, destination: str) -> float | None:
+    """Give when the first copy for a destination is due, epoch seconds; None when there is none."""
+    row = tx.one(
+        "SELECT due_at FROM queue_recipients WHERE organization = :organization AND destination = :destination"
+        " ORDER BY due_at LIMIT 1",
+        destination=destination,
+    )
+    return None if row is None else row[0]
+
+
+def lease(tx: Tx, numbers: Iterable[int], *, holder: str, until: float) -> None:
+    """Give rows to a holder until a time, epoch seconds."""
+    tx.many(
+        "UPDATE queue_recipients SET holder = :holder, due_at = :until WHERE organization = :organization AND id = :id",
+        [{"id": number, "holder": holder, "until": until} for number in numbers],
+    )
+
+
+def reclaim(tx: Tx, *, holder: str) -> list[str]:
+    """Take what other holders have leased away from them, due at once; gives its destinations."""
+    rows = tx.all(
+        "UPDATE queue_recipients SET holder = '', due_at = :now WHERE organization = :organization AND holder <> '' AND holder <> :holder"
+        " RETURNING destination",
+        holder=holder,
+        now=tx.now,
+    )
+    return sorted({row[0] for row in rows})
 
 
 def behind(tx: Tx, after: int, limit: int) -> list[Row]:
     """List rows behind an id, leased or not; gives `_DUE` in order of message and domain."""
     rows = tx.all(
-        f"SELECT {_DUE} FROM queue_recipients r JOIN queue_messages m ON m.organization = r.organization AND m.id = r.message"
-        " WHERE r.organization = :organization AND r.id > :after ORDER BY r.id LIMIT :limit",
+        f"SELECT {_DUE} FROM {_ROWS} WHERE r.organization = :organization AND r.id > :after ORDER BY r.id LIMIT :limit",
         after=after,
         limit=limit,
     )
@@ -107,18 +142,16 @@ def renew(tx: Tx, numbers: Iterable[int], *, holder: str, until: float) -> int:
     )
 
 
-def put_back(tx: Tx, number: int, *, holder: str, due_at: float, attempts: int, reply: str, warned: bool) -> bool:
-    """Give a row back, due again at a time (epoch seconds); False when the holder has lost it."""
+def put_back(tx: Tx, number: int, *, holder: str, **values: Any) -> bool:
+    """Give a row back, due again at a time unless it is held, with other columns as they are now; False when the holder has lost it."""
+    words = "".join(f", {name} = :{name}" for name in values if name != "due_at")
     return bool(
         tx.run(
-            "UPDATE queue_recipients SET holder = '', due_at = :due_at, attempts = :attempts, last_reply = :reply, warned = :warned"
+            f"UPDATE queue_recipients SET holder = '', due_at = CASE WHEN held_by = '' THEN :due_at ELSE {NEVER} END{words}"
             " WHERE organization = :organization AND id = :id AND holder = :holder",
             id=number,
             holder=holder,
-            due_at=due_at,
-            attempts=attempts,
-            reply=reply,
-            warned=int(warned),
+            **values,
         )
     )
 
@@ -135,12 +168,6 @@ def delete(tx: Tx, number: int, *, holder: str) -> bool:
     tx.run("UPDATE queue_messages SET pending = pending - 1 WHERE organization = :organization AND id = :message", message=row[0])
     tx.run("DELETE FROM queue_messages WHERE organization = :organization AND id = :message AND pending = 0", message=row[0])
     return True
-
-
-def next_due(tx: Tx) -> float | None:
-    """Give when the next row comes due, epoch seconds."""
-    row = tx.one("SELECT MIN(due_at) FROM queue_recipients WHERE organization = :organization")
-    return None if row is None else row[0]
 
 
 def count(tx: Tx) -> tuple[int, int]:

@@ -1,0 +1,49 @@
+"""Next hops: where a destination's mail is to be brought at this moment.
+
+The queue knows destinations, mostly domains. What they mean may change while mail waits: a domain comes to this server, a smarthost is set.
+"""
+
+from dataclasses import dataclass
+
+from postroom.directory import domains
+from postroom.mailflow.outbound.settings import Settings
+from postroom.storage.engine import REGISTRY, Store
+
+SMARTHOST = "smarthost"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A next hop by its name: an organization of this server (`scope`), the smarthost, or the mail exchangers of a `domain`."""
+
+    name: str
+    scope: int | None = None
+    domain: str = ""
+
+    @property
+    def shared(self) -> bool:
+        """Say whether mail for all destinations elsewhere goes there."""
+        return not self.domain and self.scope is None
+
+
+class Hops:
+    """Finds next hops."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    async def find(self, destination: str) -> Hop:
+        """Give the next hop of a destination."""
+        scope = await self._store.read(REGISTRY, domains.route, destination)
+        if scope is not None:
+            return Hop(f"organization {scope}", scope)
+        if self._settings.smarthost:
+            return Hop(SMARTHOST)
+        return Hop(destination, domain=destination)
+
+    def most(self, hop: Hop) -> int:
+        """Give how many connections may be open to a hop at once."""
+        if hop.scope is not None:
+            return 1
+        return self._settings.connections_per_domain if hop.domain else self._settings.connections_to_smarthost

@@ -24,6 +24,7 @@ from postroom.aws.clients import Aws
 from postroom.formats import availability
 from postroom.model.availability import EwsProvider, LambdaProvider, Provider
 from postroom.model.errors import TryLater
+from postroom.policy.internet import permitted
 from postroom.server.dns.lookups import Lookups, NoAnswer
 
 SECONDS = 25.0
@@ -31,14 +32,6 @@ SECONDS = 25.0
 AT_ONCE = 2
 ANSWER_BYTES = 1024 * 1024
 REASON_LETTERS = 256
-
-_OF_CLOUDS = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
-"""Where clouds keep credentials beside 169.254.169.254, which is link-local: AWS, Alibaba, Azure, Oracle."""
-_TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96")))
-"""What translators take for IPv4 addresses."""
-_NOT_OF_THE_INTERNET = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "192.0.0.0/24")))
-"""Local translation, former site-local addresses, protocol assignments: not every release of Python knows of them."""
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,25 +188,6 @@ class _Pinned(http.client.HTTPSConnection):
         self.request("POST", path, availability.LOGIN, headers)
         answer = self.getresponse()
         return answer.status, answer.read(ANSWER_BYTES)
-
-
-def permitted(address: Address, *, private: bool) -> bool:
-    """Say whether an address may be connected to: one of the Internet, or with `private` another that is no cloud's own."""
-    inner = _inner(address)
-    if inner is not None:
-        return permitted(inner, private=private)
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _OF_CLOUDS:
-        return False
-    return private or (address.is_global and not any(address in network for network in _NOT_OF_THE_INTERNET))
-
-
-def _inner(address: Address) -> ipaddress.IPv4Address | None:
-    """Find the IPv4 address that an IPv6 address stands for, by any of the ways in which it may."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if 1 < int(address) < 2**32 or any(address in network for network in _TRANSLATED):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
 def _judge(status: int, body: bytes) -> None:

@@ -35,7 +35,7 @@ def test_the_ready_file_says_everything_once_everything_accepts(tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert set(said) == {
             "api", "region", "access_key_id", "secret_access_key", "ca_file", "smtp", "submission", "submissions", "imap", "imaps",
-            "managesieve", "organization_id", "domain", "users",
+            "managesieve", "web", "web_tls", "organization_id", "domain", "users",
         }  # fmt: skip
         ports = [said[name][1] for name in ("smtp", "submission", "submissions", "imap", "imaps")]
         assert len(set(ports)) == 5

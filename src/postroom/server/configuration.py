@@ -105,7 +105,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
 
 def check(settings: Settings) -> Settings:
     """Check what the types cannot say; raises ConfigurationError."""
-    for table in ("api", "smtp", "submission", "imap", "metrics"):
+    for table in ("api", "web", "smtp", "submission", "imap", "managesieve", "metrics"):
         part = getattr(settings, table)
         for name in ("listen", "listen_tls"):
             for text in getattr(part, name, ()):

@@ -30,6 +30,10 @@ data = "."
 [api]
 listen = ["127.0.0.1:8080"]
 
+[web]
+listen = ["127.0.0.1:8081"]
+listen_tls = ["127.0.0.1:8443"]
+
 [smtp]
 listen = ["127.0.0.1:2525"]
 postmaster = "alice@demo.postroom.test"

@@ -163,7 +163,7 @@ def of_postmaster(settings: Settings) -> Iterator[Finding]:
 
 def addresses(settings: Settings) -> list[tuple[str, str]]:
     """List (table, address) of everything to listen on."""
-    tables = ("api", "smtp", "submission", "imap", "managesieve", "metrics")
+    tables = ("api", "web", "smtp", "submission", "imap", "managesieve", "metrics")
     return [
         (table, text)
         for table in tables

@@ -147,7 +147,7 @@ def tls_files(settings: Settings) -> certificates.Files:
         return certificates.Files(Path(settings.tls.certificate), Path(settings.tls.key))
     hosts = [
         parse(text).host
-        for table in (settings.api, settings.smtp, settings.submission, settings.imap, settings.managesieve)
+        for table in (settings.api, settings.web, settings.smtp, settings.submission, settings.imap, settings.managesieve)
         for text in (*table.listen, *getattr(table, "listen_tls", ()))
     ]
     names = [settings.mail.hostname, "localhost", "127.0.0.1", "::1", *(host for host in hosts if host)]

@@ -62,6 +62,19 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What all bodies on their way in may take together; more is told to come back later."""
 
 
+class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[web]` table: what the world may ask over HTTP beside mail. Both doors are closed by default."""
+
+    listen: tuple[str, ...] = ()
+    """Addresses for plain HTTP, `*:80` for the world. What need not be answered there is sent to https."""
+    listen_tls: tuple[str, ...] = ()
+    """Addresses for HTTPS, `*:443` for the world."""
+    request_seconds: float = 30.0
+    """How long a request may take to arrive."""
+    connections: int = 500
+    """Connections at once; beyond it a request is answered 503."""
+
+
 class Smtp(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[smtp]` table: mail from other servers."""
 
@@ -228,6 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     storage: Storage = Storage()
     keys: Keys = Keys()
     api: Api = Api()
+    web: Web = Web()
     smtp: Smtp = Smtp()
     submission: Submission = Submission()
     allowance: Allowance = Allowance()

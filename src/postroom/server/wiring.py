@@ -26,6 +26,7 @@ from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Screening
 from postroom.model.exports import Export, Refused, Upload
+from postroom.model.web import Route
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
@@ -45,6 +46,7 @@ from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.server.settings import Settings
+from postroom.server.web.site import Site
 from postroom.storage.engine import REGISTRY, Store
 
 HEALTH_SECONDS = 5.0
@@ -116,6 +118,7 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
     healthy = _health(store)
     return {
         "api": HttpServer(doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections),
+        "web": web(settings, routes(settings, store)),
         "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls, screening=screening(settings)),
         "submission": SmtpServer(
             "submission",
@@ -142,7 +145,19 @@ def filters(settings: Settings) -> Filters:
     return Filters(settings.filters, Resolver(settings.dns.nameservers, lifetime=4.0), trusted=settings.smtp.trusted_networks)
 
 
-TLS_NAMES = {"api": "api_tls", "submission": "submissions", "imap": "imaps", "managesieve": "managesieves"}
+def routes(settings: Settings, store: Store) -> Iterator[Route]:
+    """List what the public web door answers; `postroom.server.web` says how one adds to it."""
+    yield from ()
+
+
+def web(settings: Settings, routes: Iterator[Route]) -> HttpServer:
+    """Give the public web door."""
+    part = settings.web
+    secure_port = endpoints.parse(part.listen_tls[0]).port if part.listen_tls else None
+    return HttpServer(Site(routes, secure_port=secure_port), seconds=part.request_seconds, connections=part.connections)
+
+
+TLS_NAMES = {"api": "api_tls", "web": "web_tls", "submission": "submissions", "imap": "imaps", "managesieve": "managesieves"}
 """What a door is called when TLS starts with the first byte."""
 
 

@@ -20,10 +20,10 @@ from postroom.mailbox.contents import Prepared
 from postroom.model.actors import Client
 from postroom.model.errors import OrganizationNotFound
 from postroom.policy.authenticator import Authenticator
+from postroom.policy.crowd import Crowd
 from postroom.protocols.imap import updates
 from postroom.protocols.imap.client import Front
 from postroom.protocols.imap.connection import Limits
-from postroom.protocols.imap.crowd import Crowd
 from postroom.protocols.imap.grammar.scanner import Literal
 from postroom.protocols.imap.literals import Allowance, Room
 from postroom.protocols.imap.session import Session
@@ -68,7 +68,11 @@ class ImapServer:
         self.views = Remembered(VIEWS_BYTES)
         self.fronts: set[Front] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._crowd = Crowd(self.settings)
+        self._crowd = Crowd(
+            most=self.settings.maximum_connections,
+            most_of_place=self.settings.connections_per_address,
+            trusted=self.settings.trusted_networks,
+        )
         self._empty = asyncio.Event()
         self._empty.set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -96,7 +100,7 @@ class ImapServer:
 
     def admit(self, front: Front) -> bool:
         """Count a new connection in, unless there are too many in all or from its address."""
-        if self.closing or not self._crowd.enter(front.address):
+        if self.closing or not self._crowd.enter(self._crowd.place(front.address)):
             REFUSED.inc()
             return False
         self.fronts.add(front)
@@ -114,7 +118,7 @@ class ImapServer:
         if not self.fronts:
             self._empty.set()
         CONNECTIONS.dec()
-        self._crowd.leave(front.address)
+        self._crowd.leave(self._crowd.place(front.address))
 
     def _spool(self) -> IO[bytes]:
         """Open a file without a name for a large literal."""

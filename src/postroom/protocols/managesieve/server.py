@@ -1,9 +1,7 @@
 """All connections of ManageSieve: lets them in, does for their commands what has to be waited for, ends those that have had their time."""
 
 import asyncio
-import ipaddress
 import ssl
-from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +10,7 @@ from prometheus_client import Gauge
 
 from postroom.model.actors import Client
 from postroom.policy.authenticator import Authenticator
+from postroom.policy.crowd import Crowd
 from postroom.protocols.managesieve.client import Front, late
 from postroom.protocols.managesieve.session import Read, Session, SignIn, StartTls, Step, Work, Write
 from postroom.protocols.managesieve.settings import Settings
@@ -37,8 +36,11 @@ class ManageSieveServer:
         self.closing = False
         self.fronts: set[Front] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._addresses: Counter[str] = Counter()
-        self._trusted = [ipaddress.ip_network(network) for network in self.settings.trusted_networks]
+        self._crowd = Crowd(
+            most=self.settings.maximum_connections,
+            most_of_place=self.settings.connections_per_address,
+            trusted=self.settings.trusted_networks,
+        )
         self._empty = asyncio.Event()
         self._empty.set()
         self._tick: asyncio.TimerHandle | None = None
@@ -65,10 +67,8 @@ class ManageSieveServer:
 
     def admit(self, front: Front) -> bool:
         """Count a new connection in, unless there are too many in all or from its address."""
-        crowded = self._addresses[front.address] >= self.settings.connections_per_address and not self._is_trusted(front.address)
-        if self.closing or crowded or len(self.fronts) >= self.settings.maximum_connections:
+        if self.closing or not self._crowd.enter(self._crowd.place(front.address)):
             return False
-        self._addresses[front.address] += 1
         self.fronts.add(front)
         self._empty.clear()
         CONNECTIONS.inc()
@@ -82,9 +82,7 @@ class ManageSieveServer:
             return
         self.fronts.discard(front)
         CONNECTIONS.dec()
-        self._addresses[front.address] -= 1
-        if not self._addresses[front.address]:
-            del self._addresses[front.address]
+        self._crowd.leave(self._crowd.place(front.address))
         if not self.fronts:
             self._empty.set()
 
@@ -99,13 +97,6 @@ class ManageSieveServer:
         for front in late(iter(self.fronts), loop.time()):
             front.expire()
         self._tick = loop.call_later(self._pause, self._look_round) if self.fronts else None
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            given = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(given in network for network in self._trusted)
 
     # What has to be waited for
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import figures, machine
-from bench.parts import api, imap, inbound, memory, operations, sending, strangers
+from bench.parts import api, backlog, imap, inbound, memory, operations, sending, strangers
 from bench.plan import Plan
 from bench.programs import BenchError
 
@@ -32,6 +32,7 @@ PARTS = {
     "inbound": inbound.measure,
     "strangers": strangers.measure,
     "sending": sending.measure,
+    "backlog": backlog.measure,
     "imap": imap.measure,
     "memory": memory.measure,
 }

@@ -21,11 +21,12 @@ from bench.programs import Address, BenchError
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One letter: recipient, its bytes with dots stuffed and the closing dot, and the sender of its envelope."""
+    """One letter: recipient, its bytes with dots stuffed and the closing dot, the sender of its envelope, and more recipients."""
 
     recipient: str
     data: bytes
     sender: str = "stranger@sender.test"
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,7 @@ def letter(recipient: str, raw: bytes, sender: str = "stranger@sender.test") -> 
     return Letter(recipient, raw.replace(b"\r\n.", b"\r\n..") + b".\r\n", sender)
 
 
-def run(
-    address: Address, letters: Sequence[Letter], *, connections: int = 10, processes: int = 2, login: Login | None = None
-) -> Accepted:
+def run(address: Address, letters: Sequence[Letter], *, connections: int = 10, processes: int = 2, login: Login | None = None) -> Accepted:
     """Send all letters over `connections` connections; raise BenchError when one is refused."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(processes)
@@ -128,13 +127,14 @@ def _dialogue(connection: socket.socket, letters: Sequence[Letter], login: Login
         connection.sendall(b"AUTH PLAIN " + login.response + b"\r\n")
         replies.expect(b"235")
     for sent in letters:
-        commands = [b"MAIL FROM:<%s>\r\n" % sent.sender.encode(), b"RCPT TO:<%s>\r\n" % sent.recipient.encode(), b"DATA\r\n"]
+        recipients = [b"RCPT TO:<%s>\r\n" % recipient.encode() for recipient in (sent.recipient, *sent.others)]
+        commands = [b"MAIL FROM:<%s>\r\n" % sent.sender.encode(), *recipients, b"DATA\r\n"]
         if pipelining:
             connection.sendall(b"".join(commands))
-        for command, code in zip(commands, (b"250", b"250", b"354"), strict=True):
+        for command in commands:
             if not pipelining:
                 connection.sendall(command)
-            replies.expect(code)
+            replies.expect(b"354" if command is commands[-1] else b"250")
         connection.sendall(sent.data)
         replies.expect(b"250")
     connection.sendall(b"QUIT\r\n")

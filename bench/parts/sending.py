@@ -122,25 +122,35 @@ def _peer(plan: Plan, resolver: str) -> Iterator[Side]:
 def _measure(plan: Plan, side: Side, end: sink.Sink) -> list[float]:
     count = plan.amount(2_000, 300)
     for attempt in range(10):  # a domain's keys are made soon after the domain
-        _once(side, end, count=50, seed=40_000 + attempt)
+        once(side, end, count=50, seed=40_000 + attempt)
         if b"dkim-signature" in end.last().lower():
             break
         time.sleep(1)
     else:
         raise programs.BenchError(f"a letter is not signed:\n{end.last()[:700].decode(errors='replace')}")
-    return [_once(side, end, count=count, seed=30_000 + run) for run in range(1, plan.runs + 1)]
+    return [once(side, end, count=count, seed=30_000 + run) for run in range(1, plan.runs + 1)]
 
 
-def _once(side: Side, end: sink.Sink, *, count: int, seed: int) -> float:
+def once(side: Side, end: sink.Sink, *, count: int, seed: int, size: int = SIZE, seconds: float = 180.0) -> float:
     """Send `count` letters; give letters a second until the sink has all."""
-    letters = []
-    for number, raw in enumerate(corpus.letters(count, SIZE, seed=seed, domain="sink0.example")):
-        head, _, body = raw.partition(b"\r\nFrom: ")
-        written = head.partition(b"\r\nDate: ")[2]
-        fresh = b"Date: %s\r\nFrom: %s\r\n%s" % (written, side.author.encode(), body.partition(b"\r\n")[2])
-        letters.append(smtp_load.letter(f"somebody@sink{number % DESTINATIONS}.example", fresh, side.author))
+    letters = [
+        smtp_load.Letter(f"somebody@sink{number % DESTINATIONS}.example", written_by(side, raw), side.author)
+        for number, raw in enumerate(corpus.letters(count, size, seed=seed, domain="sink0.example"))
+    ]
     before = end.count
-    login = smtp_load.Login(certificate.client_context(), side.author, side.password) if side.password else None
-    accepted = smtp_load.run(side.smtp, letters, login=login)
-    end.await_count(before + count)
+    accepted = smtp_load.run(side.smtp, letters, login=login(side))
+    end.await_count(before + count, seconds)
     return count / (time.monotonic() - accepted.started)
+
+
+def written_by(side: Side, raw: bytes) -> bytes:
+    """Give a letter of the corpus as its author would hand it in, ready for the wire."""
+    head, _, body = raw.partition(b"\r\nFrom: ")
+    written = head.partition(b"\r\nDate: ")[2]
+    fresh = b"Date: %s\r\nFrom: %s\r\n%s" % (written, side.author.encode(), body.partition(b"\r\n")[2])
+    return smtp_load.letter("", fresh).data
+
+
+def login(side: Side) -> smtp_load.Login | None:
+    """Give how a side wants its author to sign in."""
+    return smtp_load.Login(certificate.client_context(), side.author, side.password) if side.password else None

@@ -32,6 +32,7 @@ DEBIAN_PACKAGES = (
     *("rspamd", "spamassassin", "spamd", "clamav-daemon"),
     *("opendkim", "opendkim-tools", "opendmarc", "postfix-policyd-spf-python"),
     *("dovecot-sieve", "dovecot-managesieved", "sieve-connect", "pebble"),
+    "libxml2-utils",
     *("libgnutls-dane0", "libidn12", "libnsl2", "libevent-2.1-7"),
 )
 """The foreign clients and servers, and what they need beyond their hard dependencies: swaks speaks TLS only with Net::SSLeay.

@@ -2,7 +2,10 @@
 
 import gzip
 import io
+import shutil
+import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,10 +36,15 @@ FOREIGN = b"""<?xml version="1.0" encoding="UTF-8" ?>
 </feedback>"""
 
 
-def zipped(content: bytes) -> bytes:
+SCHEMA = Path(__file__).with_name("dmarc.xsd")
+DOCTYPE = '<?xml version="1.0" encoding="{}"?><!DOCTYPE f [<!ENTITY a "aaaa">]><feedback>&a;</feedback>'
+
+
+def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED, entries: int = 1) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("report.xml", content)
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for number in range(entries):
+            archive.writestr(f"report{number}.xml", content)
     return out.getvalue()
 
 
@@ -44,7 +52,7 @@ def zipped(content: bytes) -> bytes:
 def test_a_report_of_others_is_read_however_it_is_packed(packed: bytes) -> None:
     report = dmarc_report.read(packed)
     assert (report.organization, report.id, report.begin, report.end) == ("receiver.example", "4711", 1770000000, 1770086399)
-    assert report.policy == dmarc_report.Policy("example.test", "s", "r", "reject", "none", "50")
+    assert report.policy == dmarc_report.Policy("example.test", "s", "r", "reject", "none", "50", "")
     (row,) = report.rows
     assert row == Row(
         "192.0.2.1", 12, "none", "pass", "fail", "example.test", "list.example", "trusted_forwarder", "arc=pass",
@@ -73,6 +81,34 @@ def test_what_is_written_is_read_again_whatever_strangers_call_themselves(rows: 
     ]
 
 
+@pytest.mark.skipif(not shutil.which("xmllint"), reason="needs xmllint (libxml2-utils)")
+@pytest.mark.parametrize("source", ["192.0.2.255", "2001:db8::1"])
+def test_what_is_written_is_valid_by_the_schema(tmp_path: Path, source: str) -> None:
+    signatures = (DkimResult("example.test", "s1", "pass"), DkimResult("list.example", "", "temperror"))
+    rows = (
+        Row(
+            source,
+            2,
+            "none",
+            "pass",
+            "fail",
+            "example.test",
+            "",
+            "local_policy",
+            "not <enforced>",
+            signatures,
+            "x.example",
+            "helo",
+            "softfail",
+        ),
+        Row(source, 1, "reject", "fail", "fail", "sub.example.test", "a.example"),
+    )
+    report = Report("us & them", "postmaster@us.example", "1", 1, 2, dmarc_report.Policy("example.test", sp="", p="reject"), rows)
+    (tmp_path / "report.xml").write_bytes(dmarc_report.write(report))
+    done = subprocess.run(["xmllint", "--noout", "--schema", SCHEMA, tmp_path / "report.xml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "packed",
     [
@@ -85,6 +121,12 @@ def test_what_is_written_is_read_again_whatever_strangers_call_themselves(rows: 
         gzip.compress(b" " * (dmarc_report.MAX_UNPACKED + 1)),
         zipped(b" " * (dmarc_report.MAX_UNPACKED + 1)),
         b'<?xml version="1.0" encoding="no-such"?><feedback/>',
+        *(DOCTYPE.format(name).encode(name) for name in ("utf-16", "utf-16-le", "utf-32", "cp037", "utf-7", "latin-1")),
+        b"<feedback>" + b"<a/>" * dmarc_report.MAX_ELEMENTS + b"</feedback>",
+        b"<feedback>" * 30,
+        zipped(FOREIGN, zipfile.ZIP_LZMA),
+        zipped(FOREIGN, zipfile.ZIP_BZIP2),
+        zipped(b"", entries=dmarc_report.MAX_ENTRIES + 1),
         b" " * (dmarc_report.MAX_PACKED + 1),
     ],
 )
@@ -98,6 +140,16 @@ def test_no_octets_do_worse_than_be_refused(octets: bytes) -> None:
     for read in (dmarc_report.read, tls_report.read):
         with pytest.raises(ValueError, match=r".*"):
             read(octets)
+
+
+def test_a_report_in_a_character_set_of_old_is_read() -> None:
+    old = FOREIGN.replace(b"UTF-8", b"ISO-8859-1").replace(b"receiver.example<", "Empf\xe4nger<".encode("latin-1"))
+    assert dmarc_report.read(old).organization == "Empf\xe4nger"
+
+
+def test_a_report_of_tls_is_bounded_before_it_is_read() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        tls_report.read(gzip.compress(b" " * (tls_report.MAX_UNPACKED + 1)))
 
 
 def test_a_report_of_tls_is_read_and_written_with_the_words_of_the_standard() -> None:
@@ -119,7 +171,10 @@ def test_a_report_of_tls_is_read_and_written_with_the_words_of_the_standard() ->
     ("texts", "addresses"),
     [
         (["v=TLSRPTv1; rua=mailto:r@example.test"], ("mailto:r@example.test",)),
-        (["v=TLSRPTv1;rua=mailto:a@example.test,https://r.example.test/tls;ext=1", "other"], ("mailto:a@example.test", "https://r.example.test/tls")),
+        (
+            ["v=TLSRPTv1;rua=mailto:a@example.test,https://r.example.test/tls;ext=1", "other"],
+            ("mailto:a@example.test", "https://r.example.test/tls"),
+        ),
         (["v=TLSRPTv1; rua=ftp://example.test"], ()),
         (["v=TLSRPTv1; rua=mailto:a@example.test", "v=TLSRPTv1; rua=mailto:b@example.test"], ()),
         (["v=TLSRPTv2; rua=mailto:a@example.test"], ()),

@@ -1,14 +1,15 @@
 """Aggregate reports of DMARC: what a receiver tells a domain about the mail of a day that bore its name (RFC 7489 §7.2, appendix C).
 
-Reports of others are untrusted: their size is bounded before and after unpacking, so are their rows, and a document type is refused, with
-which a small file could become a huge one.
+Reports of others are untrusted: their size is bounded before and after unpacking, so are their elements and rows, and a document type is
+refused, with which a small file could become a huge one.
 """
 
 import gzip
 import io
+import ipaddress
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -21,6 +22,11 @@ MAX_ROWS = 20_000
 """Rows of a report, read or written."""
 MAX_TEXT = 500
 """Characters of a value that are kept."""
+MAX_ELEMENTS, MAX_DEPTH = 500_000, 20
+"""Elements of a report, and how deep they may lie within each other."""
+MAX_ENTRIES = 100
+"""Files in an archive; of several the first is read."""
+_CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Policy:
     p: str = "none"
     sp: str = ""
     pct: str = "100"
+    fo: str = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Report:
 
 
 def write(report: Report) -> bytes:
-    """Write a report as XML."""
+    """Write a report as XML, so that it is valid by the schema of appendix C."""
     policy = report.policy
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
@@ -93,7 +100,8 @@ def write(report: Report) -> bytes:
         f"<date_range><begin>{report.begin}</begin><end>{report.end}</end></date_range>",
         "</report_metadata>",
         "<policy_published>",
-        *[_element(name, value) for name, value in _policy(policy) if value],
+        *[_element(name, getattr(policy, name)) for name in ("domain", "adkim", "aspf", "p")],
+        *[_element(name, value) for name, value in (("sp", policy.sp or policy.p), ("pct", policy.pct), ("fo", policy.fo))],
         "</policy_published>",
     ]
     for row in report.rows[:MAX_ROWS]:
@@ -104,16 +112,8 @@ def write(report: Report) -> bytes:
 
 def read(packed: bytes) -> Report:
     """Read a report as it is attached: XML, or that in gzip or in a zip archive; raises `ValueError`."""
-    text = unpack(packed)
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise ValueError("a report has no document type")
-    try:
-        root = ElementTree.fromstring(text)  # noqa: S314  no document type, so no entities
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise ValueError(f"no XML: {error}") from None
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-    if root.tag != "feedback":
+    root = _parse(_decoded(unpack(packed)))
+    if root.tag != "feedback" or not _text(root, "policy_published/domain"):
         raise ValueError("no report of DMARC")
     return Report(
         organization=_text(root, "report_metadata/org_name"),
@@ -121,40 +121,88 @@ def read(packed: bytes) -> Report:
         id=_text(root, "report_metadata/report_id"),
         begin=_number(root, "report_metadata/date_range/begin"),
         end=_number(root, "report_metadata/date_range/end"),
-        policy=Policy(*[_text(root, f"policy_published/{name}") for name in ("domain", "adkim", "aspf", "p", "sp", "pct")]),
+        policy=Policy(*[_text(root, f"policy_published/{name}") for name in ("domain", "adkim", "aspf", "p", "sp", "pct", "fo")]),
         rows=tuple(_rows(root)),
     )
 
 
-def unpack(packed: bytes) -> bytes:
-    """Take a file out of gzip or out of a zip archive of one file, if it is in one; raises `ValueError` when it is too large."""
+def unpack(packed: bytes, most: int = MAX_UNPACKED) -> bytes:
+    """Take a file out of gzip or out of a zip archive, if it is in one; raises `ValueError` when it has more than `most` octets."""
     if len(packed) > MAX_PACKED:
         raise ValueError("the report is too large")
     try:
         if packed.startswith(b"\x1f\x8b"):
             with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-                text = file.read(MAX_UNPACKED + 1)
+                text = file.read(most + 1)
         elif packed.startswith(b"PK\x03\x04"):
-            with zipfile.ZipFile(io.BytesIO(packed)) as archive, archive.open(archive.infolist()[0]) as entry:
-                text = entry.read(MAX_UNPACKED + 1)
+            text = _unzip(packed, most)
         else:
             text = packed
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, IndexError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ValueError(f"it cannot be unpacked: {error}") from None
-    if len(text) > MAX_UNPACKED:
+    if len(text) > most:
         raise ValueError("the report is too large")
     return text
 
 
-def _policy(policy: Policy) -> Sequence[tuple[str, str]]:
-    names = ("domain", "adkim", "aspf", "p", "sp", "pct")
-    return [(name, getattr(policy, name)) for name in names]
+def _unzip(packed: bytes, most: int) -> bytes:
+    """Read the first file of an archive; methods that take memory by what the archive says of itself are not known here."""
+    if packed.count(b"PK\x01\x02") > MAX_ENTRIES:
+        raise ValueError("too many files")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        entry = archive.infolist()[0]
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("an unknown method")
+        with archive.open(entry) as file:
+            return file.read(most + 1)
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Makes the tree, as long as it stays small; names lose their namespaces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._elements = self._depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        """Begin an element; raises `ValueError` when it is one too many."""
+        self._elements += 1
+        self._depth += 1
+        if self._elements > MAX_ELEMENTS or self._depth > MAX_DEPTH:
+            raise ValueError("the report has too many elements")
+        return super().start(tag.rpartition("}")[2], {})
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        """End it."""
+        self._depth -= 1
+        return super().end(tag.rpartition("}")[2])
+
+
+def _decoded(text: bytes) -> str:
+    """Give the characters of a report, which says itself that they are in UTF-8, or may be wrong; no other form hides a document type."""
+    try:
+        found = text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        found = text.decode("latin-1")
+    if "<!DOCTYPE" in found or "<!ENTITY" in found:
+        raise ValueError("a report has no document type")
+    return found
+
+
+def _parse(text: str) -> ElementTree.Element:
+    parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314  no document type, so no entities
+    try:
+        for at in range(0, len(text), _CHUNK):
+            parser.feed(text[at : at + _CHUNK])
+        return parser.close()
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"no XML: {error}") from None
 
 
 def _row(row: Row) -> list[str]:
     lines = [
         "<record><row>",
-        _element("source_ip", row.source),
+        _element("source_ip", _full(row.source)),
         f"<count>{row.count}</count>",
         "<policy_evaluated>",
         *[_element(name, value) for name, value in (("disposition", row.disposition), ("dkim", row.dkim), ("spf", row.spf))],
@@ -162,8 +210,7 @@ def _row(row: Row) -> list[str]:
     if row.reason:
         lines.append(f"<reason>{_element('type', row.reason)}{_element('comment', row.comment)}</reason>")
     lines += ["</policy_evaluated></row>", "<identifiers>"]
-    lines += [_element("envelope_from", row.envelope_from)] if row.envelope_from else []
-    lines += [_element("header_from", row.header_from), "</identifiers><auth_results>"]
+    lines += [_element("envelope_from", row.envelope_from), _element("header_from", row.header_from), "</identifiers><auth_results>"]
     for signature in row.signatures:
         parts = (("domain", signature.domain), ("selector", signature.selector), ("result", signature.result))
         lines.append(f"<dkim>{''.join(_element(name, value) for name, value in parts)}</dkim>")
@@ -171,6 +218,21 @@ def _row(row: Row) -> list[str]:
     lines.append(f"<spf>{''.join(_element(name, value) for name, value in parts)}</spf>")
     lines.append("</auth_results></record>")
     return lines
+
+
+def _full(address: str) -> str:
+    """Write an address as the schema wants it, an IPv6 address without abbreviation."""
+    try:
+        return ipaddress.ip_address(address).exploded
+    except ValueError:
+        return address
+
+
+def _short(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
 
 
 def _element(name: str, value: str) -> str:
@@ -187,7 +249,7 @@ def _rows(root: ElementTree.Element) -> Iterator[Row]:
             for found in record.findall("auth_results/dkim")[:20]
         ]
         yield Row(
-            source=_text(record, "row/source_ip"),
+            source=_short(_text(record, "row/source_ip")),
             count=_number(record, "row/count"),
             disposition=_text(record, "row/policy_evaluated/disposition"),
             dkim=_text(record, "row/policy_evaluated/dkim"),

@@ -11,6 +11,8 @@ from postroom.formats import dmarc_report
 
 MAX_FAILURES = 5_000
 """Kinds of failure in a report, read or written."""
+MAX_UNPACKED = 4 * 1024 * 1024
+"""Octets of a report's JSON."""
 
 Text = Annotated[str, msgspec.Meta(max_length=1000)]
 Texts = Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)]
@@ -91,7 +93,7 @@ def write(report: Report) -> bytes:
 def read(packed: bytes) -> Report:
     """Read a report as it is attached, in gzip or not; raises `ValueError`."""
     try:
-        return msgspec.json.decode(dmarc_report.unpack(packed), type=Report)
+        return msgspec.json.decode(dmarc_report.unpack(packed, MAX_UNPACKED), type=Report)
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from None
 

@@ -1,5 +1,7 @@
 """Which flow rule decides, what a pattern may be, and how many there may be."""
 
+from dataclasses import replace
+
 import pytest
 
 from postroom.model import errors
@@ -120,3 +122,65 @@ def test_how_many_patterns_there_may_be(store: Store, organization: Organization
         flow_rules.put(tx, rule("r0", Action.DROP, *names[:249]))
         with pytest.raises(errors.LimitExceeded):
             flow_rules.put(tx, rule("more", Action.DROP, way=Way.OUTBOUND))
+
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:scan:live"
+HOOK = Rule(Way.INBOUND, "scan", Action.LAMBDA, target="scan", waits=True, minutes=30, fallback=Action.JUNK)
+GATEWAY = Rule(Way.OUTBOUND, "edge", Action.GATEWAY, destinations=("far.test",), target="edge")
+
+
+def test_hooks_and_gateways_are_kept_as_they_were_said(store: Store, organization: Organization) -> None:
+    function = replace(HOOK, way=Way.OUTBOUND, target=ARN, waits=False, minutes=0, fallback=Action.DEFAULT, destinations=("far.test",))
+    with store.transaction(1) as tx:
+        for one in (HOOK, function, GATEWAY):
+            flow_rules.put(tx, one)
+        assert flow_rules.page(tx, Way.INBOUND) == [HOOK]
+        assert flow_rules.page(tx, Way.OUTBOUND) == [GATEWAY, function]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(HOOK, target=""),
+        replace(HOOK, target="no hook"),
+        replace(HOOK, target="arn:aws:s3:::bucket"),
+        replace(HOOK, minutes=241),
+        replace(HOOK, minutes=-1),
+        replace(HOOK, waits=False),
+        replace(HOOK, waits=False, minutes=0, fallback=Action.LAMBDA),
+        replace(HOOK, destinations=("far.test",)),
+        replace(HOOK, fallback=Action.GATEWAY),
+        replace(HOOK, way=Way.OUTBOUND),
+        replace(HOOK, action=Action.DROP),
+        replace(GATEWAY, way=Way.INBOUND),
+        replace(GATEWAY, target=ARN),
+        replace(GATEWAY, action=Action.DEFAULT),
+    ],
+)
+def test_what_no_hook_and_no_gateway_can_be(wrong: Rule) -> None:
+    with pytest.raises(errors.InvalidParameter):
+        flow_rules.checked(wrong)
+
+
+def test_rules_of_the_configuration_stand_before_others_and_are_changed_there_alone(store: Store, organization: Organization) -> None:
+    written, other = rule("written", Action.DROP, "far.test"), rule("a", Action.DROP, "far.test")
+    with store.transaction(1) as tx:
+        flow_rules.put(tx, rule("written", Action.JUNK))
+        flow_rules.put(tx, other)
+        assert flow_rules.configure(tx, [written, HOOK])
+        assert not flow_rules.configure(tx, [written, HOOK])
+        found = flow_rules.page(tx, Way.INBOUND)
+        assert [(one.name, one.action, one.configured) for one in found] == [
+            ("scan", Action.LAMBDA, True),
+            ("written", Action.DROP, True),
+            ("a", Action.DROP, False),
+        ]
+        assert decided(found) is not None
+        assert decided(found, "x@far.test") == "written"
+        with pytest.raises(errors.InvalidParameter, match="configuration"):
+            flow_rules.put(tx, rule("written", Action.JUNK))
+        with pytest.raises(errors.InvalidParameter, match="configuration"):
+            flow_rules.delete(tx, Way.INBOUND, "scan")
+        flow_rules.delete(tx, Way.INBOUND, "a")
+        assert flow_rules.configure(tx, [])
+        assert flow_rules.page(tx, Way.INBOUND) == []

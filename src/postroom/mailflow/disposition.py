@@ -2,10 +2,11 @@
 
 What the domain in From asks by DMARC comes first, as long as the organization enforces it; nothing that a letter says of itself
 stands above that. Then the organization's flow rules decide about each recipient. Malware that was let in is junk all the same; a rule may
-only say that what the filters take for spam is none.
+only say that what the filters take for spam is none. A rule may also have the letter wait for what a hook says of it (`hooks`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from postroom.mailflow.assessment import OURS, Assessment, Policy, Result, Verdict
@@ -14,12 +15,13 @@ from postroom.policy.flow_rules import Action, Rule
 
 
 class Fate(StrEnum):
-    """Where a copy ends."""
+    """Where a copy ends, or that it waits for a hook."""
 
     INBOX = "inbox"
     JUNK = "junk"
     DROP = "drop"
     BOUNCE = "bounce"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Disposition:
 class Circumstances:
     """What a letter is judged by: what is known of it, whether DMARC is enforced, whether it is refused (or dropped) for that, and rules.
 
-    `sender` is the address of the letter in the form in which rules compare it.
+    `sender` is the address of the letter in the form in which rules compare it. `rulings` stand in the place of rules for some recipients;
+    `heard` says that no hook is to be waited for any more.
     """
 
     assessment: Assessment = OURS
@@ -52,6 +55,8 @@ class Circumstances:
     refusing: bool = False
     rules: tuple[Rule, ...] = ()
     sender: str = ""
+    rulings: Mapping[str, Rule] = field(default_factory=dict)
+    heard: bool = False
 
 
 WANTED = Disposition()
@@ -70,6 +75,8 @@ def decide(circumstances: Circumstances, recipient: str) -> Disposition:
     if policy is Policy.REJECT:
         return Disposition(Fate.BOUNCE if circumstances.refusing else Fate.DROP, _refusal(assessment), policy)
     rule = _rule(circumstances, recipient)
+    if rule and rule.action is Action.LAMBDA and rule.waits and not circumstances.heard:
+        return Disposition(Fate.WAIT, policy=policy, rule=rule)
     action = rule.action if rule else Action.DEFAULT
     if rule and action in (Action.DROP, Action.BOUNCE):
         return Disposition(Fate(action.value.lower()), rule.message or flow_rules.DEFAULT_MESSAGE, rule=rule)
@@ -97,6 +104,8 @@ def returnable(assessment: Assessment, sender: str) -> bool:
 
 
 def _rule(circumstances: Circumstances, recipient: str) -> Rule | None:
+    if recipient in circumstances.rulings:
+        return circumstances.rulings[recipient]
     if not circumstances.rules:
         return None
     return flow_rules.decide(circumstances.rules, circumstances.sender, flow_rules.key(recipient))

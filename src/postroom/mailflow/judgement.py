@@ -33,6 +33,11 @@ def outgoing(tx: Tx, head: Letterhead, recipients: Iterable[str]) -> dict[str, R
     return {address: rule for address, rule in found.items() if rule is not None}
 
 
+def waits(rule: Rule) -> bool:
+    """Say whether letters stay until a hook has spoken."""
+    return rule.action is Action.LAMBDA and rule.waits
+
+
 def author(head: Letterhead) -> str:
     """Give the address by which rules know a letter, the one in Sender before the one in From."""
     return flow_rules.key(head.sender or head.author)
@@ -48,8 +53,8 @@ def tell(tx: Tx, trace: str, head: Letterhead, judged: Mapping[str, Disposition]
 
 
 def tell_rules(tx: Tx, trace: str, rules: Mapping[str, Rule]) -> None:
-    """Tell which rules have decided about which recipients."""
-    for rule in dict.fromkeys(rules.values()):
+    """Tell which rules have decided about which recipients; one that waits for a hook has not yet."""
+    for rule in dict.fromkeys(rule for rule in rules.values() if not waits(rule)):
         events.rule_applied(tx, trace, rule, [address for address, found in rules.items() if found is rule])
 
 
@@ -78,9 +83,7 @@ def report(tx: Tx, sender: str, raw: bytes, refusals: Sequence[tuple[str, str]],
         reporting_mta=domain,
         sender=f"mailer-daemon@{domain}",
         recipient=sender,
-        outcomes=[
-            compose.Outcome(recipient=address, action="failed", status="5.7.1", diagnostic=reason) for address, reason in refusals
-        ],
+        outcomes=[compose.Outcome(recipient=address, action="failed", status="5.7.1", diagnostic=reason) for address, reason in refusals],
         original=raw,
         now=tx.now,
     )

@@ -18,11 +18,15 @@ NAME = "amazonjournaling"
 
 @dataclass(frozen=True, slots=True)
 class Journaling:
-    """The address that gets the records, the one that hears of those that cannot be delivered, and their sender."""
+    """The address that gets the records, the one that hears of those that cannot be delivered, and their sender.
+
+    `configured` says that this stands in the configuration, where alone it can be changed.
+    """
 
     journal: str
     report: str
     sender: str
+    configured: bool = False
 
 
 def find(tx: Tx) -> Journaling | None:
@@ -33,14 +37,34 @@ def find(tx: Tx) -> Journaling | None:
 
 def start(tx: Tx, journal: str, report: str) -> Journaling:
     """Record every letter from now on; raises `InvalidParameter`."""
-    found = Journaling(str(parse(journal)), str(parse(report)), f"{NAME}@{_test_domain(tx)}")
-    rows.put(tx, journal=found.journal, report=found.report, sender=found.sender)
-    return found
+    _require_changeable(tx)
+    return _put(tx, journal, report, configured=False)
 
 
 def stop(tx: Tx) -> bool:
-    """Record letters no more; False when none were."""
+    """Record letters no more; False when none were. Raises `InvalidParameter` where the configuration wants it."""
+    _require_changeable(tx)
     return bool(rows.delete(tx))
+
+
+def configure(tx: Tx, wanted: tuple[str, str] | None) -> bool:
+    """Record letters as the configuration says: to an address, failures to another, or no more; tells whether something has changed."""
+    before = find(tx)
+    if wanted is None:
+        return before is not None and before.configured and bool(rows.delete(tx))
+    return _put(tx, *wanted, configured=True) != before
+
+
+def _put(tx: Tx, journal: str, report: str, *, configured: bool) -> Journaling:
+    found = Journaling(str(parse(journal)), str(parse(report)), f"{NAME}@{_test_domain(tx)}", configured)
+    rows.put(tx, journal=found.journal, report=found.report, sender=found.sender, configured=configured)
+    return found
+
+
+def _require_changeable(tx: Tx) -> None:
+    found = find(tx)
+    if found is not None and found.configured:
+        raise errors.InvalidParameter("Journaling stands in the configuration; change it there.")
 
 
 def _test_domain(tx: Tx) -> str:

@@ -54,6 +54,7 @@ def unused(tx: Tx, *, after: int, last: int, before: float) -> list[int]:
         "SELECT c.id FROM contents c WHERE c.organization = :organization AND c.id > :after AND c.id <= :last AND c.created_at < :before"
         " AND NOT EXISTS (SELECT 1 FROM items i WHERE i.organization = :organization AND i.content = c.id)"
         " AND NOT EXISTS (SELECT 1 FROM queue_messages q WHERE q.organization = :organization AND q.content = c.id)"
+        " AND NOT EXISTS (SELECT 1 FROM hook_calls h WHERE h.organization = :organization AND h.content = c.id)"
         " AND NOT EXISTS (SELECT 1 FROM flow_messages f WHERE f.organization = :organization AND f.content = c.id)"
         " AND NOT EXISTS (SELECT 1 FROM flow_messages f WHERE f.organization = :organization AND f.replaced_by = c.id)",
         after=after,

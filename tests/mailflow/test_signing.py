@@ -16,6 +16,7 @@ from postroom.mailflow import signing
 from postroom.mailflow.assessment import Result, Signature
 from postroom.mailflow.authentication import dkim as verification
 from postroom.mailflow.resolver import Resolver
+from postroom.server.dns import second_signatures
 from postroom.storage.engine import Store
 from tests.conftest import Clock
 from tests.dns import NameServer
@@ -169,6 +170,34 @@ async def test_users_letters_leave_signed(
     assert len(far.got) == 3
     for _, _, raw in far.got:
         assert dkimpy.verify(raw, dnsfunc=lambda name, timeout=5: keys.get(name.decode(), b"")), raw[:800]
+
+
+async def test_both_keys_sign_once_the_second_is_seen(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere, clock: Clock
+) -> None:
+    clock.now = NOW
+    make_keys(store, 1)
+    keys = published(store)
+    far = await open_elsewhere()
+    dns[0].host("far.test")
+    carrier = make_carrier(port=far.port)
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    assert second_signatures.look(store, 1, None) == 6
+    clock.advance(6)
+    send(store, people.actor("alice"), "x@far.test")
+    await carrier.sweep()
+    assert [raw.count(b"DKIM-Signature:") for _, _, raw in far.got] == [1, 2]
+    check = verification.verify(verification.Letter(far.got[1][2]), clock.now)
+    query = next(check)
+    while True:
+        try:
+            query = check.send([keys[query.name + "."].decode()])
+        except StopIteration as end:
+            found = end.value
+            break
+    assert [(one.algorithm, one.result) for one in found] == [("rsa-sha256", Result.PASS), ("ed25519-sha256", Result.PASS)]
+    assert dkimpy.verify(far.got[1][2], dnsfunc=lambda name, timeout=5: keys.get(name.decode(), b""))
 
 
 async def test_domains_without_keys_or_proof_do_not_sign(

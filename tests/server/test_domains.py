@@ -53,8 +53,11 @@ def test_a_domain_from_registration_to_its_published_keys(tmp_path: Path, namese
 
         printed = postroom(config, "domains", "records", NAME).stdout
         shown = client.get_mail_domain(**here)["Records"]
-        assert [line.split()[:2] for line in printed.splitlines()] == [[f"{one['Hostname']}.", one["Type"]] for one in shown]
-        publish(nameserver, printed)
+        listed, _, beside = printed.partition("; for a second signature")
+        assert [line.split()[:2] for line in listed.splitlines()] == [[f"{one['Hostname']}.", one["Type"]] for one in shown]
+        selectors = re.findall(rf"^(\w{{32}}-ed25519)\._domainkey\.{NAME}\. CNAME \1\.dkim\.mail\.lab\.test\.$", beside, re.MULTILINE)
+        assert len(selectors) == 3
+        publish(nameserver, listed)
         client.register_mail_domain(**here)  # asks DNS at once, not within a minute
         eventually(lambda: client.get_mail_domain(**here)["OwnershipVerificationStatus"] == "VERIFIED")
         eventually(lambda: client.get_mail_domain(**here)["DkimVerificationStatus"] == "VERIFIED")
@@ -68,7 +71,12 @@ def test_a_domain_from_registration_to_its_published_keys(tmp_path: Path, namese
         assert max(len(text) for text in re.findall(r'"([^"]*)"', keys)) <= 255
         assert re.search(rf"warning +{NAME}: no key at ", postroom(config, "check").stdout)
         publish(nameserver, keys)
-        assert re.search(rf"ok +{NAME}: 3 DKIM keys are published", postroom(config, "check").stdout)
+        assert re.search(rf"ok +{NAME}: 6 DKIM keys are published", postroom(config, "check").stdout)
+        assert re.findall(r"^(\S+)\.dkim\.mail\.lab\.test\. TXT \"v=DKIM1; k=ed25519; p=", keys, re.MULTILINE) == selectors
+        assert "-ed25519" not in postroom(config, "domains", "verify", NAME).stdout
+        for selector in selectors:  # as a recursive name server finds it behind the CNAME
+            nameserver.zone[f"{selector}._domainkey.{NAME}", "TXT"] = nameserver.zone[f"{selector}.dkim.mail.lab.test", "TXT"]
+        assert re.search(r"signs with (\w{32}) and \1-ed25519$", postroom(config, "domains", "verify", NAME).stdout, re.MULTILINE)
         listed = postroom(config, "domains", "list").stdout
         assert re.search(rf"^VERIFIED +VERIFIED +{organization} {NAME}$", listed, re.MULTILINE)
         other = postroom(config, "domains", "keys", "other.test")

@@ -11,7 +11,9 @@ def make_keys(store: Store, scope: int) -> int:
     with store.transaction(scope, write=False) as tx:
         waiting = dkim.missing(tx, limit=PAGE)
     for domain in waiting:
-        keys = dkim.make(domain)
+        with store.transaction(scope, write=False) as tx:
+            lacking = dkim.lacking(tx, domain)
+        keys = dkim.make(lacking)
         with store.transaction(scope) as tx:
             dkim.keep(tx, domain, keys)
     return len(waiting) + _replace(store, scope)
@@ -21,7 +23,7 @@ def _replace(store: Store, scope: int) -> int:
     with store.transaction(scope, write=False) as tx:
         outworn = dkim.outworn(tx, limit=PAGE)
     for domain, selector in outworn:
-        key = dkim.make_anew(selector)
+        keys = dkim.make(dkim.pair(selector))
         with store.transaction(scope) as tx:
-            dkim.replace(tx, domain, key)
+            dkim.replace(tx, domain, keys)
     return len(outworn)

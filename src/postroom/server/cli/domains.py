@@ -11,7 +11,7 @@ from postroom.model.entities import MailDomain
 from postroom.model.errors import DomainNotFound
 from postroom.server import dns_findings, opening, wiring
 from postroom.server.cli import options
-from postroom.server.dns import verification
+from postroom.server.dns import second_signatures, verification
 from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
@@ -28,7 +28,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     options.add_configuration(parser)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     actions.add_parser("list", help="list the mail domains of all organizations").set_defaults(action=_list)
-    records = actions.add_parser("records", help="show what the owner of a domain publishes, as GetMailDomain does")
+    records = actions.add_parser("records", help="show what the owner of a domain publishes")
     records.add_argument("domain")
     records.set_defaults(action=_records)
     keys = actions.add_parser("keys", help="show what you publish yourself: the DKIM keys that the CNAMEs of mail domains lead to")
@@ -65,7 +65,11 @@ def _list(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
 
 def _records(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
     _, domain = _named(store, arguments.domain)
-    for record in domains.records(domain, wiring.targets(settings)):
+    targets = wiring.targets(settings)
+    for record in domains.records(domain, targets):
+        print(record.line)
+    print("; for a second signature, by Ed25519, which GetMailDomain does not list")
+    for record in dkim.records_beside(domain, targets):
         print(record.line)
     return 0
 
@@ -79,8 +83,8 @@ def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
         for domain in [only[1]] if only else _of(store, scope):
             with store.transaction(scope, write=False) as tx:
                 found = dkim.records(tx, domain, wiring.targets(settings))
-                signing = dkim.signing(tx, domain)
-            print(f"; {domain.domain}, signs with {signing or 'none'}", *(record.line for record in found), sep="\n")
+                signing = [selector for selector, _ in dkim.signers(tx, domain.domain)] or [dkim.signing(tx, domain)]
+            print(f"; {domain.domain}, signs with {' and '.join(signing) or 'none'}", *(record.line for record in found), sep="\n")
     return 0
 
 
@@ -100,13 +104,15 @@ def _verify(store: Store, settings: Settings, arguments: argparse.Namespace) -> 
     try:
         if PENDING in (domain.ownership, domain.dkim):
             verification.settle(store, scope, domain, lookups, targets)
+        second_signatures.look_at(store, scope, domain.domain, lookups)
         for finding in dns_findings.of_domain(domain, lookups, targets):
             print(finding)
     except NoAnswer as error:
         print(f"No name server answered: {error}")
     with store.transaction(scope, write=False) as tx:
         found = domains.get(tx, domain.domain)
-    print(f"{found.domain}: ownership {found.ownership}, DKIM {found.dkim}")
+        signing = [selector for selector, _ in dkim.signers(tx, found.domain)]
+    print(f"{found.domain}: ownership {found.ownership}, DKIM {found.dkim}, signs with {' and '.join(signing) or 'none'}")
     return int(found.ownership != domains.VERIFIED)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from postroom.aws.clients import Aws
 from postroom.directory.domains import Targets
 from postroom.jobs import dkim
-from postroom.server.dns import hosted_zones, verification
+from postroom.server.dns import hosted_zones, second_signatures, verification
 from postroom.server.dns.lookups import Lookups
 from postroom.storage.engine import Store
 
@@ -19,6 +19,7 @@ def work(*, lookups: Lookups | None, targets: Targets, aws: Aws | None) -> Calla
             done += hosted_zones.write_due(store, scope, aws, targets)
         if lookups is not None:
             done += verification.verify(store, scope, lookups, targets)
+        second_signatures.look(store, scope, lookups)
         return done
 
     return run

@@ -40,9 +40,9 @@ def delete_all(tx: Tx, domain: str) -> None:
 
 
 def replace(tx: Tx, *, domain: str, selector: str, private_key: bytes, public_key: str) -> int:
-    """Put another key under a selector; counts rows."""
+    """Put another key under a selector, whose record nobody has seen yet; counts rows."""
     return tx.run(
-        "UPDATE dkim_keys SET private_key = :private_key, public_key = :public_key, created_at = :now "
+        "UPDATE dkim_keys SET private_key = :private_key, public_key = :public_key, created_at = :now, seen = 0, looked_at = 0 "
         "WHERE organization = :organization AND domain = :domain AND selector = :selector",
         domain=domain,
         selector=selector,
@@ -91,3 +91,45 @@ def in_state(tx: Tx, state: str, *, until: float, limit: int) -> list[tuple[str,
         limit=limit,
     )
     return [(domain, selector) for domain, selector in rows]
+
+
+def is_seen(tx: Tx, domain: str, selector: str) -> bool:
+    """Say whether DNS has shown the record of a key."""
+    row = tx.one(
+        "SELECT seen FROM dkim_keys WHERE organization = :organization AND domain = :domain AND selector = :selector",
+        domain=domain,
+        selector=selector,
+    )
+    return bool(row and row[0])
+
+
+def unlooked(tx: Tx, *, ending: str, unseen_before: float, seen_before: float, limit: int) -> list[tuple[str, str, str]]:
+    """List domain, selector and public key of keys of verified domains whose records were looked for last before then, longest ago first.
+
+    Only selectors with that ending, which has no wildcards, count.
+    """
+    rows = tx.all(
+        "SELECT k.domain, k.selector, k.public_key FROM dkim_keys k "
+        "JOIN domains d ON d.organization = k.organization AND d.domain = k.domain "
+        "WHERE k.organization = :organization AND d.organization = :organization AND d.ownership = 'VERIFIED' AND k.selector LIKE :ending "
+        "AND k.looked_at <= CASE k.seen WHEN 0 THEN :unseen_before ELSE :seen_before END "
+        "ORDER BY k.looked_at, k.domain, k.selector LIMIT :limit",
+        ending=f"%{ending}",
+        unseen_before=unseen_before,
+        seen_before=seen_before,
+        limit=limit,
+    )
+    return [(domain, selector, public) for domain, selector, public in rows]
+
+
+def note_look(tx: Tx, *, domain: str, selector: str, public_key: str, seen: bool) -> int:
+    """Note whether the record of a key, if it is still that one, was there just now; counts rows."""
+    return tx.run(
+        "UPDATE dkim_keys SET seen = :seen, looked_at = :now "
+        "WHERE organization = :organization AND domain = :domain AND selector = :selector AND public_key = :public_key",
+        domain=domain,
+        selector=selector,
+        public_key=public_key,
+        seen=int(seen),
+        now=tx.now,
+    )

@@ -67,11 +67,13 @@ def count(tx: Tx) -> int:
     return int(row[0]) if row else 0
 
 
-def page_without_keys(tx: Tx, *, limit: int) -> list[MailDomain]:
-    """List domains that have no DKIM keys yet."""
+def page_without_keys(tx: Tx, *, pairs: int, limit: int) -> list[MailDomain]:
+    """List domains that have fewer DKIM keys than so many for each of their three tokens."""
     rows = tx.all(
-        f"SELECT {_COLUMNS} FROM domains d WHERE d.organization = :organization AND d.dkim_tokens <> '' AND NOT EXISTS "
-        "(SELECT 1 FROM dkim_keys k WHERE k.organization = :organization AND k.domain = d.domain) ORDER BY d.domain LIMIT :limit",
+        f"SELECT {_COLUMNS} FROM domains d WHERE d.organization = :organization AND d.dkim_tokens <> '' AND "
+        "(SELECT COUNT(*) FROM dkim_keys k WHERE k.organization = :organization AND k.domain = d.domain) < 3 * :pairs "
+        "ORDER BY d.domain LIMIT :limit",
+        pairs=pairs,
         limit=limit,
     )
     return [_domain(row) for row in rows]

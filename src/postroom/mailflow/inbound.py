@@ -20,6 +20,7 @@ from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.filters import verdict_lines
 from postroom.mailflow.flow import Direction
 from postroom.mailflow.recipients import Division, Target
+from postroom.mailflow.reports import dmarc_counts
 from postroom.mailflow.sieve.delivery import Applied, Passage
 from postroom.model import errors
 from postroom.policy import flow_rules
@@ -105,6 +106,7 @@ def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessme
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
     distribute(tx, envelope, division, prepared, assessment=assessment, refusing=refusing)
+    dmarc_counts.note(tx, envelope, prepared.summary.letterhead, assessment)
 
 
 def _obey(content: Content) -> None:
@@ -124,6 +126,7 @@ def refuse(
     head = prepared.summary.letterhead
     events.received(tx, trace, head, here, assessment)
     if isinstance(reason, errors.LetterRefused):
+        dmarc_counts.note(tx, envelope, head, assessment)
         case = judgement.look_up(tx, envelope, head, assessment, refusing=refusing)
         judgement.tell(tx, trace, head, {address: disposition.decide(case, address) for address in here})
     for address in here:

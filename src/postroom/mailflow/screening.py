@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -66,7 +66,10 @@ class Arrival:
 
 
 class Screening:
-    """All the checks that ask others. `hostname` is the name under which their results stand in the letter."""
+    """All the checks that ask others. `hostname` is the name under which their results stand in the letter.
+
+    Without `reports` it is not kept whom the domain in From wants to hear of its mail, and nothing is counted for it.
+    """
 
     def __init__(
         self,
@@ -75,12 +78,14 @@ class Screening:
         resolver: Resolver | None = None,
         settings: Settings | None = None,
         hostname: str = "localhost",
+        reports: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.filters = filters or Filters()
         self._resolver = resolver
         self._settings = settings or Settings()
         self._hostname = hostname
+        self._reports = reports
         self._now = now
         self._relays = [ipaddress.ip_network(text) for text in self._settings.trusted_relays]
 
@@ -122,6 +127,8 @@ class Screening:
         sealers = frozenset(settings.trusted_sealers)
         missing = Dmarc(late if domains else Result.NONE, domains[0] if domains else "")
         policy = await desk.run(dmarc.check(evidence, walk=settings.tree_walk, sealers=sealers), missing)
+        if not self._reports:
+            policy = replace(policy, reports=())
         return Authentication(arrival.address, arrival.hello, name_result, name, by_spf, signatures, chain, policy)
 
     def _is_relay(self, address: str) -> bool:

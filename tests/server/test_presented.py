@@ -10,9 +10,10 @@ import threading
 
 import pytest
 from cryptography import x509
+from structlog.testing import capture_logs
 
-from postroom.server import certificates, presented
-from postroom.server.presented import Choice, Presented
+from postroom.server import certificates
+from postroom.server.presented import DAYS, Choice, PairFolder, Presented
 
 
 def issued(folder, *names):
@@ -64,7 +65,8 @@ async def test_old_versions_and_ciphers_without_aead_or_forward_secrecy_are_refu
 async def test_what_changes_on_the_disk_is_shown_at_the_next_look_and_open_connections_stay(tmp_path):
     folder = tmp_path / "pairs"
     make_pair(folder / "a", tmp_path / "ca1", "one.test")
-    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    found = PairFolder(folder)
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(found.pairs())))
     server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=served.context)
     async with server:
         client = ssl.create_default_context()
@@ -85,14 +87,15 @@ async def test_what_changes_on_the_disk_is_shown_at_the_next_look_and_open_conne
 async def test_a_pair_that_does_not_belong_together_changes_nothing(tmp_path):
     folder = tmp_path / "pairs"
     make_pair(folder / "a", tmp_path / "ca1", "one.test")
-    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    found = PairFolder(folder)
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(found.pairs())))
     key = issued(tmp_path / "ca2", "one.test").key.read_bytes()
     before = (folder / "a" / "privkey.pem").read_bytes()
     (folder / "a" / "privkey.pem").write_bytes(key)
     await served.look()
     assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"
     make_pair(folder / "b", tmp_path / "ca3", "two.test")
-    started = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    started = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(PairFolder(folder).pairs())))
     assert [(await shown(started.context, "-servername", name))[0] for name in ("one.test", "two.test")] == ["default.test", "two.test"]
     (folder / "a" / "privkey.pem").write_bytes(before)
     await served.look()
@@ -103,7 +106,7 @@ async def test_nothing_is_read_again_while_nothing_changes(served):
     named = served._named
     await served.look()
     assert served._named is named
-    served.reload()
+    await served.reload()
     assert served._named is not named
 
 
@@ -124,10 +127,61 @@ def make_pair(folder, authority, name):
 async def test_a_look_reads_the_pairs_beside_the_event_loop(tmp_path, monkeypatch):
     folder, threads, made = tmp_path / "pairs", [], certificates.context
     folder.mkdir()
-    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(presented.pairs(folder))))
+    found = PairFolder(folder)
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(found.pairs())))
     make_pair(folder / "a", tmp_path / "ca", "one.test")
     monkeypatch.setattr(certificates, "context", lambda files: (threads.append(threading.current_thread()), made(files))[1])
     await served.look()
+    await served.reload()
     assert threads
     assert threading.main_thread() not in threads
     assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"
+
+
+async def test_a_broken_pair_is_told_once_for_each_change_of_its_files(tmp_path):
+    folder = tmp_path / "pairs"
+    make_pair(folder / "a", tmp_path / "ca1", "one.test")
+    make_pair(folder / "b", tmp_path / "ca2", "two.test")
+    found = PairFolder(folder)
+    served = Presented(lambda: Choice(issued(tmp_path / "default", "default.test"), dict(found.pairs())))
+    with capture_logs() as logs:
+        (folder / "a" / "privkey.pem").write_bytes(b"nothing")
+        for _ in range(3):
+            await served.look()
+        assert [entry["event"] for entry in logs if entry["log_level"] in ("warning", "error")] == ["certificate_skipped"]
+        (folder / "a" / "privkey.pem").write_bytes(b"nothing either")
+        for _ in range(3):
+            await served.look()
+        assert [entry["event"] for entry in logs if entry["log_level"] in ("warning", "error")] == ["certificate_skipped"] * 2
+    assert (await shown(served.context, "-servername", "one.test"))[0] == "one.test"
+
+
+async def test_a_broken_default_is_told_once_and_stays_what_it_was(tmp_path):
+    first, second = issued(tmp_path / "default", "default.test"), issued(tmp_path / "other", "other.test")
+    served = Presented(lambda: Choice(first))
+    whole = first.key.read_bytes()
+    with capture_logs() as logs:
+        first.key.write_bytes(second.key.read_bytes())
+        for _ in range(3):
+            await served.look()
+    assert [entry["event"] for entry in logs] == ["certificate_not_reloaded"]
+    assert (await shown(served.context))[0] == "default.test"
+    first.key.write_bytes(whole)
+    await served.look()
+    assert (await shown(served.context))[0] == "default.test"
+
+
+async def test_the_days_of_each_certificate_are_told(tmp_path):
+    def days():
+        return {sample.labels["name"]: sample.value for family in DAYS.collect() for sample in family.samples}
+
+    choice = [Choice(issued(tmp_path / "default", "default.test"), {"one.test": issued(tmp_path / "one", "one.test")})]
+    served = Presented(lambda: choice[0])
+    assert {name: round(left) for name, left in days().items()} == {"default.test": 397, "one.test": 397}
+    choice[0] = Choice(choice[0].default)
+    await served.look()
+    assert sorted(days()) == ["default.test", "one.test"]  # its files are there, so it is still shown
+    (tmp_path / "one" / "server.key").unlink()
+    choice[0] = Choice(issued(tmp_path / "else", "else.test"))
+    await served.look()
+    assert list(days()) == ["else.test"]

@@ -34,22 +34,16 @@ class Files:
 
 
 def context(files: Files) -> ssl.SSLContext:
-    """Build the context of all listeners: TLS 1.2 or later (RFC 8996)."""
+    """Build a context for listeners: TLS 1.2 or later (RFC 8996), forward secrecy and AEAD ciphers alone.
+
+    Raises OSError or ssl.SSLError when the files cannot be read or do not belong together.
+    """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     made.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    load(made, files)
+    made.load_cert_chain(files.certificate, files.key)
     return made
-
-
-def load(into: ssl.SSLContext, files: Files) -> None:
-    """Give a context the files' present content, all or nothing; connections that are open keep theirs.
-
-    Raises OSError or ssl.SSLError when they cannot be read or do not belong together.
-    """
-    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
-    into.load_cert_chain(files.certificate, files.key)
 
 
 def names(certificate: Path) -> list[str]:
@@ -62,6 +56,14 @@ def names(certificate: Path) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     return [name.lower() for name in alternatives.get_values_for_type(x509.DNSName)]
+
+
+def told(certificate: Path) -> tuple[str, float]:
+    """Give the first name of a certificate, or what its folder is called, and its end in epoch seconds; raises OSError, ValueError."""
+    from cryptography import x509
+
+    ends = x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc.timestamp()
+    return next(iter(names(certificate)), certificate.parent.name), ends
 
 
 def local(folder: Path, names: Sequence[str]) -> Files:

@@ -1,29 +1,34 @@
 """What this server presents in TLS: a certificate for every name it is called by, read again while it runs.
 
 All doors share one context. A client that names the server it wants (SNI, RFC 6066 §3) is shown the certificate of that name, exact before
-wildcard; whoever names none, or one that nothing is known of, is shown the default. Connections that are open keep theirs.
+wildcard; whoever names none, or one that nothing is known of, is shown the default. Connections that are open keep theirs. Files are read
+on threads alone, each pair once for each change of its files; the event loop only puts what has been read in the place of what was.
 """
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
+from prometheus_client import Gauge
 
 from postroom.server import certificates
 from postroom.server.certificates import Files
 
 WATCH_SECONDS = 60.0
 MOST_PAIRS = 10_000
+DAY = 86_400.0
 CERTIFICATE, KEY = "fullchain.pem", "privkey.pem"
 """What the pair in each subfolder is called; ACME clients name theirs so."""
+DAYS = Gauge("postroom_certificate_days", "Days until a certificate ends that clients are shown, by the first of its names.", ["name"])
 
 log = structlog.get_logger("postroom.server")
 
-Signature = tuple[tuple[str, int, int, int], ...]
+Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,19 @@ class Choice:
     default: Files
     named: Mapping[str, Files] = field(default_factory=dict)
 
-    def signature(self) -> Signature:
-        """Give what changes when a file is replaced or rewritten."""
-        pairs = dict.fromkeys((self.default, *self.named.values()))
-        return tuple(_stamp(path) for files in pairs for path in (files.certificate, files.key))
+    def pairs(self) -> list[Files]:
+        """List all pairs, each once, the default first."""
+        return list(dict.fromkeys((self.default, *self.named.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A pair as it has been read: when its files changed, what shows it, its first name and its end, in epoch seconds."""
+
+    stamp: Stamp
+    context: ssl.SSLContext
+    name: str
+    ends: float
 
 
 class Unreadable(Exception):
@@ -49,54 +63,47 @@ class Presented:
     def __init__(self, choose: Callable[[], Choice]) -> None:
         """Read what `choose` names; raises Unreadable."""
         self._choose = choose
-        self._choice = choose()
-        self._tried = self._choice.signature(), frozenset(self._choice.named)
-        self._named = _contexts(self._choice)
-        self.context = _made(self._choice.default)
-        self.context.sni_callback = self._show
+        choice = choose()
+        self._tried = _state(choice)
+        self._told = ""
+        self._turn = asyncio.Lock()
+        self._put(choice, _read(choice, {}))
+        self.context = self.door()
+
+    def door(self) -> ssl.SSLContext:
+        """Make a context that shows what all doors show; raises Unreadable."""
+        made = _made(self._choice.default)
+        made.sni_callback = self.show
+        return made
 
     @property
     def default(self) -> Files:
         """Give the files of the default."""
         return self._choice.default
 
-    def _show(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        """Switch a handshake to the certificate of the name that was asked for."""
-        if not name or not self._named:
-            return
-        asked = name.lower().rstrip(".")
-        found = self._named.get(asked) or self._named.get("*." + asked.partition(".")[2])
-        if found is not None:
-            connection.context = found
+    def show(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """Switch a handshake to the certificate of the name that was asked for, or to the default."""
+        asked = (name or "").lower().rstrip(".")
+        connection.context = self._named.get(asked) or self._named.get("*." + asked.partition(".")[2]) or self._default
 
-    def reload(self, choice: Choice | None = None) -> None:
-        """Read everything again, all or nothing; what cannot be used is logged and the old stays."""
-        try:
-            choice = choice or self._choose()
-            self._tried = choice.signature(), frozenset(choice.named)
-            self._take(choice, _contexts(choice))
-        except (Unreadable, OSError, ValueError) as error:
-            log.error("certificate_not_reloaded", reason=str(error))
+    async def reload(self) -> None:
+        """Read everything again, changed or not; what cannot be used is logged and the old stays."""
+        await self.look(again=True)
 
-    def _take(self, choice: Choice, named: dict[str, ssl.SSLContext]) -> None:
-        """Show what was read from now on, and of an unreadable pair what was before; the loop's thread must not see half of one."""
-        certificates.load(self.context, choice.default)
-        read = set(choice.named.values())
-        kept = {name: files for name, files in self._choice.named.items() if files not in read and files.key.exists()}
-        self._named = {name: self._named[name] for name in kept} | named
-        self._choice = Choice(choice.default, kept | dict(choice.named))
-        log.info("certificate_reloaded", names=len(named))
-
-    async def look(self) -> None:
-        """Read everything again if a file has changed since the last attempt, or a pair has come or gone."""
-        try:
-            choice = await asyncio.to_thread(self._choose)
-            seen = await asyncio.to_thread(choice.signature), frozenset(choice.named)
-            if seen != self._tried:
-                self._tried = seen
-                self._take(choice, await asyncio.to_thread(_contexts, choice))
-        except (Unreadable, OSError, ValueError) as error:
-            log.error("certificate_not_reloaded", reason=str(error))
+    async def look(self, *, again: bool = False) -> None:
+        """Read what has changed since the last attempt, if a file has, or a pair has come or gone; or everything again."""
+        async with self._turn:
+            self._told = "" if again else self._told
+            try:
+                choice = await asyncio.to_thread(self._choose)
+                state = await asyncio.to_thread(_state, choice)
+                if again or state != self._tried:
+                    self._tried = state
+                    self._take(choice, await asyncio.to_thread(_read, choice, {} if again else self._read))
+                self._told = ""
+            except (Unreadable, OSError, ValueError) as error:
+                self._tell(str(error))
+            _count(self._read)
 
     async def watch(self) -> None:
         """Look once a minute, for ever."""
@@ -107,28 +114,73 @@ class Presented:
             except Exception:
                 log.exception("certificate_not_reloaded")
 
+    def _take(self, choice: Choice, read: dict[Files, Read]) -> None:
+        """Show what was read from now on, and of a pair that cannot be used any more what was before."""
+        pairs = set(choice.named.values())
+        kept = {name: files for name, files in self._choice.named.items() if files not in pairs and files.key.exists()}
+        self._put(Choice(choice.default, kept | dict(choice.named)), {files: self._read[files] for files in kept.values()} | read)
+        log.info("certificate_reloaded", names=len(choice.named))
 
-def pairs(folder: Path) -> Iterator[tuple[str, Files]]:
-    """Find the pairs in the subfolders of a folder, each for all names in its certificate; one that cannot be used is skipped."""
-    try:
-        found = sorted(path for path in folder.iterdir() if (path / CERTIFICATE).exists() and (path / KEY).exists())
-    except OSError as error:
-        raise Unreadable(f"{folder}: {error.strerror}") from None
-    for path in found[:MOST_PAIRS]:
+    def _put(self, choice: Choice, read: Mapping[Files, Read]) -> None:
+        self._choice, self._read = choice, read
+        self._named = {name: read[files].context for name, files in choice.named.items()}
+        self._default = read[choice.default].context
+        _count(read)
+
+    def _tell(self, reason: str) -> None:
+        """Log once what cannot be used, not at every look."""
+        if reason != self._told:
+            self._told = reason
+            log.error("certificate_not_reloaded", reason=reason)
+
+
+class PairFolder:
+    """A folder whose subfolders hold a pair each, for all names in its certificate; it remembers what it has read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, tuple[Stamp, list[str]]] = {}
+
+    def pairs(self) -> Iterator[tuple[str, Files]]:
+        """Find the names and pairs; one that cannot be used is skipped, and logged once for each change of it. Raises Unreadable."""
+        try:
+            found = sorted(path for path in self._folder.iterdir() if (path / CERTIFICATE).exists() and (path / KEY).exists())
+        except OSError as error:
+            raise Unreadable(f"{self._folder}: {error.strerror}") from None
+        known = {path: self._look(path) for path in found[:MOST_PAIRS]}
+        self._known = known
+        for path, (_, names) in known.items():
+            yield from ((name, Files(path / CERTIFICATE, path / KEY)) for name in names)
+
+    def _look(self, path: Path) -> tuple[Stamp, list[str]]:
         files = Files(path / CERTIFICATE, path / KEY)
+        stamp = _stamp(files)
+        known = self._known.get(path)
+        if known is not None and known[0] == stamp:
+            return known
         try:
             _made(files)
-            names = certificates.names(files.certificate)
+            return stamp, certificates.names(files.certificate)
         except (Unreadable, OSError, ValueError) as error:
             log.warning("certificate_skipped", folder=str(path), reason=str(error))
+            return stamp, []
+
+
+def _read(choice: Choice, known: Mapping[Files, Read]) -> dict[Files, Read]:
+    """Read each pair whose files have changed since it was read; raises Unreadable."""
+    made = {}
+    for files in choice.pairs():
+        stamp, before = _stamp(files), known.get(files)
+        if before is not None and before.stamp == stamp:
+            made[files] = before
             continue
-        yield from ((name, files) for name in names)
-
-
-def _contexts(choice: Choice) -> dict[str, ssl.SSLContext]:
-    """Make a context for each pair, which several names may share."""
-    made = {files: _made(files) for files in dict.fromkeys(choice.named.values())}
-    return {name: made[files] for name, files in choice.named.items()}
+        context = _made(files)
+        try:
+            name, ends = certificates.told(files.certificate)
+        except (OSError, ValueError) as error:
+            raise Unreadable(f"{files.certificate}: {error}") from None
+        made[files] = Read(stamp, context, name, ends)
+    return made
 
 
 def _made(files: Files) -> ssl.SSLContext:
@@ -138,7 +190,24 @@ def _made(files: Files) -> ssl.SSLContext:
         raise Unreadable(f"{files.certificate} and {files.key}: {error}") from None
 
 
-def _stamp(path: Path) -> tuple[str, int, int, int]:
+def _count(read: Mapping[Files, Read]) -> None:
+    """Say how long each certificate lasts; of several with one first name, the shortest."""
+    now = time.time()
+    DAYS.clear()
+    for pair in sorted(read.values(), key=lambda pair: -pair.ends):
+        DAYS.labels(pair.name).set(round((pair.ends - now) / DAY, 3))
+
+
+def _state(choice: Choice) -> object:
+    """Give what changes when a file is replaced or rewritten, or a name comes or goes."""
+    return [_stamp(files) for files in choice.pairs()], frozenset(choice.named.items())
+
+
+def _stamp(files: Files) -> Stamp:
+    return tuple(_changed(path) for path in (files.certificate, files.key))
+
+
+def _changed(path: Path) -> tuple[str, int, int, int]:
     try:
         found: Any = path.stat()
     except OSError:

@@ -18,11 +18,11 @@ import structlog
 
 from postroom.directory import organizations
 from postroom.mailflow import estate
-from postroom.server import certificates, listeners, logs, memory, presented, ready, wiring
+from postroom.server import certificates, listeners, logs, memory, ready, wiring
+from postroom.server.chosen import Chosen
 from postroom.server.configuration import ConfigurationError
-from postroom.server.endpoints import parse
 from postroom.server.listeners import Listener
-from postroom.server.presented import Choice, Presented, Unreadable
+from postroom.server.presented import Presented, Unreadable
 from postroom.server.settings import Settings
 from postroom.storage.engine import Store
 
@@ -130,33 +130,20 @@ def _on_signals() -> asyncio.Event:
 
 def _on_hangup(shown: Presented) -> None:
     """Read the certificates again at SIGHUP."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, shown.reload)
+    under_way: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
 
+    def reload() -> None:
+        task = loop.create_task(shown.reload(), name="reload")
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
 
-def choice(settings: Settings) -> Choice:
-    """Give the certificate of every name; a table of its own goes before the folder. Raises Unreadable."""
-    part = settings.tls
-    named = dict(presented.pairs(Path(part.folder))) if part.folder else {}
-    named |= {name: certificates.Files(Path(pair.certificate), Path(pair.key)) for name, pair in part.domains.items()}
-    return Choice(tls_files(settings), named)
-
-
-def tls_files(settings: Settings) -> certificates.Files:
-    """Give the configured certificate, or one from the local authority for every name this server is reached by."""
-    if settings.tls.certificate:
-        return certificates.Files(Path(settings.tls.certificate), Path(settings.tls.key))
-    hosts = [
-        parse(text).host
-        for table in (settings.api, settings.web, settings.smtp, settings.submission, settings.imap, settings.managesieve)
-        for text in (*table.listen, *getattr(table, "listen_tls", ()))
-    ]
-    names = [settings.mail.hostname, "localhost", "127.0.0.1", "::1", *(host for host in hosts if host)]
-    return certificates.local(Path(settings.data) / "tls", list(dict.fromkeys(name for name in names if name not in ("0.0.0.0", "::"))))  # noqa: S104
+    loop.add_signal_handler(signal.SIGHUP, reload)
 
 
 def _presented(settings: Settings) -> Presented:
     try:
-        return Presented(lambda: choice(settings))
+        return Presented(Chosen(settings))
     except Unreadable as error:
         raise ConfigurationError(f"[tls] {error}") from None
 

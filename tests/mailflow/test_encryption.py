@@ -1,66 +1,17 @@
 """What is demanded of the encryption to others, and what comes of it, over real TLS."""
 
-import hashlib
-import ssl
-
 import pytest
 import pytest_asyncio
-import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from postroom.mailflow.outbound import Settings
-from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.link import Link
 from postroom.mailflow.outbound.tls_outcome import TlsOutcome
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.verdicts import Verdict
 from tests.dns import NameServer
 from tests.mailflow.conftest import OpenElsewhere
-
-
-class Far:
-    """far.test, whose one server shows a certificate for a name of its own choice."""
-
-    def __init__(self, dns: NameServer, open_elsewhere: OpenElsewhere) -> None:
-        self.dns = dns
-        self._open = open_elsewhere
-        self.authority = trustme.CA()
-        self.port = 0
-
-    async def serve(self, name: str = "mx.far.test", *, tls: bool = True) -> None:
-        """Listen."""
-        self.leaf = self.authority.issue_cert(name)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.leaf.configure_cert(context)
-        elsewhere = await self._open(smtp={"tls_context": context if tls else None})
-        self.port = elsewhere.port
-        self.dns.host("far.test")
-        self.dns.proved.add("far.test")
-
-    def key(self) -> str:
-        """Give the digest of the server's key."""
-        key = load_pem_private_key(self.leaf.private_key_pem.bytes(), None).public_key()
-        return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-
-    def issuer(self) -> str:
-        """Give the digest of the authority's certificate."""
-        root = x509.load_pem_x509_certificate(self.authority.cert_pem.bytes())
-        return hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest()
-
-    def name(self, *records: str) -> None:
-        """Publish TLSA records."""
-        self.dns.add(f"_{self.port}._tcp.mx.far.test", "TLSA", *records)
-
-    async def dial(self, **settings: object) -> tuple[Link | Verdict, list[TlsOutcome]]:
-        """Open a connection; gives it, closed again, or the verdict, and how the encryption came out."""
-        heard: list[TlsOutcome] = []
-        where = f"127.0.0.1:{self.dns._transport.get_extra_info('sockname')[1]}"
-        values = Settings(hostname="mx.example.test", port=self.port, greeting_timeout=5, **settings)  # type: ignore[arg-type]
-        opened = await Dialler(values, Resolver([where], lifetime=2.0), now=lambda: 7.0, outcomes=heard.append).to_domain("far.test")
-        if isinstance(opened, Link):
-            await opened.quit()
-        return opened, heard
+from tests.mailflow.far import Far
 
 
 @pytest_asyncio.fixture

@@ -1,5 +1,6 @@
 """Policies by which a domain asks for encryption to its mail servers (MTA-STS, RFC 8461)."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,10 @@ from dataclasses import dataclass
 MAX_SIZE = 65_536
 """Octets of a policy (RFC 8461 §3.3)."""
 MAX_PATTERNS = 100
-_LONGEST_AGE = 31_557_600
+LONGEST_AGE = 31_557_600
+"""Seconds for which a policy may hold (RFC 8461 §3.2)."""
+_LONGEST_NAME = 255
+_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _RECORD = re.compile(r"v=STSv1[ \t]*;[ \t]*id=([A-Za-z0-9]{1,32})[ \t]*(?:;.*)?", re.DOTALL)
 
 
@@ -18,6 +22,16 @@ class StsPolicy:
     mode: str
     patterns: tuple[str, ...]
     max_age: int
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Write it as a policy host serves it, line by line (RFC 8461 §3.2)."""
+        return ("version: STSv1", f"mode: {self.mode}", *(f"mx: {pattern}" for pattern in self.patterns), f"max_age: {self.max_age}")
+
+    @property
+    def record(self) -> str:
+        """Give the text of the TXT record at `_mta-sts`, whose id changes whenever the policy does (RFC 8461 §3.1)."""
+        return f"v=STSv1; id={hashlib.sha256(write(self)).hexdigest()[:32]};"
 
     def admits(self, host: str) -> bool:
         """Say whether a mail exchanger is one of the domain's; a star stands for one label, the first."""
@@ -47,4 +61,12 @@ def parse(raw: bytes) -> StsPolicy:
         raise ValueError("no version or mode that is known")
     if not re.fullmatch("[0-9]{1,10}", age) or (mode != "none" and not patterns) or len(patterns) > MAX_PATTERNS:
         raise ValueError("no max_age, or no mail exchangers, or too many")
-    return StsPolicy(mode, tuple(pattern.lower().rstrip(".") for pattern in patterns), min(int(age), _LONGEST_AGE))
+    named = tuple(pattern.lower().rstrip(".") for pattern in patterns)
+    if not all(len(pattern) <= _LONGEST_NAME and _PATTERN.fullmatch(pattern) for pattern in named):
+        raise ValueError("a mail exchanger is no host name")
+    return StsPolicy(mode, named, min(int(age), LONGEST_AGE))
+
+
+def write(policy: StsPolicy) -> bytes:
+    """Write a policy as its host serves it."""
+    return "".join(f"{line}\r\n" for line in policy.lines).encode()

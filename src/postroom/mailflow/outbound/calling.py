@@ -17,7 +17,7 @@ import aiosmtplib
 from aiosmtplib import SMTPException
 
 from postroom.mailflow import verdicts
-from postroom.mailflow.outbound import dane
+from postroom.mailflow.outbound import dane, trust
 from postroom.mailflow.outbound.demand import Demand, Step
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.tls_outcome import Result
@@ -63,7 +63,7 @@ async def call(settings: Settings, place: Place, demand: Demand, note: Note) -> 
         ours = dialled.getsockname()[0]
         client = _client(settings, place, demand, step)
         try:
-            line = await _greeted(settings, client, dialled, demand, step)
+            line = await _greeted(settings, client, dialled, place, demand, step)
         except NotEncrypted as error:
             client.close()
             if step == first:
@@ -74,8 +74,8 @@ async def call(settings: Settings, place: Place, demand: Demand, note: Note) -> 
             client.close()
             raise
         else:
-            if step == first:
-                note(demand.flaw if line.tls else "starttls-not-supported", "" if line.tls else "STARTTLS is not offered", ours)
+            if step == first and step != "none":
+                note(*((demand.flaw, demand.remark) if line.tls else ("starttls-not-supported", "STARTTLS is not offered")), ours)
             return line
     raise AssertionError("a demand has steps")
 
@@ -91,7 +91,7 @@ def trouble(error: Exception, host: str) -> Verdict:
     return verdicts.deferred("4.4.1", f"{host}: {getattr(error, 'message', error)}", host)
 
 
-async def _greeted(settings: Settings, client: aiosmtplib.SMTP, dialled: socket.socket, demand: Demand, step: Step) -> Line:
+async def _greeted(settings: Settings, client: aiosmtplib.SMTP, dialled: socket.socket, place: Place, demand: Demand, step: Step) -> Line:
     await client.connect(sock=dialled)
     await _greet(client, settings)
     if step in {"none", "implicit"}:
@@ -101,7 +101,7 @@ async def _greeted(settings: Settings, client: aiosmtplib.SMTP, dialled: socket.
             return Line(client, "")
         raise NotEncrypted("starttls-not-supported", "TLS is required and not offered")
     try:
-        await client.starttls(timeout=settings.greeting_timeout)
+        await client.starttls(server_hostname=place.host, timeout=settings.greeting_timeout)
     except TROUBLE as error:
         raise NotEncrypted(_flaw(error), f"TLS failed: {getattr(error, 'message', error)}") from error
     if step == "dane":
@@ -149,18 +149,16 @@ class _NamedContext(ssl.SSLContext):
         return super().wrap_bio(*args, **{**values, "server_hostname": self.name})
 
 
-def _context(name: str, authorities: str, *, strict: bool) -> ssl.SSLContext:
+def _context(place: Place, demand: Demand, step: Step) -> ssl.SSLContext:
+    if step == "implicit":
+        return _named(place.host, demand.authorities)
+    return trust.verifying(demand.authorities) if step == "pkix" else trust.unverifying()
+
+
+def _named(name: str, authorities: str) -> ssl.SSLContext:
     context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.name = name
-    if not strict:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif authorities:
-        context.load_verify_locations(authorities)
-    else:
-        context.load_default_certs()
-    return context
+    return trust.tighten(context, authorities)
 
 
 def _client(settings: Settings, place: Place, demand: Demand, step: Step) -> aiosmtplib.SMTP:
@@ -170,7 +168,7 @@ def _client(settings: Settings, place: Place, demand: Demand, step: Step) -> aio
         timeout=settings.greeting_timeout,
         use_tls=step == "implicit",
         start_tls=False,
-        tls_context=_context(place.host, demand.authorities, strict=step in {"implicit", "pkix"}),
+        tls_context=_context(place, demand, step),
     )
 
 

@@ -20,6 +20,7 @@ from prometheus_client import Gauge
 
 from postroom.mailbox import contents
 from postroom.mailflow import destinations, inbound, queue, verdicts
+from postroom.mailflow.outbound.demands import Demands
 from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.hops import Hops
 from postroom.mailflow.outbound.lanes import Lane, Proven, Source, Turn, Turns
@@ -54,13 +55,15 @@ _OVERDUE = 50
 
 
 class Carrier:
-    """Carries the queues of all organizations of a store, and tells `outcomes` how each connection was encrypted."""
+    """Carries the queues of all organizations of a store by `demands` of encryption, and tells `outcomes` how each connection came out."""
 
-    def __init__(self, store: Store, resolver: Resolver, settings: Settings | None = None, *, outcomes: Sink = ignore) -> None:
+    def __init__(
+        self, store: Store, resolver: Resolver, settings: Settings | None = None, *, demands: Demands | None = None, outcomes: Sink = ignore
+    ) -> None:
         self._store = store
         self._settings = settings or Settings()
         self._signatures = Signatures(store)
-        self._dialler = Dialler(self._settings, resolver, now=store.now, outcomes=outcomes)
+        self._dialler = Dialler(self._settings, resolver, now=store.now, demands=demands, outcomes=outcomes)
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._settling = Settling(store, self._settings, self._holder)
         self._hops = Hops(store, self._settings)

@@ -17,18 +17,21 @@ from postroom.mailflow.tlsa import Tlsa
 Step = Literal["none", "offered", "encrypted", "dane", "pkix", "implicit"]
 """In plain; TLS where it is offered, or always, with any certificate; by TLSA records; by authorities, after STARTTLS or from the start."""
 
+Override = Literal["none", "offered", "encrypted", "verified", "dane-only"]
+"""What an operator may say about mail to a domain."""
 _ANYHOW: tuple[Step, ...] = ("offered", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """`flaw` is what is wrong with the policy itself; `names` are those a certificate may bear under an authority of TLSA."""
+    """`flaw` and `remark` are what is wrong with the policy itself; `names` are those a certificate may bear under an authority of TLSA."""
 
     steps: tuple[Step, ...]
     policy: Policy = "no-policy-found"
     domain: str = ""
     text: tuple[str, ...] = ()
     flaw: Result = ""
+    remark: str = ""
     records: tuple[Tlsa, ...] = ()
     names: tuple[str, ...] = ()
     authorities: str = ""
@@ -55,10 +58,21 @@ def by_unusable_tlsa(domain: str, records: Iterable[Tlsa]) -> Demand:
     return Demand(steps=("encrypted",), policy="tlsa", domain=domain, text=tuple(map(str, records)), flaw="tlsa-invalid")
 
 
-def by_sts(domain: str, policy: StsPolicy, text: tuple[str, ...], authorities: str) -> Demand:
+def by_sts(domain: str, policy: StsPolicy, authorities: str) -> Demand:
     """Demand a valid certificate for the host's name, or under a policy that is being tested find out about it (RFC 8461 §5)."""
     steps: tuple[Step, ...] = ("pkix",) if policy.mode == "enforce" else ("pkix", *_ANYHOW)
-    return Demand(steps=steps, policy="sts", domain=domain, text=text, authorities=authorities)
+    return Demand(steps=steps, policy="sts", domain=domain, text=policy.lines, authorities=authorities)
+
+
+def despite_sts(domain: str, policy: StsPolicy | None, flaw: Result, remark: str) -> Demand:
+    """Demand nothing where a policy cannot be had, or is being tested and does not name the host; reports count it."""
+    return Demand(steps=_ANYHOW, policy="sts", domain=domain, text=policy.lines if policy else (), flaw=flaw, remark=remark)
+
+
+def by_operator(domain: str, override: Override, authorities: str) -> Demand:
+    """Demand what the operator wants for a domain, whatever it wants itself."""
+    ways: dict[Override, tuple[Step, ...]] = {"none": ("none",), "offered": _ANYHOW, "encrypted": ("encrypted",), "verified": ("pkix",)}
+    return Demand(steps=ways[override], domain=domain, authorities=authorities)
 
 
 def of_smarthost(settings: Settings) -> Demand:

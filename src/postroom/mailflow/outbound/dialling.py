@@ -1,8 +1,6 @@
 """Finds a server for a next hop: its hosts in the order of RFC 5321 §5.1, their addresses, and the first that answers.
 
-What is demanded of the encryption to a host is found out before it is called. Where DNSSEC proves which hosts a domain
-has, at which addresses, their TLSA records say which certificates they show (RFC 7672 §2.2); when nobody can say
-whether there are such records, somebody may be hiding them, and the host is not called.
+What is demanded of the encryption to a host is found out before it is called (`demands`), and what came of it is told.
 """
 
 import ipaddress
@@ -12,17 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from postroom.mailflow import routes, verdicts
-from postroom.mailflow.outbound import dane, demand
+from postroom.mailflow.outbound import demand
 from postroom.mailflow.outbound.calling import Place
 from postroom.mailflow.outbound.demand import Demand
+from postroom.mailflow.outbound.demands import Demands, Domain, Refused
 from postroom.mailflow.outbound.link import Link
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.tls_outcome import Result, Sink, TlsOutcome, ignore
 from postroom.mailflow.resolver import Answer, NoAnswer, NoSuchName, Resolver
-from postroom.mailflow.tlsa import Tlsa
 from postroom.mailflow.verdicts import Fate, Verdict
 
-Demanded = Callable[[str, Answer[str]], Awaitable[Demand | Verdict]]
+Demanded = Callable[[str, Answer[str]], Awaitable[Demand | Refused]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +32,14 @@ class _Hosts:
 
 
 class Dialler:
-    """Opens connections to other servers, and tells `outcomes` how the encryption of each came out."""
+    """Opens connections to other servers as is demanded, and tells `outcomes` how the encryption of each came out."""
 
-    def __init__(self, settings: Settings, resolver: Resolver, *, now: Callable[[], float], outcomes: Sink = ignore) -> None:
+    def __init__(
+        self, settings: Settings, resolver: Resolver, *, now: Callable[[], float], demands: Demands | None = None, outcomes: Sink = ignore
+    ) -> None:
         self._settings = settings
         self._resolver = resolver
+        self._demands = demands or Demands(resolver)
         self._now = now
         self._outcomes = outcomes
 
@@ -53,7 +54,8 @@ class Dialler:
         hosts = await self._hosts(domain)
         if isinstance(hosts, Verdict):
             return hosts
-        opened = await self._first(hosts.names, self._settings.port, partial(self._of_domain, domain, hosts.proved), smarthost=False)
+        wanted = partial(self._demands.of, Domain(domain, self._settings.port, hosts.proved))
+        opened = await self._first(hosts.names, self._settings.port, wanted, smarthost=False)
         return opened or verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
 
     async def _first(self, hosts: Sequence[str], port: int, demanded: Demanded, *, smarthost: bool) -> Link | Verdict | None:
@@ -69,8 +71,9 @@ class Dialler:
                 last = verdicts.deferred("4.4.3", str(error), host)
                 continue
             wanted = await demanded(host, addresses) if addresses.records else None
-            if isinstance(wanted, Verdict):
-                last = wanted
+            if isinstance(wanted, Refused):
+                self._note(wanted.demand, host, wanted.result, wanted.verdict.text)
+                last = wanted.verdict
                 continue
             for address in addresses.records[:left]:
                 left -= 1
@@ -109,31 +112,8 @@ class Dialler:
     async def _addresses(self, host: str) -> Answer[str]:
         return Answer((host,), False, host) if _is_address(host) else await self._resolver.proved_addresses(host)
 
-    # What is demanded
-
-    async def _of_smarthost(self, host: str, addresses: Answer[str]) -> Demand | Verdict:
+    async def _of_smarthost(self, host: str, addresses: Answer[str]) -> Demand | Refused:
         return demand.of_smarthost(self._settings)
-
-    async def _of_domain(self, domain: str, proved: bool, host: str, addresses: Answer[str]) -> Demand | Verdict:
-        """Say what is demanded of a domain's host, or why it is not to be called."""
-        records: tuple[Tlsa, ...] = ()
-        if proved and addresses.authenticated:
-            try:
-                records = await self._tlsa(host, addresses.name)
-            except NoAnswer as error:
-                self._note(demand.by_tlsa(domain, (), ()), host, "dnssec-invalid", str(error))
-                return verdicts.deferred("4.7.5", str(error), host)
-        if usable := dane.usable(records):
-            return demand.by_tlsa(domain, usable, (addresses.name, host, domain))
-        return demand.by_unusable_tlsa(domain, records) if records else demand.opportunistic(domain)
-
-    async def _tlsa(self, host: str, name: str) -> tuple[Tlsa, ...]:
-        """Give a host's TLSA records, those at the end of its aliases before those at its own name (RFC 7672 §2.2.2)."""
-        for base in dict.fromkeys((name, host)):
-            answer = await self._resolver.tlsa(base, self._settings.port)
-            if answer.authenticated and answer.records:
-                return answer.records
-        return ()
 
 
 def _is_address(host: str) -> bool:

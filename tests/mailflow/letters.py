@@ -3,8 +3,8 @@
 from postroom.mailflow import inbound, queue, submission
 from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.queue import Parcel
-from postroom.mailflow.submission import Allowance
 from postroom.model.actors import Actor
 from postroom.storage.engine import Store, Tx
 
@@ -33,12 +33,13 @@ def receive(
     raw: bytes | None = None,
     sender: str = "stranger@far.test",
     assessment: Assessment = OURS,
+    terms: Terms = USUAL,
 ) -> None:
     """Let a stranger's letter come in."""
     envelope = Envelope(sender, recipients)
     prepared = inbound.prepare(store, scope, envelope, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(scope) as tx:
-        inbound.deliver(tx, envelope, prepared, assessment)
+        inbound.deliver(tx, envelope, prepared, assessment, terms=terms)
 
 
 def send(
@@ -47,7 +48,7 @@ def send(
     *recipients: str,
     raw: bytes | None = None,
     sender: str | None = None,
-    allowance: Allowance | None = None,
+    terms: Terms = USUAL,
     international: bool = False,
 ) -> None:
     """Let a user's letter go out."""
@@ -55,7 +56,7 @@ def send(
     envelope = Envelope(sender, recipients, international=international)
     prepared = submission.prepare(store, actor, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(actor.scope) as tx:
-        submission.submit(tx, actor, envelope, prepared, allowance)
+        submission.submit(tx, actor, envelope, prepared, terms)
 
 
 def lease(tx: Tx, holder: str, limit: int = 10) -> list[Parcel]:

@@ -8,8 +8,10 @@ import pytest
 
 from postroom.directory import groups, registration, resources
 from postroom.mailflow import authorship, submission
+from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.authorship import Heading, SenderLine
 from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.outgoing import Terms
 from postroom.model import errors
 from postroom.policy import permissions
 from postroom.policy.permissions import Permission
@@ -124,12 +126,12 @@ def test_an_alias_is_lent_and_a_plus_address_is_nobodys(store: Store, people: Pe
 
 def test_recipients_count_for_who_sends(store: Store, people: People) -> None:
     put(store, "bob", "alice", AS)
-    allowance = submission.Allowance(external=1)
+    terms = Terms(Allowance(external=1))
     raw = letter(sender="bob@example.test")
-    send(store, people.actor("alice"), "far@far.test", raw=raw, sender="bob@example.test", allowance=allowance)
+    send(store, people.actor("alice"), "far@far.test", raw=raw, sender="bob@example.test", terms=terms)
     with pytest.raises(errors.LimitExceeded):
-        send(store, people.actor("alice"), "far@far.test", allowance=allowance)
-    send(store, people.actor("bob"), "far@far.test", allowance=allowance)
+        send(store, people.actor("alice"), "far@far.test", terms=terms)
+    send(store, people.actor("bob"), "far@far.test", terms=terms)
     with store.transaction(1, write=False) as tx:
         assert len(rows.page(tx, after=0, limit=10)) == 2
 

@@ -7,7 +7,8 @@ import pytest
 
 from postroom.directory import domains, registration, users
 from postroom.mailflow import submission
-from postroom.mailflow.submission import Allowance
+from postroom.mailflow.allowance import Allowance
+from postroom.mailflow.outgoing import Terms
 from postroom.model import errors
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
@@ -146,17 +147,17 @@ def test_of_return_paths_only_our_own_stays() -> None:
 
 
 def test_the_day_has_so_many_recipients(store: Store, people: People, clock: Clock) -> None:
-    alice, few = people.actor("alice"), Allowance(external=3)
-    send(store, alice, "a@far.test", "b@far.test", "bob@example.test", allowance=few)
+    alice, few = people.actor("alice"), Terms(Allowance(external=3))
+    send(store, alice, "a@far.test", "b@far.test", "bob@example.test", terms=few)
     with pytest.raises(errors.LimitExceeded):
-        send(store, alice, "c@far.test", "d@far.test", allowance=few)
-    send(store, alice, "c@far.test", allowance=few)
-    send(store, alice, "bob@example.test", allowance=few)
+        send(store, alice, "c@far.test", "d@far.test", terms=few)
+    send(store, alice, "c@far.test", terms=few)
+    send(store, alice, "bob@example.test", terms=few)
     with pytest.raises(errors.LimitExceeded):
-        send(store, alice, "d@far.test", allowance=few)
-    send(store, people.actor("bob"), "d@far.test", allowance=few)
+        send(store, alice, "d@far.test", terms=few)
+    send(store, people.actor("bob"), "d@far.test", terms=few)
     clock.advance(86_400)
-    send(store, alice, "e@far.test", allowance=few)
+    send(store, alice, "e@far.test", terms=few)
     assert queued(store) == [f"{name}@far.test" for name in "abcde"[:3]] + ["d@far.test", "e@far.test"]
 
 
@@ -165,12 +166,12 @@ def test_from_the_test_domain_every_recipient_counts(store: Store, people: Peopl
 
     with store.transaction(1) as tx:
         addresses.add_alias(tx, people.ids["alice"], "alice@example.postroom.test")
-    alice, few = people.actor("alice"), Allowance(test_domain=2)
+    alice, few = people.actor("alice"), Terms(Allowance(test_domain=2))
     raw = letter(sender="alice@example.postroom.test")
     for _ in range(2):
-        send(store, alice, "bob@example.test", sender="alice@example.postroom.test", raw=raw, allowance=few)
+        send(store, alice, "bob@example.test", sender="alice@example.postroom.test", raw=raw, terms=few)
     with pytest.raises(errors.LimitExceeded):
-        send(store, alice, "bob@example.test", sender="alice@example.postroom.test", raw=raw, allowance=few)
+        send(store, alice, "bob@example.test", sender="alice@example.postroom.test", raw=raw, terms=few)
 
 
 def test_without_a_reverse_path_the_header_still_counts(store: Store, people: People) -> None:

@@ -72,6 +72,16 @@ def submitted(tx: Tx, trace: str, head: Letterhead, recipients: Sequence[str]) -
     _tell(tx, trace, "OUTGOING_EMAIL_SUBMITTED", {"recipients": recipients, **_names(head), "subject": head.subject})
 
 
+def held(tx: Tx, trace: str, recipients: Sequence[str], reason: str) -> None:
+    """Tell that a user's letter waits in the queue until an administrator releases it."""
+    _tell(tx, trace, "OUTGOING_EMAIL_HELD", {"recipients": recipients, "reason": reason})
+
+
+def sender_held(tx: Tx, trace: str, sender: str, *, recipients: int, busiest: int) -> None:
+    """Tell that what a user sends to others is held back from now on, with the recipients of this hour and of the busiest before."""
+    _tell(tx, trace, "SENDER_HELD", {"sender": sender, "recipientsThisHour": recipients, "recipientsOfBusiestHour": busiest})
+
+
 def sent(tx: Tx, trace: str, head: Letterhead, recipient: str) -> None:
     """Tell that a user's letter has arrived with a recipient."""
     _tell(tx, trace, "OUTGOING_EMAIL_SENT", {"recipient": recipient, **_names(head), "messageId": head.message_id})

@@ -8,17 +8,20 @@ again for days before its sender hears of it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import disposition, events, flow, journaling, judgement, placing, queue, recipients
+from postroom.mailflow import disposition, events, flow, journaling, judgement, outgoing, placing, queue, recipients
 from postroom.mailflow.assessment import OURS, Assessment, Content
 from postroom.mailflow.authentication import results
 from postroom.mailflow.disposition import Circumstances, Disposition, Fate
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.filters import verdict_lines
 from postroom.mailflow.flow import Direction
+from postroom.mailflow.outgoing import Terms
+from postroom.mailflow.queue import Hold
 from postroom.mailflow.recipients import Division, Target
 from postroom.mailflow.reports import dmarc_counts
 from postroom.mailflow.sieve.delivery import Applied, Passage
@@ -95,17 +98,25 @@ def check_attachments(prepared: Prepared, limits: Limits) -> None:
         raise errors.MessageTooLarge(f"A message may have {limits.attachments} attachments")
 
 
-def deliver(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment = OURS, refusing: bool = False) -> None:
+def deliver(
+    tx: Tx,
+    envelope: Envelope,
+    prepared: Prepared,
+    assessment: Assessment = OURS,
+    refusing: bool = False,
+    terms: Terms = outgoing.USUAL,
+) -> None:
     """Put a letter into every mailbox it is for, and queue what is for others.
 
-    `refusing` says that what DMARC forbids is refused, not dropped. Raises `LetterRefused` when nobody wants it, `OverQuota` when nobody
-    could take it, `TryLater` when a recipient has gone since being accepted: the sender tries again and hears at RCPT which one it was.
+    `refusing` says that what DMARC forbids is refused, not dropped; `terms` are those of what scripts send on. Raises `LetterRefused` when
+    nobody wants it, `OverQuota` when nobody could take it, `TryLater` when a recipient has gone since being accepted: the sender tries
+    again and hears at RCPT which one it was.
     """
     _obey(assessment.content)
     division = recipients.divide(tx, envelope.recipients, bounce=not envelope.sender)
     if division.unknown:
         raise errors.TryLater("A recipient has just been removed")
-    distribute(tx, envelope, division, prepared, assessment=assessment, refusing=refusing)
+    distribute(tx, envelope, division, prepared, assessment=assessment, refusing=refusing, terms=terms)
     dmarc_counts.note(tx, envelope, prepared.summary.letterhead, assessment)
 
 
@@ -148,11 +159,13 @@ def distribute(
     assessment: Assessment = OURS,
     refusing: bool = False,
     rules: Mapping[str, Rule] | None = None,
+    terms: Terms = outgoing.USUAL,
+    hold: Hold | None = None,
 ) -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
-    `author` is the user who sends it, `rules` those that have decided about recipients beforehand. Raises `OverQuota` when nobody could
-    take it, `LetterRefused` when nobody wants it.
+    `author` is the user who sends it, `rules` those that have decided about recipients beforehand; with a `hold` nothing leaves. Raises
+    `OverQuota` when nobody could take it, `LetterRefused` when nobody wants it.
     """
     copies = _Copies(judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment, refusing=refusing))
     copies.judged = {target.address: disposition.decide(copies.case, target.address) for target in division.here}
@@ -160,7 +173,7 @@ def distribute(
     wanted = [target for target in division.here if copies.judged[target.address].delivers]
     owners = {owner: email for target in wanted for owner, email in zip(target.owners, target.emails, strict=True)}
     alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group
-    passage = Passage(envelope, assessment=assessment, refusable=alone)
+    passage = Passage(envelope, assessment=assessment, refusable=alone, terms=terms)
     via = {owner: target.address for target in reversed(wanted) for owner in target.owners}
     _append_all(tx, owners, prepared, copies, passage, via)
     if copies.full and len(copies.full) == len(owners) and not division.elsewhere:
@@ -174,8 +187,14 @@ def distribute(
             here = [address for address, found in copies.judged.items() if found.delivers]
             journaling.record(tx, copies.trace, envelope, prepared, here, assessment)
         _send_back(tx, envelope, prepared, copies, assessment)
-    waiting = [*division.elsewhere, *recipients.addresses_of(tx, copies.full)]
-    _wait(tx, envelope, prepared, waiting, author=author, trace=trace or copies.trace, assessment=assessment)
+    wait = partial(_wait, tx, envelope, prepared, author=author, trace=trace or copies.trace, assessment=assessment)
+    full = recipients.addresses_of(tx, copies.full)
+    if hold is None:
+        wait([*division.elsewhere, *full])
+        return
+    events.held(tx, trace, division.elsewhere, hold.reason)
+    wait(division.elsewhere, hold=hold)
+    wait(full)
 
 
 def _require_wanted(judged: Mapping[str, Disposition], division: Division) -> None:
@@ -193,6 +212,7 @@ def hand_over(
     *,
     trace: str = "",
     assessment: Assessment = OURS,
+    terms: Terms = outgoing.USUAL,
 ) -> list[errors.PostroomError | None]:
     """Deliver queued copies, each at most once ever; `numbers` are the ids of the recipients' rows in scope `source`.
 
@@ -203,7 +223,7 @@ def hand_over(
     served: set[str] = set()
     known = trace if source == tx.organization else ""
     copies = _Copies(judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment), trace=known)
-    passage = Passage(envelope, assessment=assessment)
+    passage = Passage(envelope, assessment=assessment, terms=terms)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
         if not queue.is_handed_over(tx, source, number):
@@ -320,8 +340,9 @@ def _wait(
     author: str = "",
     trace: str,
     assessment: Assessment,
+    hold: Hold | None = None,
 ) -> None:
     later = replace(envelope, recipients=tuple(addresses))
     if later.recipients:
         content = contents.keep(tx, prepared)
-        queue.enqueue(tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment)
+        queue.enqueue(tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment, hold=hold)

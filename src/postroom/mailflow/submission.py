@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 
-import msgspec
-
-from postroom.directory import domains
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import authorship, inbound, judgement, recipients
+from postroom.mailflow import authorship, inbound, judgement, outgoing, recipients
 from postroom.mailflow.authorship import Heading, SenderLine
 from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.recipients import Division
 from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
@@ -27,18 +25,6 @@ from postroom.model.addresses import domain_key
 from postroom.policy import sign_in
 from postroom.policy.flow_rules import Action, Rule
 from postroom.storage.engine import Store, Tx
-from postroom.storage.queries import sending
-
-DAY = 86_400
-
-
-class Allowance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many recipients a user may write to in a day, UTC (WorkMail: quotas)."""
-
-    external: int = 10_000
-    """Recipients outside the organization, from a domain of its own."""
-    test_domain: int = 200
-    """Recipients anywhere, from the test domain an organization starts with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +90,7 @@ def complete(raw: bytes, *, domain: str, now: float) -> bytes:
     return _append_lines(raw, added) if added else raw
 
 
-def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: Allowance | None = None) -> None:
+def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, terms: Terms = outgoing.USUAL) -> None:
     """Send a user's letter, or none of it.
 
     Raises `SenderNotAllowed`, `EntityNotFound` for an unknown recipient in the organization, `LimitExceeded` when the
@@ -124,8 +110,17 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, allowance: 
         raise errors.EntityNotFound(f"{division.unknown[0]} does not exist")
     rules = judgement.outgoing(tx, letter.prepared.summary.letterhead, envelope.recipients)
     division = _let_go(division, rules)
-    _count(tx, actor, envelope.sender or letter.heading.authors[0], division, allowance or Allowance())
-    inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules)
+    hold = outgoing.count(
+        tx,
+        terms,
+        actor.user_id,
+        actor.email,
+        sender=envelope.sender or letter.heading.authors[0],
+        here=len(division.owners),
+        elsewhere=len(division.elsewhere),
+        octets=letter.prepared.size,
+    )
+    inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules, terms=terms, hold=hold)
     judgement.return_to_author(tx, actor.email, letter.prepared, rules)
 
 
@@ -134,16 +129,6 @@ def _let_go(division: Division, rules: Mapping[str, Rule]) -> Division:
     held = {address for address, rule in rules.items() if rule.action in (Action.DROP, Action.BOUNCE)}
     here = tuple(target for target in division.here if target.address not in held)
     return Division(here, tuple(address for address in division.elsewhere if address not in held), ())
-
-
-def _count(tx: Tx, actor: Actor, sender: str, division: recipients.Division, allowance: Allowance) -> None:
-    """Count today's recipients against the allowance."""
-    if domains.get(tx, sender.rpartition("@")[2]).test:
-        kind, number, limit = "test", len(division.owners) + len(division.elsewhere), allowance.test_domain
-    else:
-        kind, number, limit = "external", len(division.elsewhere), allowance.external
-    if number and sending.add(tx, actor.user_id, int(tx.now // DAY), kind, number) > limit:
-        raise errors.LimitExceeded(f"You may write to {limit} recipients a day; try again tomorrow")
 
 
 def _append_lines(raw: bytes, lines: Sequence[bytes]) -> bytes:

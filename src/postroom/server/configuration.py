@@ -129,6 +129,8 @@ def check(settings: Settings) -> Settings:
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
         raise ConfigurationError("[api] account must be twelve digits")
     _check_filters(settings)
+    for address in settings.spikes.tell:
+        _checked("spikes.tell", _address, address)
     _check_directories(settings.directories)
     return settings
 
@@ -243,6 +245,13 @@ def _peer(text: str) -> None:
 def _domain(name: str) -> None:
     try:
         addresses.domain_key(name)
+    except InvalidParameter as error:
+        raise ValueError(str(error)) from None
+
+
+def _address(text: str) -> None:
+    try:
+        addresses.parse(text)
     except InvalidParameter as error:
         raise ValueError(str(error)) from None
 

@@ -9,11 +9,12 @@ import msgspec
 
 from postroom.aws.settings import Settings as AwsSettings
 from postroom.ldap.settings import Settings as LdapSettings
+from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.screening import Settings as AuthenticationSettings
-from postroom.mailflow.submission import Allowance
 from postroom.policy.settings import Settings as PolicySettings
+from postroom.policy.spikes import Settings as SpikeSettings
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.managesieve.settings import Settings as ManageSieveSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
@@ -177,6 +178,10 @@ class Policy(PolicySettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The `[policy]` table: who may do what, beyond what the API says."""
 
 
+class Spikes(SpikeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[spikes]` table: when a user's mail for others is held back, since somebody else may be sending it."""
+
+
 class Exports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[exports]` table: where the mailboxes go that StartMailboxExportJob exports."""
 
@@ -245,6 +250,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smtp: Smtp = Smtp()
     submission: Submission = Submission()
     allowance: Allowance = Allowance()
+    spikes: Spikes = Spikes()
     imap: Imap = Imap()
     managesieve: ManageSieve = ManageSieve()
     tls: Tls = Tls()

@@ -23,6 +23,7 @@ from postroom.ldap.directory import Directory
 from postroom.mailbox import contents
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Screening
 from postroom.model.exports import Export, Refused, Upload
@@ -119,19 +120,32 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
     return {
         "api": HttpServer(doors.api(gateway, healthy), seconds=settings.api.request_seconds, connections=settings.api.connections),
         "web": web(settings, routes(settings, store)),
-        "smtp": SmtpServer("mx", store=store, authenticator=authenticator, settings=settings.smtp, tls=tls, screening=screening(settings)),
+        "smtp": SmtpServer(
+            "mx",
+            store=store,
+            authenticator=authenticator,
+            settings=settings.smtp,
+            tls=tls,
+            terms=terms(settings),
+            screening=screening(settings),
+        ),
         "submission": SmtpServer(
             "submission",
             store=store,
             authenticator=authenticator,
             settings=settings.submission,
             tls=tls,
-            allowance=settings.allowance,
+            terms=terms(settings),
         ),
         "imap": ImapServer(store=store, authenticator=authenticator, settings=settings.imap, tls=tls),
         "managesieve": ManageSieveServer(store=store, authenticator=authenticator, settings=settings.managesieve, tls=tls),
         "metrics": HttpServer(doors.observation(healthy), connections=100),
     }
+
+
+def terms(settings: Settings) -> Terms:
+    """Give the terms on which users send, and their scripts."""
+    return Terms(settings.allowance, settings.spikes, settings.smtp.postmaster)
 
 
 def screening(settings: Settings) -> Screening:

@@ -12,6 +12,7 @@ import trustme
 
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.filters.settings import Settings as FilterSettings
+from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.screening import Screening
 from postroom.model.organizations import Organization
 from postroom.policy.authenticator import Authenticator
@@ -56,17 +57,17 @@ Listen = Callable[..., Awaitable[Listening]]
 
 @pytest_asyncio.fixture
 async def listen(store: Store, people: People, server_tls: ssl.SSLContext) -> AsyncIterator[Listen]:
-    """Start servers: `await listen(role, tls=True, implicit=False, settings={...}, allowance=None)`."""
+    """Start servers: `await listen(role, tls=True, implicit=False, settings={...}, terms=USUAL)`."""
     async with AsyncExitStack() as stack:
 
-        async def start(role: str = "mx", *, tls: bool = True, implicit: bool = False, allowance: Any = None, **settings: Any) -> Listening:
+        async def start(role: str = "mx", *, tls: bool = True, implicit: bool = False, terms: Terms = USUAL, **settings: Any) -> Listening:
             server = SmtpServer(
                 role,
                 store=store,
                 authenticator=Authenticator(store),
                 settings=Settings(**{"hostname": "mx.example.test", **settings}),
                 tls=server_tls if tls else None,
-                allowance=allowance,
+                terms=terms,
                 screening=Screening(Filters(FilterSettings(headers=False))),  # letters here are short
             )
             loop = asyncio.get_running_loop()

@@ -15,7 +15,8 @@ import pytest
 
 from postroom.directory import organizations
 from postroom.mailbox import contents
-from postroom.mailflow.submission import Allowance
+from postroom.mailflow.allowance import Allowance
+from postroom.mailflow.outgoing import Terms
 from postroom.protocols.smtp.session import Routes
 from postroom.protocols.smtp.settings import Settings
 from postroom.protocols.smtp.spool import NoRoom, Room, Spool
@@ -438,7 +439,7 @@ async def test_a_users_letter_by_smtplib(listen: Listen, store: Store, people: P
 
 
 async def test_the_days_recipients_are_limited(listen: Listen, people: People, client_tls: ssl.SSLContext) -> None:
-    listening = await listen("submission", implicit=True, allowance=Allowance(external=1))
+    listening = await listen("submission", implicit=True, terms=Terms(Allowance(external=1)))
 
     def send() -> tuple[int, bytes]:
         context = ssl.create_default_context()

@@ -22,9 +22,11 @@ from postroom.mailbox import access, contents, folders, items, keywords
 from postroom.mailbox.access import Mailbox
 from postroom.mailbox.contents import Prepared
 from postroom.mailbox.folders import Folder
-from postroom.mailflow import disposition, judgement, queue, recipients, srs
+from postroom.mailflow import disposition, judgement, outgoing, queue, recipients, srs
 from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.outgoing import Terms
+from postroom.mailflow.queue import Hold
 from postroom.mailflow.sieve import interpreter, vacation
 from postroom.mailflow.sieve.letter import Letter
 from postroom.mailflow.sieve.machine import Circumstances
@@ -34,14 +36,12 @@ from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.model.flags import Flag
 from postroom.storage.engine import Tx
-from postroom.storage.queries import entities, sending
+from postroom.storage.queries import entities
 from postroom.storage.queries import sieve as queries
 
 REDIRECTED = "X-Sieve-Redirected-From"
 MAX_REDIRECTIONS = 4
 """How often a letter may be redirected on this server, one after the other."""
-DAILY = 10_000
-"""Letters that the scripts of a user may send in a day, with what the user sends (WorkMail: quotas)."""
 _USES = {"\\sent": "sent", "\\drafts": "drafts", "\\trash": "trash", "\\junk": "junk"}
 _FLAGS = {f"\\{flag.name}".lower(): int(flag) for flag in Flag}
 
@@ -53,13 +53,14 @@ log = structlog.get_logger("postroom.sieve")
 class Passage:
     """How a letter comes to a mailbox: its envelope, the recipient that led there, and what is known of it.
 
-    `refusable` says that its sender waits for the answer, and that nobody else takes it.
+    `refusable` says that its sender waits for the answer, and that nobody else takes it; `terms` are those of what goes on from here.
     """
 
     envelope: Envelope
     recipient: str = ""
     assessment: Assessment = OURS
     refusable: bool = False
+    terms: Terms = outgoing.USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,11 @@ def deliver(
     outcome = _run(tx, case, name, script)
     if outcome.refusal is not None:
         return _refuse(tx, case, name, outcome.refusal)
-    redirects = _permitted(tx, case, outcome.redirects)
+    redirects, hold = _permitted(tx, case, outcome.redirects)
     filings = outcome.filings or ((Filing(),) if outcome.redirects and not redirects else ())
     places = _file(tx, case, outcome, filings)
     for target in redirects:
-        _redirect(tx, case, outcome, target)
+        _redirect(tx, case, outcome, target, hold)
     answered = outcome.vacation is not None and _answer(tx, case, outcome.vacation)
     actions = (*(["FILE"] if places else []), *(["REDIRECT"] if redirects else []), *(["REPLY"] if answered else []))
     return Applied(name, actions or ("DISCARD",), places, redirects)
@@ -193,27 +194,35 @@ def _mask(tx: Tx, mailbox: Mailbox, flags: Sequence[str]) -> int:
 # What leaves
 
 
-def _permitted(tx: Tx, case: _Case, redirects: Sequence[str]) -> tuple[str, ...]:
-    """Give the addresses to which a letter is redirected: none for junk, for what has been here before, and beyond the day's allowance."""
+def _permitted(tx: Tx, case: _Case, redirects: Sequence[str]) -> tuple[tuple[str, ...], Hold | None]:
+    """Give the addresses to which a letter is redirected, and whether it has to wait.
+
+    There are none for junk, for what has been here before, and beyond the day's allowance.
+    """
     if not redirects or case.junk:
-        return ()
+        return (), None
     own = _owner(tx, case.mailbox)
     before = [value.decode("utf-8", "replace") for value in case.letter.values(REDIRECTED)]
     if own is None or len(before) >= MAX_REDIRECTIONS or any(vacation.key(value) in own.keys for value in before):
         log.info("not_redirected", scope=tx.organization, owner=case.mailbox.owner, reason="loop")
-        return ()
-    if not _may_send(tx, case.mailbox.owner, len(redirects)):
+        return (), None
+    try:
+        return tuple(redirects), _count(tx, case, own, redirects, case.prepared.size)
+    except errors.LimitExceeded:
         log.info("not_redirected", scope=tx.organization, owner=case.mailbox.owner, reason="allowance")
-        return ()
-    return tuple(redirects)
+        return (), None
 
 
-def _may_send(tx: Tx, owner: str, number: int) -> bool:
-    """Count letters as sent by a user today; False beyond the allowance."""
-    return sending.add(tx, owner, int(tx.now // 86_400), "external", number) <= DAILY
+def _count(tx: Tx, case: _Case, owner: Owner, targets: Sequence[str], octets: int) -> Hold | None:
+    """Count a letter to others as sent by a mailbox's owner; say whether it has to wait. Raises `LimitExceeded`."""
+    here = sum(recipients.is_ours(tx, target.rpartition("@")[2]) for target in targets)
+    email, elsewhere = owner.addresses[0], len(targets) - here
+    return outgoing.count(
+        tx, case.passage.terms, case.mailbox.owner, email, sender=email, here=here, elsewhere=elsewhere, octets=octets
+    )
 
 
-def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str) -> None:
+def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | None) -> None:
     """Queue a copy, with its return path rewritten where it goes to others (RFC 5228 §4.2)."""
     owner = _owner(tx, case.mailbox)
     assert owner is not None
@@ -228,7 +237,8 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str) -> None:
         eight_bit=case.passage.envelope.eight_bit or not rest.isascii(),
         international=case.passage.envelope.international or not target.isascii(),
     )
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=case.passage.assessment)
+    hold = None if recipients.is_ours(tx, target.rpartition("@")[2]) else hold
+    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=case.passage.assessment, hold=hold)
 
 
 def _return_path(tx: Tx, sender: str, owner: str, target: str) -> str:
@@ -248,10 +258,14 @@ def _answer(tx: Tx, case: _Case, wanted: Vacation) -> bool:
         log.debug("not_answered", scope=tx.organization, owner=case.mailbox.owner, reason=reason)
         return False
     mark = hashlib.sha256(f"{wanted.handle}\0{vacation.key(sender)}".encode()).hexdigest()
-    if not queries.note_reply(tx, case.mailbox.id, mark, tx.now + wanted.seconds) or not _may_send(tx, case.mailbox.owner, 1):
+    if not queries.note_reply(tx, case.mailbox.id, mark, tx.now + wanted.seconds):
         return False
     raw = replies.write(vacation.reply(wanted, case.letter, sender, owner), now=tx.now)
-    _send(tx, raw, sender, author=case.mailbox.owner)
+    try:
+        hold = _count(tx, case, owner, (sender,), len(raw))
+    except errors.LimitExceeded:
+        return False
+    _send(tx, raw, sender, author=case.mailbox.owner, hold=hold)
     return True
 
 
@@ -271,11 +285,11 @@ def _refuse(tx: Tx, case: _Case, name: str, reason: str) -> Applied:
     return Applied(name, ("BOUNCE",))
 
 
-def _send(tx: Tx, raw: bytes, recipient: str, author: str) -> None:
+def _send(tx: Tx, raw: bytes, recipient: str, author: str, hold: Hold | None) -> None:
     """Queue a reply, with the null return path."""
     prepared = contents.written(tx, raw)
     envelope = Envelope("", (recipient,), eight_bit=not raw.isascii(), international=not recipient.isascii())
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, author=author)
+    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, author=author, hold=hold)
 
 
 def _owner(tx: Tx, mailbox: Mailbox) -> Owner | None:

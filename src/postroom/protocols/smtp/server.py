@@ -15,8 +15,8 @@ import structlog
 from prometheus_client import Gauge
 
 from postroom.mailflow.outbound.scales import Scales
+from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.screening import Screening
-from postroom.mailflow.submission import Allowance
 from postroom.model import errors as domain_errors
 from postroom.model.actors import Client
 from postroom.policy.authenticator import Authenticator
@@ -63,7 +63,7 @@ class SmtpServer:
         authenticator: Authenticator | None = None,
         settings: Settings | None = None,
         tls: ssl.SSLContext | None = None,
-        allowance: Allowance | None = None,
+        terms: Terms = USUAL,
         screening: Screening | None = None,
     ) -> None:
         self.role = Role(role)
@@ -71,7 +71,7 @@ class SmtpServer:
         self.authenticator = authenticator
         self.settings = settings or Settings()
         self.tls = tls
-        self.allowance = allowance or Allowance()
+        self.terms = terms
         self.screening = screening or Screening()
         if tls is not None and tls.minimum_version < ssl.TLSVersion.TLSv1_2:
             tls.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -112,7 +112,7 @@ class SmtpServer:
             can_upgrade=self.tls is not None,
             open_spool=lambda head: Spool(self.room, head),
             routes=self.routes,
-            allowance=self.allowance,
+            terms=self.terms,
             rates=self.rates,
             place=self.turnstile.place(client.address) if self.rates else "",
             meets=self.rates is not None and self.screening.filters.meets,

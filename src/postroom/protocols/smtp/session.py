@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from postroom.mailflow.filters.settings import Greylisting
+from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.screening import Arrival
-from postroom.mailflow.submission import Allowance
 from postroom.model.actors import Actor, Client, Credentials
 from postroom.protocols.smtp.grammar import Reply
 from postroom.protocols.smtp.rates import Rates
@@ -139,7 +139,7 @@ class Session:
     can_upgrade: bool
     open_spool: Callable[[bytes], Spool]
     routes: "Routes"
-    allowance: Allowance
+    terms: Terms
     rates: Rates | None = None
     place: str = ""
     greylisting: Greylisting | None = None

@@ -18,6 +18,7 @@ VERBS = {
     "domains": "mail domains: list, records, keys, verify",
     "directory": "outside directories: list, check, sync",
     "flow": "rules for letters that come in and go out: list, show, put, delete, test",
+    "senders": "users who write to far more others than before: list, release, drop, trust, watch, hold",
     "journal": "records of all letters that come in and go out: show, set, off",
     "jobs": "background work: list, run",
     "audit": "who has called the API: by operation, user, organization, time and outcome",

@@ -1,4 +1,4 @@
-"""How many recipients each entity has written to on each day."""
+"""How many recipients each entity has written to on each day; the entity '' stands for all of them together."""
 
 from postroom.storage.engine import Tx
 
@@ -19,6 +19,16 @@ def add(tx: Tx, entity: str, day: int, kind: str, recipients: int) -> int:
     if total == recipients:
         tx.run("DELETE FROM sending WHERE organization = :organization AND entity = :entity AND day < :day", entity=entity, day=day)
     return total
+
+
+def purge(tx: Tx, *, before: int, limit: int) -> int:
+    """Forget some days before a day (days since 1970); counts rows."""
+    return tx.run(
+        "DELETE FROM sending WHERE organization = :organization AND (entity, day, kind) IN (SELECT entity, day, kind FROM sending"
+        " WHERE organization = :organization AND day < :before ORDER BY day LIMIT :limit)",
+        before=before,
+        limit=limit,
+    )
 
 
 def total(tx: Tx, entity: str, day: int, kind: str) -> int:

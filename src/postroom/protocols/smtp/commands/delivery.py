@@ -14,6 +14,7 @@ from postroom.mailbox.contents import Prepared
 from postroom.mailflow import inbound, submission, trace
 from postroom.mailflow.assessment import Assessment
 from postroom.mailflow.envelopes import Envelope, Limits
+from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.screening import Arrival
 from postroom.model.errors import LetterRefused, OrganizationNotFound, OverQuota, TryLater
 from postroom.protocols.smtp.grammar import Reply
@@ -65,23 +66,25 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
     weight = spool.size
     if session.actor is not None:
         prepared = yield Work(submission.prepare, (session.actor, spool, limits), weight)
-        yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.allowance))
+        yield Write(scope, submission.submit, (session.actor, envelope, prepared, session.terms))
     else:
         try:
             arrival = Arrival(session.client.address, session.hello, envelope, spool, len(spool.head), weight)
             assessment = yield Screen(arrival, weight)
             prepared = yield Work(inbound.prepare, (scope, envelope, spool, limits, assessment), weight)
             refusing = session.settings.dmarc_reject == "refuse"
-            yield from _accept(scope, envelope, prepared, assessment, refusing=refusing)
+            yield from _accept(scope, envelope, prepared, assessment, session.terms, refusing=refusing)
         except OrganizationNotFound as gone:  # deleted since RCPT, but others may be waiting for the letter
             raise TryLater("A recipient has just been removed") from gone
     return _accepted(session, transaction, envelope, spool.size)
 
 
-def _accept(scope: int, envelope: Envelope, prepared: Prepared, assessment: Assessment, *, refusing: bool) -> Generator[Ask, Any, None]:
+def _accept(
+    scope: int, envelope: Envelope, prepared: Prepared, assessment: Assessment, terms: Terms, *, refusing: bool
+) -> Generator[Ask, Any, None]:
     """Deliver a stranger's letter; one that nobody has room for leaves word, when its own transaction is undone."""
     try:
-        yield Write(scope, inbound.deliver, (envelope, prepared, assessment, refusing))
+        yield Write(scope, inbound.deliver, (envelope, prepared, assessment, refusing, terms))
     except (OverQuota, LetterRefused) as refused:
         yield Write(scope, inbound.refuse, (envelope, prepared, refused, assessment, refusing))
         raise

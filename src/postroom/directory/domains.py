@@ -23,6 +23,8 @@ STATUSES = frozenset({PENDING, VERIFIED, FAILED})
 MAX_DOMAINS = 1000
 TEXT_OCTETS = 255
 """What one string of a TXT record holds."""
+_NAMING = frozenset({"CNAME", "MX", "PTR", "SRV"})
+"""Records that end with a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Record:
     def line(self) -> str:
         """Write it as a zone file has it, long texts in several strings (RFC 1035 §3.3, §5.1)."""
         if self.type != "TXT":
-            return f"{self.hostname}. {self.type} {self.value}."
+            return f"{self.hostname}. {self.type} {self.value}{'.' if self.type in _NAMING else ''}"
         pieces = [self.value[at : at + TEXT_OCTETS] for at in range(0, len(self.value), TEXT_OCTETS)]
         return f"{self.hostname}. TXT " + " ".join(f'"{piece}"' for piece in pieces)
 

@@ -2,31 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 
-from postroom.directory import dkim, domains
+from postroom.directory import dkim
 from postroom.directory.domains import Record, Targets
 from postroom.model.entities import MailDomain
+from postroom.server.dns import host_records, mail_records
+from postroom.server.dns.expectations import Look
 from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Finding, Level
 from postroom.server.settings import Settings
 from postroom.storage.engine import Store
 from postroom.storage.queries import domains as rows
 
-_SUBJECTS = {("TXT", "_amazonses."): "ownership", ("MX", ""): "MX", ("CNAME", "autodiscover."): "autodiscover"}
+_VITAL = frozenset({"ownership", "MX"})
+"""Without these no mail comes in."""
 
 
 def of_host(settings: Settings, lookups: Lookups) -> Iterator[Finding]:
     """Look at this server's name: does it have addresses, and do they lead back to it."""
     host = settings.mail.hostname
-    found = [address for kind in ("A", "AAAA") for address in lookups.records(host, kind)]
+    found = host_records.addresses(host, lookups)
     if not found:
         advice = "Other servers deliver to a name in DNS: set [mail] hostname to one that has an A or AAAA record."
         yield Finding(Level.BAD, "hostname", f"{host} has no address in DNS", advice)
     for address in found:
-        names = lookups.pointer(address)
-        if host.lower() in [name.lower() for name in names]:
+        back = host_records.pointer(address, host, lookups).look(lookups)
+        if back.right and not back.remark:
             yield Finding(Level.GOOD, "hostname", f"{host} is {address} and back")
         else:
-            said = ", ".join(names) or "nothing"
+            said = ", ".join(back.found) or "nothing"
             advice = f"Ask who gives you the address for a PTR record naming {host}; large providers refuse mail without."
             yield Finding(Level.WARNING, "hostname", f"the PTR of {address} says {said}", advice)
 
@@ -47,20 +50,28 @@ def of_domains(store: Store, lookups: Lookups, targets: Targets) -> Iterator[Fin
 
 
 def of_domain(domain: MailDomain, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
-    """Look at one domain's records; each that is missing is spelled out as a zone file has it."""
-    name = domain.domain
-    for record in domains.records(domain, targets):
-        wanted = _SUBJECTS.get((record.type, record.hostname.removesuffix(name)))
-        if wanted is None:
-            continue
-        there = lookups.records(record.hostname, record.type)
-        if _holds(record.type, there, record.value):
-            yield Finding(Level.GOOD, name, f"{wanted} is right")
-        else:
-            level = Level.WARNING if wanted == "autodiscover" else Level.BAD
-            yield Finding(level, name, f"{wanted}: {record.hostname} has {', '.join(there) or 'none'}", record.line)
-    yield _spf(name, lookups, targets)
-    yield from _dkim(domain, lookups, targets)
+    """Look at what the owner of one domain publishes; each record that is missing is spelled out as a zone file has it."""
+    expected = (
+        mail_records.ownership(domain, targets),
+        mail_records.mx(domain, targets),
+        mail_records.autodiscover(domain, targets, lookups),
+        mail_records.sender_policy(domain, targets, mail_records.includes(targets)),
+    )
+    for expectation in expected:
+        yield _finding(domain.domain, expectation.look(lookups))
+    keys = [expectation.look(lookups) for expectation in mail_records.dkim(domain, targets)]
+    if all(key.right for key in keys):
+        yield Finding(Level.GOOD, domain.domain, "DKIM records are right")
+    else:
+        yield from (_finding(domain.domain, key) for key in keys if not key.right)
+
+
+def _finding(name: str, look: Look) -> Finding:
+    if look.right:
+        return Finding(Level.GOOD, name, f"{look.subject} is right")
+    bad = look.subject in _VITAL or len(look.found) > 1
+    said = f"{look.subject}: {look.hostname} has {', '.join(look.found) or 'none'}"
+    return Finding(Level.BAD if bad else Level.WARNING, name, f"{said}; {look.remark}" if look.remark else said, *look.paste)
 
 
 def of_keys(name: str, keys: Sequence[Record], lookups: Lookups) -> Finding:
@@ -72,28 +83,3 @@ def of_keys(name: str, keys: Sequence[Record], lookups: Lookups) -> Finding:
         return Finding(Level.GOOD, name, f"{len(keys)} DKIM keys are published")
     advice = f"Publish what `postroom domains keys {name}` prints; without it nobody can check signatures."
     return Finding(Level.WARNING, name, f"no key at {', '.join(key.hostname for key in missing)}", advice)
-
-
-def _holds(kind: str, there: list[str], good: str) -> bool:
-    if kind == "MX":
-        return any(one.lower().partition(" ")[2] == good.lower().partition(" ")[2] for one in there)
-    return good.lower() in [one.lower() for one in there] if kind == "CNAME" else good in there
-
-
-def _dkim(domain: MailDomain, lookups: Lookups, targets: Targets) -> Iterator[Finding]:
-    keys = [record for record in domains.records(domain, targets) if "._domainkey." in record.hostname]
-    missing = [record for record in keys if not lookups.leads(record.hostname, record.value)]
-    if not missing:
-        yield Finding(Level.GOOD, domain.domain, "DKIM records are right")
-    for record in missing:
-        yield Finding(Level.WARNING, domain.domain, f"DKIM: {record.hostname} is missing", record.line)
-
-
-def _spf(name: str, lookups: Lookups, targets: Targets) -> Finding:
-    there = [text for text in lookups.records(name, "TXT") if text.lower().startswith("v=spf1")]
-    if len(there) > 1:
-        return Finding(Level.BAD, name, "there are several SPF records", "Merge them into one (RFC 7208 §4.5).")
-    if there and f"include:{targets.spf_include}" in there[0].lower().split():
-        return Finding(Level.GOOD, name, "SPF is right")
-    said = there[0] if there else "none"
-    return Finding(Level.WARNING, name, f"SPF: {said}", f'{name}. TXT "v=spf1 include:{targets.spf_include} ~all"')

@@ -192,4 +192,4 @@ def test_check_says_what_to_publish_as_a_zone_file_has_it(domain):
 def test_check_finds_two_spf_records(domain):
     records = zone(domain)
     records[(NAME, "TXT")] = ['"v=spf1 -all"', f'"v=spf1 include:{TARGETS.spf_include} ~all"']
-    assert findings(domain, records)["there"] is Level.BAD
+    assert findings(domain, records)["SPF"] is Level.BAD

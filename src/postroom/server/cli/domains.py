@@ -64,7 +64,7 @@ def _list(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
 
 
 def _records(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
-    _, domain = _named(store, arguments.domain)
+    _, domain = named(store, arguments.domain)
     targets = wiring.targets(settings)
     for record in domains.records(domain, targets):
         print(record.line)
@@ -76,7 +76,7 @@ def _records(store: Store, settings: Settings, arguments: argparse.Namespace) ->
 
 def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
     """Print the keys as lines of a zone file, making those that are missing first."""
-    only = _named(store, arguments.domain) if arguments.domain else None
+    only = named(store, arguments.domain) if arguments.domain else None
     for scope in [only[0]] if only else store.scopes():
         while make_keys(store, scope):
             pass
@@ -89,7 +89,7 @@ def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
 
 
 def _rotate(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
-    scope, domain = _named(store, arguments.domain)
+    scope, domain = named(store, arguments.domain)
     with store.transaction(scope) as tx:
         selector = dkim.rotate(tx, domain.domain)
     print(f"{domain.domain} signs with {selector}.")
@@ -99,7 +99,7 @@ def _rotate(store: Store, settings: Settings, arguments: argparse.Namespace) -> 
 
 def _verify(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
     """Ask DNS and note what it says; exit status 1 while the domain takes no mail."""
-    scope, domain = _named(store, arguments.domain)
+    scope, domain = named(store, arguments.domain)
     lookups, targets = Lookups(settings.dns.nameservers), wiring.targets(settings)
     try:
         if PENDING in (domain.ownership, domain.dkim):
@@ -116,7 +116,7 @@ def _verify(store: Store, settings: Settings, arguments: argparse.Namespace) -> 
     return int(found.ownership != domains.VERIFIED)
 
 
-def _named(store: Store, name: str) -> tuple[int, MailDomain]:
+def named(store: Store, name: str) -> tuple[int, MailDomain]:
     """Find a domain and whose it is; raises DomainNotFound."""
     with store.transaction(REGISTRY, write=False) as tx:
         scope = organizations.find_claim(tx, domain_key(name))

@@ -8,13 +8,13 @@ administration: verifying domains). Look-ups come first, transactions after.
 import itertools
 import random
 import time
-from collections.abc import Sequence
 
 import structlog
 
 from postroom.directory import domains
 from postroom.directory.domains import FAILED, PENDING, VERIFIED, Targets
 from postroom.model.entities import MailDomain
+from postroom.server.dns import mail_records
 from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import domains as rows
@@ -82,12 +82,9 @@ def _is_still(store: Store, scope: int, domain: MailDomain) -> bool:
 def state(domain: MailDomain, lookups: Lookups, targets: Targets) -> tuple[str, str]:
     """Give (ownership, dkim) as DNS shows them now, each VERIFIED or as it was; raises NoAnswer."""
     ownership, dkim = domain.ownership, domain.dkim
-    if ownership == PENDING and domain.ownership_token in lookups.records(f"_amazonses.{domain.domain}", "TXT"):
+    if ownership == PENDING and mail_records.ownership(domain, targets).look(lookups).right:
         ownership = VERIFIED
-    if dkim == PENDING and _points(domain.domain, domain.dkim_tokens, lookups, targets.dkim_domain):
+    selectors = mail_records.dkim(domain, targets)
+    if dkim == PENDING and selectors and all(selector.look(lookups).right for selector in selectors):
         dkim = VERIFIED
     return ownership, dkim
-
-
-def _points(name: str, tokens: Sequence[str], lookups: Lookups, target: str) -> bool:
-    return bool(tokens) and all(lookups.leads(f"{token}._domainkey.{name}", f"{token}.{target}") for token in tokens)

@@ -14,6 +14,13 @@ def parse(text: str, folder: Path = Path("/srv")) -> configuration.Settings:
     return configuration.parse(text, folder)
 
 
+def test_domains_of_tls_policies_are_compared_in_one_form():
+    assert parse('[tls_policies]\n"Example.COM." = "verified"\n"bücher.test" = "dane-only"').tls_policies == {
+        "example.com": "verified",
+        "xn--bcher-kva.test": "dane-only",
+    }
+
+
 def test_an_empty_file_is_a_configuration():
     settings = parse("")
     assert settings.data == "/var/lib/postroom"
@@ -53,6 +60,12 @@ def test_an_empty_file_is_a_configuration():
         ("[filters.blocklists.score]\n'a.test' = nan", "[filters.blocklists] scores must be numbers"),
         ("[filters.greylisting]\nnetworks = ['192.0.2.1/24']", "[filters.greylisting] networks: 192.0.2.1/24 has host bits set"),
         ("[smtp]\ntrusted_networks = ['here']", "[smtp] trusted_networks: 'here' does not appear to be an IPv4 or IPv6 network"),
+        ("[mta_sts]\nport = 70000", "[mta_sts] port must be below 65536"),
+        ("[mta_sts]\nca = 'absent.pem'", "[mta_sts] ca: /srv/absent.pem is not there"),
+        ("[mta_sts]\nmax_age = 31557601", "[mta_sts] max_age may be 31557600 seconds at the most, and hosts 100"),
+        ("[mta_sts]\nhosts = ['*.*.example.com']", "[mta_sts] hosts: *.example.com is not a domain name."),
+        ("[tls_policies]\n'a b' = 'none'", "[tls_policies] a b: a b is not a domain name."),
+        ("[tls_policies]\n'a.test' = 'no'", "tls_policies: Invalid enum value 'no'"),
         ("data = ", "not TOML: Invalid value (at end of document)"),
     ],
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from postroom.formats import sts_policy
 from postroom.ldap import filters
 from postroom.ldap.link import Place
 from postroom.ldap.settings import MEANINGS, PROFILE
@@ -23,7 +24,7 @@ from postroom.mailflow.routes import host_and_port
 from postroom.model import addresses
 from postroom.model.errors import InvalidParameter
 from postroom.server import endpoints
-from postroom.server.settings import Directory, Domains, Settings, Tls
+from postroom.server.settings import Directory, Domains, MtaSts, Settings, Tls
 
 
 class ConfigurationError(Exception):
@@ -95,6 +96,8 @@ def complete(settings: Settings, folder: Path) -> Settings:
         tls=_tls(folder, settings.tls),
         exports=replace(settings.exports, buckets={name: _absolute(folder, path) for name, path in settings.exports.buckets.items()}),
         mail=replace(settings.mail, hostname=hostname, smarthost_ca=_absolute(folder, settings.mail.smarthost_ca)),
+        mta_sts=replace(settings.mta_sts, ca=_absolute(folder, settings.mta_sts.ca)),
+        tls_policies={_domain_key(name): override for name, override in settings.tls_policies.items()},
         directories={name: _placed(folder, part) for name, part in settings.directories.items()},
         availability=replace(settings.availability, ca=_absolute(folder, settings.availability.ca)),
         domains=_pointed(settings.domains, hostname),
@@ -129,6 +132,7 @@ def check(settings: Settings) -> Settings:
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
         raise ConfigurationError("[api] account must be twelve digits")
     _check_filters(settings)
+    _check_sts(settings.mta_sts)
     for address in settings.spikes.tell:
         _checked("spikes.tell", _address, address)
     _check_directories(settings.directories)
@@ -152,6 +156,19 @@ def _check_filters(settings: Settings) -> None:
         _checked("filters.greylisting.networks", ipaddress.ip_network, text)
     for text in settings.smtp.trusted_networks:
         _checked("smtp.trusted_networks", ipaddress.ip_network, text)
+
+
+def _check_sts(part: MtaSts) -> None:
+    """Raise ConfigurationError for a policy that nobody could read, or that would be read otherwise than it was meant."""
+    if part.port > 65535:
+        raise ConfigurationError("[mta_sts] port must be below 65536")
+    if part.ca and not Path(part.ca).is_file():
+        raise ConfigurationError(f"[mta_sts] ca: {part.ca} is not there")
+    if part.max_age > sts_policy.LONGEST_AGE or len(part.hosts) > sts_policy.MAX_PATTERNS:
+        most = f"max_age may be {sts_policy.LONGEST_AGE} seconds at the most, and hosts {sts_policy.MAX_PATTERNS}"
+        raise ConfigurationError(f"[mta_sts] {most}")
+    for host in part.hosts:
+        _checked("mta_sts.hosts", _domain, host.removeprefix("*."))
 
 
 def _check_directories(directories: Mapping[str, Directory]) -> None:
@@ -242,6 +259,12 @@ def _peer(text: str) -> None:
         raise ValueError(f"{text} is no host:port")
 
 
+def _domain_key(name: str) -> str:
+    """Give the form in which a domain is looked up; raises ConfigurationError."""
+    _checked(f"tls_policies.{name}", _domain, name)
+    return addresses.domain_key(name)
+
+
 def _domain(name: str) -> None:
     try:
         addresses.domain_key(name)
@@ -300,7 +323,7 @@ def _pointed(domains: Domains, hostname: str) -> Domains:
 
 def _where(text: str) -> str:
     """Turn msgspec's `... - at `$.smtp.listen[0]`` into `[smtp] listen: ...`."""
-    reason, _, path = text.partition(" - at `$.")
+    reason, _, path = text.replace("[...]", "").partition(" - at `$.")
     if not path:
         return reason
     table, _, name = path.rstrip("`").partition(".")

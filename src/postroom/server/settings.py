@@ -12,6 +12,8 @@ from postroom.ldap.settings import Settings as LdapSettings
 from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.outbound import Settings as MailSettings
+from postroom.mailflow.outbound.demand import Override
+from postroom.mailflow.outbound.sts_settings import Settings as MtaStsSettings
 from postroom.mailflow.screening import Settings as AuthenticationSettings
 from postroom.policy.settings import Settings as PolicySettings
 from postroom.policy.spikes import Settings as SpikeSettings
@@ -136,6 +138,10 @@ class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[mail]` table: this server's name, and mail on its way out."""
 
 
+class MtaSts(MtaStsSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[mta_sts]` table: policies by which mail domains ask for encryption, those of others and our own (RFC 8461)."""
+
+
 class Authentication(AuthenticationSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[authentication]` table: how it is found out who sent a stranger's letter. The results stand in `Authentication-Results`."""
 
@@ -243,6 +249,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     data: str = "/var/lib/postroom"
     """The folder for all data. A relative path starts at the configuration file."""
+    tls_policies: dict[str, Override] = {}
+    """What is demanded of the encryption to the mail servers of single domains, such as `"example.com" = "verified"`: plain text, TLS where
+    it is `offered`, always TLS with any certificate, always with one for the server's name by an authority of `[mta_sts]`, or always by
+    DANE. It goes before what a domain asks for itself by DANE or MTA-STS."""
     storage: Storage = Storage()
     keys: Keys = Keys()
     api: Api = Api()
@@ -255,6 +265,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     managesieve: ManageSieve = ManageSieve()
     tls: Tls = Tls()
     mail: Mail = Mail()
+    mta_sts: MtaSts = MtaSts()
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     dns: Dns = Dns()

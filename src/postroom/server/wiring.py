@@ -23,6 +23,8 @@ from postroom.ldap.directory import Directory
 from postroom.mailbox import contents
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.outbound.demands import Demands
+from postroom.mailflow.outbound.sts import Policies
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Screening
@@ -47,6 +49,7 @@ from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.server.settings import Settings
+from postroom.server.web import sts
 from postroom.server.web.site import Site
 from postroom.storage.engine import REGISTRY, Store
 
@@ -66,6 +69,7 @@ class Rooms:
     domains: Backlog
     directories: Backlog
     carrier: Carrier
+    policies: Policies
     exporter: Exporter
     authenticator: Authenticator
     gateway: Gateway
@@ -81,13 +85,14 @@ class Rooms:
         self.domains.start()
         self.directories.start()
         self.exporter.start()
+        self.policies.start()
         return asyncio.create_task(self.carrier.run(), name="carrier")
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
         background = (self.schedule.close(), self.index.close(), self.domains.close(), self.directories.close(), self.carrier.close(grace))
         await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
-        await asyncio.gather(self.gateway.close(), self.authenticator.close())
+        await asyncio.gather(self.gateway.close(), self.authenticator.close(), self.policies.close())
         await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
 
 
@@ -99,6 +104,8 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     audit = audit_log(settings, store)
     gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent), audit, outside_ones))
     servers = _servers(settings, store, tls, authenticator, gateway)
+    resolver = Resolver(settings.dns.nameservers, validating=settings.dns.validating)
+    policies = Policies(store, resolver, settings.mta_sts)
     return Rooms(
         list(_doors(settings, servers, tls)),
         list(servers.values()),
@@ -106,7 +113,8 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
-        Carrier(store, Resolver(settings.dns.nameservers, validating=settings.dns.validating), settings.mail),
+        Carrier(store, resolver, settings.mail, demands=demands(settings, resolver, policies)),
+        policies,
         Exporter(store, places(settings, lent)),
         authenticator,
         gateway,
@@ -148,6 +156,11 @@ def terms(settings: Settings) -> Terms:
     return Terms(settings.allowance, settings.spikes, settings.smtp.postmaster)
 
 
+def demands(settings: Settings, resolver: Resolver, policies: Policies) -> Demands:
+    """Give what decides on the encryption to others."""
+    return Demands(resolver, policies if settings.mta_sts.enabled else None, settings.tls_policies, settings.mta_sts.ca)
+
+
 def screening(settings: Settings) -> Screening:
     """Give the checks of strangers' letters that ask others."""
     resolver = Resolver(settings.dns.nameservers, lifetime=settings.authentication.seconds, validating=settings.dns.validating)
@@ -161,6 +174,7 @@ def filters(settings: Settings) -> Filters:
 
 def routes(settings: Settings, store: Store) -> Iterator[Route]:
     """List what the public web door answers; `postroom.server.web` says how one adds to it."""
+    yield sts.route(settings, store)
     yield from ()
 
 

@@ -61,10 +61,15 @@ class Policies:
         self._settings = settings
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._under_way: dict[str, asyncio.Task[Found]] = {}
+        self._running: asyncio.Task[None] | None = None
         self._failures: OrderedDict[str, tuple[str, float, Found]] = OrderedDict()  # id and until when, by domain
 
-    async def run(self) -> None:
-        """Keep policies fresh, until it is cancelled."""
+    def start(self) -> None:
+        """Keep policies fresh until `close`, where they are of use."""
+        if self._settings.enabled:
+            self._running = asyncio.create_task(self._run(), name="sts-policies")
+
+    async def _run(self) -> None:
         while True:
             try:
                 await self.refresh()
@@ -73,8 +78,8 @@ class Policies:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def close(self) -> None:
-        """Give up what is being fetched."""
-        under_way = list(self._under_way.values())
+        """End, and give up what is being fetched."""
+        under_way = [*self._under_way.values(), *([self._running] if self._running else [])]
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)

@@ -14,6 +14,7 @@ from postroom.server.cli import options
 from postroom.server.dns import second_signatures, verification
 from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.settings import Settings
+from postroom.server.web import sts
 from postroom.storage.engine import REGISTRY, Store
 from postroom.storage.queries import domains as rows
 from postroom.storage.queries import organizations
@@ -71,6 +72,10 @@ def _records(store: Store, settings: Settings, arguments: argparse.Namespace) ->
     print("; for a second signature, by Ed25519, which GetMailDomain does not list")
     for record in dkim.records_beside(domain, targets):
         print(record.line)
+    if settings.web.listen_tls:
+        print(f"; for MTA-STS, mode {settings.mta_sts.mode}, by which others know how to encrypt mail to the domain")
+        for record in sts.records(domain.domain, settings):
+            print(record.line)
     return 0
 
 

@@ -1,18 +1,23 @@
-"""A backlog: mail to living servers while very much of it waits for dead ones, beside Postfix."""
+"""A backlog: mail to living servers while very much of it waits for dead ones.
+
+It is measured beside itself: Postfix takes a quarter of an hour to be given such a backlog, and its letters to the living then wait for those
+of its hundred processes that call servers which never answer.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import statistics
 from collections.abc import Iterator
 
-from bench import corpus, figures, machine, nameserver, ours, postfix, programs, sink, smtp_load
+from bench import corpus, figures, machine, nameserver, ours, programs, sink, smtp_load
 from bench.parts import sending
 from bench.parts.sending import Side
 from bench.plan import Plan
 
 SIZE = 2_000
-PACKAGES = ("postfix", "unbound")
+PACKAGES = ("unbound",)
 LIVING = 10
 DEAD = 1_000
 TOGETHER = 10
@@ -20,33 +25,30 @@ TOGETHER = 10
 MOST_SLOWER = 10.0
 MOST_MEMORY = 200.0
 REFUSING = "127.30.0.1"
-SECONDS = 600.0
 
 
 def measure(plan: Plan) -> figures.Part:
     """Measure how fast letters go to servers that live, without and with a backlog, and what the server weighs then."""
     copies = plan.amount(100_000, 10_000)
-    part = figures.Part("backlog", "Postfix", _rules(copies))
+    part = figures.Part("backlog", "-", _rules(copies))
     absent = machine.missing_packages(*PACKAGES)
     if absent:
         part.skipped.append(absent)
         return part
-    own: dict[str, list[float]] = {}
-    peer: dict[str, list[float]] = {}
+    if not plan.ours:
+        return part
     with sink.running() as end, _silent() as silent, nameserver.running(plan.folder / "backlog-dns", _zone(end, silent)) as resolver:
-        if plan.ours:
-            with ours.running(plan.folder / "backlog", sending.OURS.format(resolver=resolver)) as server:
-                (user,) = server.add_users("backlog", 1)
-                side = Side(server.address("submissions"), user["Email"], ours.PASSWORD)
-                own = _measure(plan, side, end, copies)
-                own["memory"] = [programs.weigh(server.process).resident]
-        if plan.peers:
-            with _peer(plan, resolver) as side:
-                peer = _measure(plan, side, end, copies)
-    for name, title in (("alone", "to the living, nothing else queued"), ("beside", f"to the living, {copies:,} queued for the dead")):
-        part.figures.append(figures.pair(title, "/s", (own.get(name, ()), peer.get(name, ()))))
-    part.figures.append(figures.pair("slower by", "%", (_slower(own), _slower(peer)), most=MOST_SLOWER))
-    part.figures.append(figures.pair("memory with the backlog", "MB", (own.get("memory", ()), ()), most=MOST_MEMORY))
+        with ours.running(plan.folder / "backlog", sending.OURS.format(resolver=resolver)) as server:
+            (user,) = server.add_users("backlog", 1)
+            side = Side(server.address("submissions"), user["Email"], ours.PASSWORD)
+            alone, beside = _measure(plan, side, end, copies)
+            weight = programs.weigh(server.process).resident
+    part.figures += [
+        figures.pair("to the living, nothing else queued", "/s", (alone, ())),
+        figures.pair(f"to the living, {copies:,} queued for the dead", "/s", (beside, ())),
+        figures.pair("slower by", "%", ([_slower(alone, beside)], ()), most=MOST_SLOWER),
+        figures.pair("memory with the backlog", "MB", ([weight], ()), most=MOST_MEMORY),
+    ]
     return part
 
 
@@ -55,7 +57,7 @@ def _rules(copies: int) -> list[str]:
         f"letters of 2 KB to {LIVING} domains whose MX is one sink, over 10 connections; the clock stops when the sink has the last one",
         f"then {copies:,} copies are queued for {DEAD:,} other domains, {TOGETHER} to a letter: half of their servers refuse connections,"
         " half never answer; the same letters again, at once",
-        "ours: under TLS by a user who has signed in, signed; memory is the resident set of the one process; peer: without all that",
+        "submitted under TLS by a user who has signed in, and signed; memory is the resident set of the one process, at the end",
     ]
 
 
@@ -90,20 +92,13 @@ def _silent() -> Iterator[str]:
         yield address
 
 
-@contextlib.contextmanager
-def _peer(plan: Plan, resolver: str) -> Iterator[Side]:
-    settings = {"mynetworks": "127.0.0.0/8", "smtpd_recipient_restrictions": "permit_mynetworks, reject"}
-    with postfix.running(plan.folder / "backlog-peer", ("127.0.0.1", 9), settings=settings, resolver=resolver) as smtp:
-        yield Side(smtp, "author@bench.test")
-
-
-def _measure(plan: Plan, side: Side, end: sink.Sink, copies: int) -> dict[str, list[float]]:
+def _measure(plan: Plan, side: Side, end: sink.Sink, copies: int) -> tuple[list[float], list[float]]:
+    """Give letters a second to the living, without and with the backlog."""
     count = plan.amount(2_000, 500)
     sending.once(side, end, count=count // 4, seed=1, size=SIZE)
     alone = [sending.once(side, end, count=count, seed=10 + run, size=SIZE) for run in range(plan.runs)]
     _fill(side, copies)
-    beside = [sending.once(side, end, count=count, seed=20 + run, size=SIZE, seconds=SECONDS) for run in range(plan.runs)]
-    return {"alone": alone, "beside": beside}
+    return alone, [sending.once(side, end, count=count, seed=20 + run, size=SIZE) for run in range(plan.runs)]
 
 
 def _fill(side: Side, copies: int) -> None:
@@ -115,7 +110,6 @@ def _fill(side: Side, copies: int) -> None:
     smtp_load.run(side.smtp, letters, login=sending.login(side))
 
 
-def _slower(found: dict[str, list[float]]) -> list[float]:
+def _slower(alone: list[float], beside: list[float]) -> float:
     """Give by how many per cent letters go slower beside the backlog."""
-    alone, beside = figures.median(found.get("alone", ())), figures.median(found.get("beside", ()))
-    return [100.0 * (1.0 - beside / alone)] if alone and beside else []
+    return 100.0 * (1.0 - statistics.median(beside) / statistics.median(alone))

@@ -87,6 +87,24 @@ async def test_records_that_cannot_be_used_demand_encryption_by_anyone(far: Far)
     assert [outcome.result for outcome in heard] == ["tlsa-invalid"]
 
 
+async def test_records_that_make_no_sense_stop_no_mail(far: Far) -> None:
+    await far.serve("another.test")
+    far.dns.senseless[(f"_{far.port}._tcp.mx.far.test", "TLSA")] = [b"\3\1"]
+    opened, heard = await far.dial()
+    assert isinstance(opened, Link)
+    assert opened.tls.endswith(" unverified")
+    assert [(outcome.policy_type, outcome.result) for outcome in heard] == [("tlsa", "tlsa-invalid")]
+
+
+async def test_records_that_make_no_sense_beside_one_that_does(far: Far) -> None:
+    await far.serve("another.test")
+    far.dns.senseless[(f"_{far.port}._tcp.mx.far.test", "TLSA")] = [b"\3\1"]
+    far.name(f"3 1 1 {far.key()}")
+    opened, _ = await far.dial()
+    assert isinstance(opened, Link)
+    assert opened.tls.endswith(" dane")
+
+
 async def test_records_that_cannot_be_used_and_no_tls(far: Far) -> None:
     await far.serve(tls=False)
     far.name(f"1 1 1 {'00' * 32}")

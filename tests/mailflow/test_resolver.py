@@ -28,6 +28,23 @@ async def test_what_a_name_server_on_this_machine_has_proved() -> None:
             await resolver.tlsa("mx.safe.test", 26)
 
 
+async def test_tlsa_records_that_make_no_sense_are_there_and_of_no_use() -> None:
+    async with name_server() as (server, where):
+        server.host("safe.test")
+        server.proved.add("safe.test")
+        name = ("_25._tcp.mx.safe.test", "TLSA")
+        server.senseless[name] = [b"\3\1", b""]
+        answer = await Resolver([where], lifetime=2.0).tlsa("mx.safe.test", 25)
+        assert answer.authenticated
+        assert [record.usable for record in answer.records] == [False]
+        server.add(*name, f"3 1 1 {DIGEST}")
+        answer = await Resolver([where], lifetime=2.0).tlsa("mx.safe.test", 25)
+        assert [record for record in answer.records if record.usable] == [Tlsa(3, 1, 1, bytes.fromhex(DIGEST))]
+        server.records[("_25._tcp.other.safe.test", "CNAME")] = [f"{name[0]}."]
+        answer = await Resolver([where], lifetime=2.0).tlsa("other.safe.test", 25)
+        assert any(record.usable for record in answer.records)
+
+
 async def test_one_kind_of_address_that_is_not_proved_spoils_the_other() -> None:
     async with name_server() as (server, where):
         server.add("two.test", "A", "127.0.0.1")

@@ -6,15 +6,22 @@ A name server that validates DNSSEC marks what it has proved (the AD flag). Its 
 machine, or when the operator says that the way to it is safe: on any other way somebody could have set the flag.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import dns.asyncquery
 import dns.asyncresolver
 import dns.exception
 import dns.flags
+import dns.message
 import dns.nameserver
+import dns.query
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
 import dns.resolver
 
 from postroom.mailflow.routes import host_and_port
@@ -22,6 +29,8 @@ from postroom.mailflow.tlsa import Tlsa
 
 DNS_PORT = 53
 _PAYLOAD = 1232
+_NO_SENSE = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TLSA, "255 255 255 00")
+"""Stands for TLSA records that make no sense, which so are there and of no use (RFC 7672 §2.2)."""
 T = TypeVar("T")
 
 
@@ -42,6 +51,47 @@ class Answer(Generic[T]):
     name: str
 
 
+class Nameserver(dns.nameserver.Do53Nameserver):
+    """A name server one of whose TLSA records may make no sense without spoiling the others, or the whole answer."""
+
+    async def async_query(  # as dnspython calls it
+        self,
+        request: dns.message.QueryMessage,
+        timeout: float,  # noqa: ASYNC109
+        *arguments: Any,
+        **values: Any,
+    ) -> dns.message.Message:
+        """Ask one question; over UDP first, unless `max_size` says otherwise."""
+        if request.question[0].rdtype != dns.rdatatype.TLSA:
+            return await super().async_query(request, timeout, *arguments, **values)
+        if not values["max_size"]:
+            try:
+                return await dns.asyncquery.udp(
+                    request, self.address, timeout, self.port, ignore_unexpected=True, raise_on_truncation=True, backend=values["backend"]
+                )
+            except dns.exception.FormError:
+                pass  # over TCP nobody else can put a word in
+        async with asyncio.timeout(timeout):
+            return await self._read(request)
+
+    async def _read(self, request: dns.message.QueryMessage) -> dns.message.Message:
+        """Ask over TCP and read what makes sense."""
+        reader, writer = await asyncio.open_connection(self.address, self.port)
+        try:
+            wire = request.to_wire()
+            writer.write(len(wire).to_bytes(2, "big") + wire)
+            raw = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        finally:
+            writer.transport.abort()
+        response = dns.message.from_wire(raw, continue_on_error=True)
+        if not isinstance(response, dns.message.QueryMessage) or not request.is_response(response):
+            raise dns.query.BadResponse
+        if response.errors:
+            name = response.resolve_chaining().canonical_name
+            response.find_rrset(response.answer, name, dns.rdataclass.IN, dns.rdatatype.TLSA, create=True).add(_NO_SENSE, 0)
+        return response
+
+
 class Resolver:
     """Asks `nameservers`, each `host`, `host:port` or `[host]:port`; those of the machine when there are none.
 
@@ -49,10 +99,10 @@ class Resolver:
     """
 
     def __init__(self, nameservers: Iterable[str] = (), *, lifetime: float = 10.0, validating: bool = False) -> None:
-        servers = [dns.nameserver.Do53Nameserver(*host_and_port(text, DNS_PORT)) for text in nameservers]
+        servers = [Nameserver(*host_and_port(text, DNS_PORT)) for text in nameservers]
         self._resolver = dns.asyncresolver.Resolver(configure=not servers)
-        if servers:
-            self._resolver.nameservers = servers
+        of_machine = [Nameserver(str(server), self._resolver.port) for server in self._resolver.nameservers]
+        self._resolver.nameservers = servers or of_machine
         self._resolver.lifetime = lifetime
         self._resolver.timeout = min(lifetime, 3.0)
         self._resolver.cache = dns.resolver.LRUCache(4096)

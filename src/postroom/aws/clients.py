@@ -49,21 +49,29 @@ class Aws:
         self._roles: dict[tuple[str, str], _Role] = {}
         self._turn = threading.Lock()
 
-    def client(self, service: str, *, role: str = "", session_name: str = SESSION_NAME) -> Any:
+    def client(self, service: str, *, role: str = "", session_name: str = SESSION_NAME, seconds: float = 0.0) -> Any:
         """Give a botocore client of an API such as `s3`; with `role`, an ARN, under that role's credentials.
+
+        With `seconds` it asks once, and no answer may take longer.
 
         What botocore raises comes through: `BotoCoreError` when AWS is not reached, `ClientError` when it refuses.
         """
         keys = self._keys_of(role, session_name) if role else self._own_keys()
-        name = (service, role, keys.get("aws_access_key_id", ""))
+        name = (f"{service} in {seconds:g}" if seconds else service, role, keys.get("aws_access_key_id", ""))
         with self._turn:
             if name not in self._made:
-                self._made[name] = self._make(service, keys)
+                self._made[name] = self._make(service, keys, seconds)
             return self._made[name]
 
-    def _make(self, service: str, keys: dict[str, str]) -> Any:
+    def _make(self, service: str, keys: dict[str, str], seconds: float) -> Any:
         endpoint = self._settings.endpoints.get(service) or self._settings.endpoint or None
-        return self._session.create_client(service, region_name=self._region, endpoint_url=endpoint, config=self._config, **keys)
+        config = self._config
+        if seconds:
+            from botocore.config import Config
+
+            once = {"mode": "standard", "total_max_attempts": 1}
+            config = config.merge(Config(read_timeout=seconds, connect_timeout=min(seconds, self._settings.connect_seconds), retries=once))
+        return self._session.create_client(service, region_name=self._region, endpoint_url=endpoint, config=config, **keys)
 
     def _own_keys(self) -> dict[str, str]:
         settings = self._settings

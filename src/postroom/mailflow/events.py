@@ -18,7 +18,11 @@ from postroom.mailflow.assessment import OURS, Assessment, Authentication, Polic
 from postroom.policy.flow_rules import Action, Rule
 from postroom.storage.engine import Tx
 
-_ACTIONS = {action: action.value for action in Action} | {Action.JUNK: "MOVE_TO_JUNK", Action.NEVER_JUNK: "BYPASS_SPAM_CHECK"}
+_ACTIONS = {action: action.value for action in Action} | {
+    Action.JUNK: "MOVE_TO_JUNK",
+    Action.NEVER_JUNK: "BYPASS_SPAM_CHECK",
+    Action.GATEWAY: "SMTP_GATEWAY",
+}
 
 
 class MailEvent(msgspec.Struct, frozen=True):

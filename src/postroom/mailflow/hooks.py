@@ -58,7 +58,7 @@ Caller = Callable[["Call"], bytes]
 class Passing:
     """A letter on its way through rules: its envelope, its id in the message flow, the user who sends it, '' for nobody here.
 
-    `recorded` says that journaling has seen it.
+    `recorded` says that journaling has seen it, `forwarder` whose script sends it on.
     """
 
     envelope: Envelope
@@ -67,6 +67,7 @@ class Passing:
     assessment: Assessment
     author: str = ""
     recorded: bool = False
+    forwarder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,13 @@ class _Details:
     began_at: float
 
 
-def post(tx: Tx, passing: Passing, content: int, rules: Mapping[str, Rule]) -> None:
-    """Note the calls that the rules of a letter's recipients want, one for each rule; `content` is the letter."""
+def post(tx: Tx, passing: Passing, content: Callable[[], int], rules: Mapping[str, Rule]) -> None:
+    """Note the calls that the rules of a letter's recipients want, one for each rule; `content` keeps the letter."""
     for rule in dict.fromkeys(rule for rule in rules.values() if rule.action is Action.LAMBDA):
-        wanted = tuple(address for address in passing.envelope.recipients if rules.get(address) is rule)
+        wanted = tuple(address for address in passing.envelope.recipients if rules.get(address) == rule)
         letter = replace(passing, envelope=replace(passing.envelope, recipients=wanted))
         details = _Details(rule, letter, secrets.token_hex(16), tx.now)
-        rows.insert(tx, content=content, details=msgspec.json.encode(details).decode())
+        rows.insert(tx, content=content(), details=msgspec.json.encode(details).decode())
         tx.changes.wake(TOPIC)
 
 
@@ -207,7 +208,7 @@ def _ruling(rule: Rule, order: Order) -> Rule:
         raise Unanswered(f"{order.action.type} cannot be done with letters that go out")
     told = order.action.parameters.bounce_message if order.action.parameters else ""
     plain = " ".join("".join(letter if " " <= letter <= "~" else " " for letter in told).split())[:400]
-    return replace(rule, action=action, message=plain or rule.message)
+    return replace(rule, action=action, message=(plain if action is Action.BOUNCE else "") or rule.message)
 
 
 def _key(address: str) -> str:

@@ -3,7 +3,7 @@
 One letter, one transaction, in the organization of its first recipient. Copies for other organizations become
 rows of the queue in that same transaction and are handed over from there (`outbound`), so that the one 250 is true
 for all of them. So does the copy for a mailbox that filled up meanwhile, when others could take theirs: it is tried
-again for days before its sender hears of it.
+again for days before its sender hears of it. A copy of which a hook is to say what becomes of it waits in the organization (`hooks`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +13,14 @@ from functools import partial
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import disposition, events, flow, journaling, judgement, outgoing, placing, queue, recipients
-from postroom.mailflow.assessment import OURS, Assessment, Content
+from postroom.mailflow import disposition, events, flow, hooks, journaling, judgement, outgoing, placing, queue, recipients
+from postroom.mailflow.assessment import OURS, Assessment, Content, Verdict
 from postroom.mailflow.authentication import results
 from postroom.mailflow.disposition import Circumstances, Disposition, Fate
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.filters import verdict_lines
 from postroom.mailflow.flow import Direction
+from postroom.mailflow.hooks import Passing
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.queue import Hold
 from postroom.mailflow.recipients import Division, Target
@@ -48,8 +49,8 @@ class _Copies:
 
     @property
     def wanted(self) -> bool:
-        """Say whether anybody here was to get the letter."""
-        return any(found.delivers for found in self.judged.values())
+        """Say whether anybody here was to get the letter, or may be."""
+        return any(found.delivers or found.fate is Fate.WAIT for found in self.judged.values())
 
     def keep(self, tx: Tx, prepared: Prepared) -> int:
         """Give the content, kept by now."""
@@ -63,9 +64,19 @@ class _Copies:
         return self.trace
 
 
-def prepare(
-    store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits, assessment: Assessment = OURS
-) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A letter that has waited for a hook: its id in the message flow, what is done with it here by recipient, whether it is recorded."""
+
+    trace: str = ""
+    rulings: Mapping[str, Rule] = field(default_factory=dict)
+    recorded: bool = False
+
+
+NEW = Answered()
+
+
+def prepare(store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits, assessment: Assessment = OURS) -> Prepared:
     """Check and parse a message; raises `MailLoop`, `MalformedMessage`, `MessageTooLarge`."""
     raw = verdict_lines.stamp(results.stamp(source.read(), assessment), assessment.content)
     check(raw, limits)
@@ -161,40 +172,48 @@ def distribute(
     rules: Mapping[str, Rule] | None = None,
     terms: Terms = outgoing.USUAL,
     hold: Hold | None = None,
+    answered: Answered = NEW,
 ) -> None:
     """Put a letter into the mailboxes of a division, and queue it for those elsewhere or without room just now.
 
     `author` is the user who sends it, `rules` those that have decided about recipients beforehand; with a `hold` nothing leaves. Raises
-    `OverQuota` when nobody could take it, `LetterRefused` when nobody wants it.
+    `OverQuota` when nobody could take it, `LetterRefused` when nobody wants it; neither where it has waited, as nobody hears that any more.
     """
-    copies = _Copies(judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment, refusing=refusing))
+    waited, head = bool(answered.trace), prepared.summary.letterhead
+    copies = _Copies(judgement.look_up(tx, envelope, head, assessment, refusing=refusing))
+    if waited and not author:
+        copies.case, copies.trace = replace(copies.case, rulings=answered.rulings), answered.trace
     copies.judged = {target.address: disposition.decide(copies.case, target.address) for target in division.here}
-    _require_wanted(copies.judged, division)
+    if not waited:
+        _require_wanted(copies.judged, division)
     wanted = [target for target in division.here if copies.judged[target.address].delivers]
     owners = {owner: email for target in wanted for owner, email in zip(target.owners, target.emails, strict=True)}
-    alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group
+    alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group and not waited
     passage = Passage(envelope, assessment=assessment, refusable=alone, terms=terms)
     via = {owner: target.address for target in reversed(wanted) for owner in target.owners}
     _append_all(tx, owners, prepared, copies, passage, via)
-    if copies.full and len(copies.full) == len(owners) and not division.elsewhere:
+    stay = any(found.fate is Fate.WAIT for found in copies.judged.values()) or any(map(judgement.waits, (rules or {}).values()))
+    if copies.full and len(copies.full) == len(owners) and not (division.elsewhere or stay or waited):
         raise errors.OverQuota("The mailbox is full")
-    trace = _depart(tx, envelope, wanted, prepared, copies, rules or {}) if author else ""
-    if author:
+    trace = _depart(tx, envelope, wanted, prepared, copies, rules or {}, answered.trace) if author else ""
+    if author and not waited:
         journaling.record(tx, trace, envelope, prepared, envelope.recipients, assessment)
+        hooks.post(tx, Passing(envelope, trace, head, assessment, author, recorded=True), lambda: copies.keep(tx, prepared), rules or {})
     if division.here:
-        _arrive(tx, [target.address for target in division.here], prepared, copies, assessment)
-        if copies.wanted and not author:
-            here = [address for address, found in copies.judged.items() if found.delivers]
-            journaling.record(tx, copies.trace, envelope, prepared, here, assessment)
+        here = [target.address for target in division.here]
+        _arrive(tx, here, prepared, copies, assessment, known=waited and not author)
+        _call_hooks(tx, envelope, prepared, copies, here, assessment, recorded=bool(author))
+        delivered = [address for address, found in copies.judged.items() if found.delivers]
+        if delivered and not (author or answered.recorded):
+            journaling.record(tx, copies.trace, envelope, prepared, delivered, assessment)
         _send_back(tx, envelope, prepared, copies, assessment)
-    wait = partial(_wait, tx, envelope, prepared, author=author, trace=trace or copies.trace, assessment=assessment)
-    full = recipients.addresses_of(tx, copies.full)
-    if hold is None:
-        wait([*division.elsewhere, *full])
-        return
-    events.held(tx, trace, division.elsewhere, hold.reason)
-    wait(division.elsewhere, hold=hold)
-    wait(full)
+    wait = partial(_wait, tx, envelope, prepared, author=author, trace=trace or copies.trace)
+    if division.elsewhere:
+        if hold is not None:
+            events.held(tx, trace, division.elsewhere, hold.reason)
+        wait(division.elsewhere, assessment=assessment, hold=hold, via=judgement.ways(rules or {}))
+    for known, owners_ in _without_room(copies, via, assessment).items():
+        wait(recipients.addresses_of(tx, owners_), assessment=known)
 
 
 def _require_wanted(judged: Mapping[str, Disposition], division: Division) -> None:
@@ -222,7 +241,8 @@ def hand_over(
     outcomes: list[errors.PostroomError | None] = []
     served: set[str] = set()
     known = trace if source == tx.organization else ""
-    copies = _Copies(judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment), trace=known)
+    case = judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment)
+    copies = _Copies(replace(case, heard=bool(known)), trace=known)
     passage = Passage(envelope, assessment=assessment, terms=terms)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
@@ -235,8 +255,12 @@ def hand_over(
         pairs = zip(envelope.recipients, outcomes, strict=True)
         taken = [address for address, outcome in pairs if outcome is None or isinstance(outcome, errors.LetterRefused)]
         _arrive(tx, taken, prepared, copies, assessment, known=bool(known))
-        if source != tx.organization and copies.content is not None:
-            journaling.record(tx, copies.trace, envelope, prepared, taken, assessment)
+        if not known:
+            _call_hooks(tx, envelope, prepared, copies, taken, assessment, recorded=source == tx.organization)
+        stay = {address for address, found in copies.judged.items() if found.fate is Fate.WAIT}
+        recorded = [address for address in taken if address not in stay]
+        if source != tx.organization and copies.content is not None and recorded:
+            journaling.record(tx, copies.trace, envelope, prepared, recorded, assessment)
     return outcomes
 
 
@@ -289,9 +313,7 @@ def _pass_back(tx: Tx, address: str, prepared: Prepared, copies: _Copies, passag
     return None
 
 
-def _arrive(
-    tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copies, assessment: Assessment, *, known: bool = False
-) -> None:
+def _arrive(tx: Tx, addresses: Sequence[str], prepared: Prepared, copies: _Copies, assessment: Assessment, *, known: bool = False) -> None:
     """Put a letter that came in into the message flow, unless it is `known` there or unwanted, and tell of its copies."""
     copies.trace = copies.enter(tx, prepared) if copies.wanted or copies.trace else flow.passing_id(tx)
     trace, head = copies.trace, prepared.summary.letterhead
@@ -306,6 +328,27 @@ def _arrive(
         events.delivered(tx, trace, email, folder)
 
 
+def _call_hooks(
+    tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, addresses: Sequence[str], assessment: Assessment, *, recorded: bool
+) -> None:
+    """Note the calls that rules want for those to whom a letter has come."""
+    rules = {address: copies.judged[address].rule for address in addresses if address in copies.judged}
+    passing = Passing(envelope, copies.trace, prepared.summary.letterhead, assessment, recorded=recorded)
+    found = {address: rule for address, rule in rules.items() if rule is not None}
+    hooks.post(tx, passing, lambda: copies.keep(tx, prepared), found)
+
+
+def _without_room(copies: _Copies, via: Mapping[str, str], assessment: Assessment) -> dict[Assessment, list[str]]:
+    """Sort those whose mailboxes are full by what is to be known of their copies later; what a hook has said of them is not asked again."""
+    found: dict[Assessment, list[str]] = {}
+    for owner in copies.full:
+        ruling = copies.case.rulings.get(via[owner])
+        spam = {Action.JUNK: Verdict.FAIL, Action.NEVER_JUNK: Verdict.PASS}.get(ruling.action) if ruling else None
+        known = replace(assessment, content=replace(assessment.content, spam=spam)) if spam else assessment
+        found.setdefault(known, []).append(owner)
+    return found
+
+
 def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, assessment: Assessment) -> None:
     """Tell, and let the sender know, of those who do not want a letter that others get."""
     unwanted = {address: found for address, found in copies.judged.items() if found.fate is Fate.BOUNCE}
@@ -315,12 +358,16 @@ def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, 
 
 
 def _depart(
-    tx: Tx, envelope: Envelope, targets: Sequence[Target], prepared: Prepared, copies: _Copies, rules: Mapping[str, Rule]
+    tx: Tx, envelope: Envelope, targets: Sequence[Target], prepared: Prepared, copies: _Copies, rules: Mapping[str, Rule], known: str
 ) -> str:
-    """Put a user's letter into the message flow under an id of its own, which it gives, and tell of it and of who has it already."""
-    head = prepared.summary.letterhead
-    trace = flow.enter(tx, copies.keep(tx, prepared), Direction.OUTGOING)
-    events.submitted(tx, trace, head, envelope.recipients)
+    """Put a user's letter into the message flow under an id of its own, unless it is `known` there, and tell of it and of who has it.
+
+    Gives the id.
+    """
+    head, trace = prepared.summary.letterhead, known
+    if not trace:
+        trace = flow.enter(tx, copies.keep(tx, prepared), Direction.OUTGOING)
+        events.submitted(tx, trace, head, envelope.recipients)
     judgement.tell_rules(tx, trace, rules)
     for address, rule in rules.items():
         if rule.action is Action.BOUNCE:
@@ -341,8 +388,9 @@ def _wait(
     trace: str,
     assessment: Assessment,
     hold: Hold | None = None,
+    via: Mapping[str, str] | None = None,
 ) -> None:
     later = replace(envelope, recipients=tuple(addresses))
     if later.recipients:
         content = contents.keep(tx, prepared)
-        queue.enqueue(tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment, hold=hold)
+        queue.enqueue(tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment, hold=hold, via=via)

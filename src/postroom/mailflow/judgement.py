@@ -10,6 +10,7 @@ from postroom.mailflow import disposition, events, queue
 from postroom.mailflow.assessment import Assessment, Policy
 from postroom.mailflow.disposition import Circumstances, Disposition
 from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.routes import GATEWAY
 from postroom.mailflow.trace import without_return_path
 from postroom.policy import dmarc, flow_rules
 from postroom.policy.flow_rules import Action, Rule, Way
@@ -38,6 +39,11 @@ def waits(rule: Rule) -> bool:
     return rule.action is Action.LAMBDA and rule.waits
 
 
+def ways(rules: Mapping[str, Rule]) -> dict[str, str]:
+    """Give the next hops of those to whom rules send by way of a gateway."""
+    return {address: f"{GATEWAY}{rule.target}" for address, rule in rules.items() if rule.action is Action.GATEWAY}
+
+
 def author(head: Letterhead) -> str:
     """Give the address by which rules know a letter, the one in Sender before the one in From."""
     return flow_rules.key(head.sender or head.author)
@@ -55,17 +61,21 @@ def tell(tx: Tx, trace: str, head: Letterhead, judged: Mapping[str, Disposition]
 def tell_rules(tx: Tx, trace: str, rules: Mapping[str, Rule]) -> None:
     """Tell which rules have decided about which recipients; one that waits for a hook has not yet."""
     for rule in dict.fromkeys(rule for rule in rules.values() if not waits(rule)):
-        events.rule_applied(tx, trace, rule, [address for address, found in rules.items() if found is rule])
+        events.rule_applied(tx, trace, rule, [address for address, found in rules.items() if found == rule])
 
 
 def send_back(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment, judged: Mapping[str, Disposition]) -> bool:
     """Queue a report to the sender of a letter about those who do not want it; False when there is nobody who may be told."""
+    return give_back(tx, envelope, prepared, assessment, [(address, found.reason) for address, found in judged.items()])
+
+
+def give_back(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment, refusals: Sequence[tuple[str, str]]) -> bool:
+    """Queue a report to the sender of a letter about recipients who do not get it, and why; False when there is nobody who may be told."""
     sender = envelope.sender
-    if not judged or not disposition.returnable(assessment, sender):
+    if not refusals or not disposition.returnable(assessment, sender):
         return False
     raw = without_return_path(contents.read(tx, contents.keep(tx, prepared)))
-    domain = next(iter(judged)).rpartition("@")[2]
-    report(tx, sender, raw, [(address, found.reason) for address, found in judged.items()], domain=domain)
+    report(tx, sender, raw, refusals, domain=refusals[0][0].rpartition("@")[2])
     return True
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from postroom.mailflow.verdicts import Verdict, failed
 
 SMTP_PORT = 25
+GATEWAY = "gateway:"
+"""How destinations begin that are not domains but gateways by their names."""
 LONGEST = 10
 """Exchanges tried of one domain, and addresses of all of them."""
 

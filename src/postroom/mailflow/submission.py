@@ -6,7 +6,7 @@ at that moment, recipients in the organization get their copies, all others beco
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -120,15 +120,28 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, terms: Term
         elsewhere=len(division.elsewhere),
         octets=letter.prepared.size,
     )
+    division = _keep_back(division, rules)
     inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules, terms=terms, hold=hold)
     judgement.return_to_author(tx, actor.email, letter.prepared, rules)
 
 
 def _let_go(division: Division, rules: Mapping[str, Rule]) -> Division:
-    """Leave out recipients to whom a rule lets no letter go."""
-    held = {address for address, rule in rules.items() if rule.action in (Action.DROP, Action.BOUNCE)}
-    here = tuple(target for target in division.here if target.address not in held)
-    return Division(here, tuple(address for address in division.elsewhere if address not in held), ())
+    """Leave out recipients to whom a rule lets no letter go; whoever is reached by way of a gateway is elsewhere."""
+    away = {address for address, rule in rules.items() if rule.action is Action.GATEWAY}
+    led = tuple(target.address for target in division.here if target.address in away)
+    return _without(division, {Action.DROP, Action.BOUNCE}, rules, led)
+
+
+def _keep_back(division: Division, rules: Mapping[str, Rule]) -> Division:
+    """Leave out recipients whose letters wait for a hook."""
+    return _without(division, {Action.LAMBDA}, {address: rule for address, rule in rules.items() if rule.waits})
+
+
+def _without(division: Division, actions: Collection[Action], rules: Mapping[str, Rule], led: Sequence[str] = ()) -> Division:
+    left = {address for address, rule in rules.items() if rule.action in actions}
+    here = tuple(target for target in division.here if target.address not in left and target.address not in led)
+    elsewhere = tuple(address for address in (*division.elsewhere, *led) if address not in left)
+    return Division(here, elsewhere, ())
 
 
 def _append_lines(raw: bytes, lines: Sequence[bytes]) -> bytes:

@@ -149,6 +149,13 @@ class Resolver:
         records = tuple(Tlsa(record.usage, record.selector, record.mtype, bytes(record.cert)) for record in answer.records)
         return Answer(records, answer.authenticated, answer.name)
 
+    async def proves(self, name: str) -> bool:
+        """Say whether DNSSEC proves a zone that is signed for certain: whether the name servers validate. Raises `NoAnswer`."""
+        try:
+            return (await self._answer(name, "SOA")).authenticated
+        except NoSuchName:
+            return False
+
     async def texts(self, name: str) -> list[str]:
         """List a name's TXT records, the strings of each joined."""
         records = await self._records(name, "TXT")

@@ -21,6 +21,7 @@ from postroom.mailflow import estate
 from postroom.server import certificates, listeners, logs, memory, ready, wiring
 from postroom.server.chosen import Chosen
 from postroom.server.configuration import ConfigurationError
+from postroom.server.dns import validation
 from postroom.server.listeners import Listener
 from postroom.server.presented import Presented, Unreadable
 from postroom.server.settings import Settings
@@ -86,6 +87,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     working.add_done_callback(lambda _: end.set())
     _on_hangup(shown)
     watching = asyncio.create_task(shown.watch(), name="certificates")
+    checking = asyncio.create_task(validation.tell(settings), name="dnssec")
     facts = {**_facts(settings, opened, shown.default), **outside.facts}
     memory.settle()
     if outside.ready_file:
@@ -100,6 +102,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     log.info("draining")
     trimming.cancel()
     watching.cancel()
+    checking.cancel()
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
     return int(broken is not None), await _drain(rooms, opened, store)

@@ -157,6 +157,8 @@ class Dns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`address:port` of the name servers to ask, port 53 by default; those of the machine when empty."""
     validating: bool = False
     """Whether their word on DNSSEC is taken, which DANE needs. That of name servers on this machine's loopback always is."""
+    signed_name: str = "."
+    """A zone that is signed for certain: with `validating`, the log warns at the start where they do not prove it. The root is."""
 
 
 class Domains(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from postroom.server import dns_findings, findings, logs, opening, wiring
 from postroom.server.certificates import Files
 from postroom.server.chosen import Chosen
 from postroom.server.cli import domains, options
-from postroom.server.dns import domain_looks
+from postroom.server.dns import domain_looks, validation
 from postroom.server.dns.domain_looks import Situation
 from postroom.server.dns.expectations import Look
 from postroom.server.dns.lookups import Lookups, NoAnswer
@@ -115,6 +115,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_filters(settings)
     lookups = Lookups(settings.dns.nameservers)
     if dns:
+        yield from validation.findings(settings)
         try:
             yield from dns_findings.of_host(settings, lookups)
         except NoAnswer as error:

@@ -1,0 +1,31 @@
+"""What still waits of letters that somebody asks after, with what is known of the destinations it waits for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from postroom.storage.engine import Tx
+
+Row = tuple[Any, ...]
+
+
+def of_letters(tx: Tx, traces: Sequence[str], message_id: str, *, limit: int) -> list[Row]:
+    """List what is queued of letters by their ids in the message flow, or by a Message-ID with its <>.
+
+    Goes through all queued messages, so it is for people to ask, not for programs. Of each copy:
+    (trace, message, sender, queued_at, lifetime, recipient, destination, attempts, due_at, holder, last_reply, held_by, held_for,
+    blocked_until, since, tried_at, failures, status, host, reply); times are epoch seconds, and those of the destination 0 for never.
+    """
+    names = {f"trace{at}": trace for at, trace in enumerate(traces)}
+    return tx.all(
+        "SELECT m.trace, m.id, m.sender, m.queued_at, m.lifetime, r.recipient, r.destination, r.attempts, r.due_at, r.holder, r.last_reply,"
+        " r.held_by, r.held_for, COALESCE(d.blocked_until, 0), COALESCE(d.since, 0), COALESCE(d.tried_at, 0), COALESCE(d.failures, 0),"
+        " COALESCE(d.status, ''), COALESCE(d.host, ''), COALESCE(d.reply, '') FROM queue_messages m"
+        " JOIN queue_recipients r ON r.organization = m.organization AND r.message = m.id"
+        " LEFT JOIN queue_destinations d ON d.organization = r.organization AND d.destination = r.destination"
+        " LEFT JOIN contents c ON c.organization = m.organization AND c.id = m.content WHERE m.organization = :organization"
+        f" AND (c.message_id = :message_id OR m.trace IN ({', '.join(f':{name}' for name in names)}))"
+        " ORDER BY m.id, r.id LIMIT :limit",
+        limit=limit,
+        message_id=message_id,
+        **names,
+    )

@@ -164,11 +164,9 @@ class Program:
         raise AssertionError(f"no {name} for process {self.process.pid}")
 
 
-IN_A_DATABASE = """\
+OF_THE_DEMO = """\
 data = "."
-[storage]
-engine = "postgresql"
-dsn = "{dsn}"
+{more}
 [smtp]
 listen = ["127.0.0.1:2525"]
 postmaster = "alice@demo.postroom.test"
@@ -176,6 +174,7 @@ postmaster = "alice@demo.postroom.test"
 listen = ["127.0.0.1:2587"]
 listen_tls = ["127.0.0.1:2465"]
 postmaster = "alice@demo.postroom.test"
+{submission}
 [imap]
 listen = ["127.0.0.1:2143"]
 listen_tls = ["127.0.0.1:2993"]
@@ -184,14 +183,21 @@ hostname = "postroom.localhost"
 [domains]
 verify = false
 """
-"""The demo's configuration, but for where it keeps things; and it logs as a server does."""
+"""The demo's configuration, with what a test sets beside it; and it logs as a server does."""
+IN_A_DATABASE = '[storage]\nengine = "postgresql"\ndsn = "{dsn}"\n'
 
 
-def demo(folder: Path, *, smarthost: str = "127.0.0.1:1", nameserver: str = "", dsn: str = "") -> Program:
-    """Start the demo with its data in FOLDER/data, or in a PostgreSQL, on free ports; mail going out goes nowhere unless told."""
-    if dsn:
+def demo(
+    folder: Path, *, smarthost: str = "127.0.0.1:1", nameserver: str = "", dsn: str = "", more: str = "", submission: str = ""
+) -> Program:
+    """Start the demo with its data in FOLDER/data, or in a PostgreSQL, on free ports; mail going out goes nowhere unless told.
+
+    `more` are tables of the configuration, `submission` settings of that one.
+    """
+    if dsn or more or submission:
+        tables = (IN_A_DATABASE.format(dsn=dsn) if dsn else "") + more
         (folder / "data").mkdir(parents=True)
-        (folder / "data" / "postroom.toml").write_text(IN_A_DATABASE.format(dsn=dsn))
+        (folder / "data" / "postroom.toml").write_text(OF_THE_DEMO.format(more=tables, submission=submission))
     arguments = ["demo", "--data", str(folder / "data"), "--any-ports"]
     arguments += ["--smarthost", smarthost] if smarthost else []
     arguments += ["--nameserver", nameserver] if nameserver else []

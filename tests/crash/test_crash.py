@@ -105,7 +105,7 @@ def test_nothing_acknowledged_is_lost(tmp_path, outside):
     chance = random.Random(SEED)
     elsewhere, smarthost = outside
     stage, outgoing, ledger, away = Stage(), Stage(), Ledger(), Ledger()
-    program = demo(tmp_path, smarthost=smarthost)
+    program = demo(tmp_path, smarthost=smarthost, more="[spikes]\nenabled = false\n", submission="messages_per_minute_of_user = 100000")
     with running(program):
         ready = program.ready
         people = [hire(ready, f"user{number}") for number in range(9)]

@@ -1,7 +1,8 @@
-"""How much a network may bring in a minute, and how many addresses it may guess.
+"""How much a network may bring in a minute, and a user send, and how many addresses each may guess.
 
 Every count leaks: a minute's worth may come at once, and drains evenly in a minute. Counts are kept in memory, of so many networks and
-senders; those that were quiet the longest are forgotten. Senders are counted for each network, or one could use up the share of another.
+senders; those that were quiet the longest are forgotten. Senders are counted for each network, or one could use up the share of another;
+users are counted wherever they are.
 """
 
 from collections import OrderedDict
@@ -30,6 +31,10 @@ class Leaks:
         if len(self._levels) > MOST:
             self._levels.popitem(last=False)
         return within
+
+    def has_room(self, key: str) -> bool:
+        """Say whether one more would be within the limit."""
+        return self.level(key) + 1 <= self._limit
 
     def level(self, key: str) -> float:
         """Give a count as it has drained by now."""
@@ -71,3 +76,28 @@ class Rates:
         if not place or self._unknown.add(place):
             return True
         return self._unknown.level(place) * 2 <= self._recipients.level(place)
+
+
+class UserRates:
+    """What each user sends; users are known by their ids. `now` is any steady clock, in seconds."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
+        self._messages = Leaks(settings.messages_per_minute_of_user, now)
+        self._recipients = Leaks(settings.recipients_per_minute_of_user, now)
+        self._unknown = Leaks(settings.unknown_recipients_per_minute_of_user, now)
+
+    def send(self, user: str) -> bool:
+        """Count a message; False when there are too many."""
+        return self._messages.add(user)
+
+    def name(self, user: str) -> bool:
+        """Count a recipient; False when there are too many."""
+        return self._recipients.add(user)
+
+    def guess(self, user: str) -> None:
+        """Count a recipient that does not exist."""
+        self._unknown.add(user)
+
+    def guesses(self, user: str) -> bool:
+        """Say whether a user has named so many recipients that do not exist that no more answers are given."""
+        return not self._unknown.has_room(user)

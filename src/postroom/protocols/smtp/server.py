@@ -22,7 +22,7 @@ from postroom.model.actors import Client
 from postroom.policy.authenticator import Authenticator
 from postroom.protocols.smtp.client import Speaker
 from postroom.protocols.smtp.grammar import Reply
-from postroom.protocols.smtp.rates import Rates
+from postroom.protocols.smtp.rates import Rates, UserRates
 from postroom.protocols.smtp.session import (
     Ask,
     Conversation,
@@ -78,7 +78,8 @@ class SmtpServer:
         self.routes = Routes()
         self.room = Room(self.settings)
         self.turnstile = Turnstile(self.settings)
-        self.rates = Rates(self.settings, time.monotonic) if self.role is Role.MX else None
+        self.rates = Rates(self.settings, time.monotonic)
+        self.user_rates = UserRates(self.settings, time.monotonic)
         self.clients: dict[Speaker, str] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -114,9 +115,10 @@ class SmtpServer:
             routes=self.routes,
             terms=self.terms,
             rates=self.rates,
-            place=self.turnstile.place(client.address) if self.rates else "",
-            meets=self.rates is not None and self.screening.filters.meets,
-            greylisting=self.screening.filters.greylisting if self.rates else None,
+            user_rates=self.user_rates,
+            place=self.turnstile.place(client.address),
+            meets=self.role is Role.MX and self.screening.filters.meets,
+            greylisting=self.screening.filters.greylisting if self.role is Role.MX else None,
         )
 
     @property
@@ -129,7 +131,7 @@ class SmtpServer:
         place = self.turnstile.place(address)
         if self.closing:
             return Reply(421, "4.3.2", f"{self.settings.hostname} is shutting down")
-        if self.rates is not None and not self.rates.connect(place):
+        if not self.rates.connect(place):
             return Reply(421, "4.7.0", "Too many connections from your network; try later")
         refusal = self.turnstile.enter(place)
         if refusal is None:

@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from postroom.mailflow.filters.settings import Greylisting
+from postroom.mailflow.envelopes import Wish
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.screening import Arrival
 from postroom.model.actors import Actor, Client, Credentials
 from postroom.protocols.smtp.grammar import Reply
-from postroom.protocols.smtp.rates import Rates
+from postroom.protocols.smtp.rates import Rates, UserRates
 from postroom.protocols.smtp.settings import Settings
 from postroom.protocols.smtp.spool import Spool
 
@@ -95,12 +96,20 @@ Conversation = Generator[Ask, Any, Reply]
 
 @dataclass(slots=True)
 class Transaction:
-    """MAIL and what followed; `refusal` is the reply that every further octet of a spoilt message gets."""
+    """MAIL and what followed; `refusal` is the reply that every further octet of a spoilt message gets.
+
+    What the sender wants to hear of and how the letter is to go stand as in `Envelope`.
+    """
 
     sender: str
     size: int
     eight_bit: bool
     international: bool
+    returns: str = ""
+    envelope_id: str = ""
+    require_tls: bool = False
+    hold_until: float = 0.0
+    wishes: dict[str, Wish] = field(default_factory=dict)
     recipients: list[tuple[str, int]] = field(default_factory=list)
     spool: Spool | None = None
     refusal: Reply | None = None
@@ -128,8 +137,8 @@ class Transaction:
 class Session:
     """One client's connection, as the commands see it. `routes` finds a domain's scope without asking again.
 
-    `place` is the network under which a stranger is counted by the `rates`, '' for a trusted one. Where the server `meets` its clients,
-    `unwelcome` is why this one may bring no mail, '' if it may, None before that has been asked.
+    `place` is the network under which a client is counted by the `rates`, '' for a trusted one; users are counted by `user_rates`, too.
+    Where the server `meets` its clients, `unwelcome` is why this one may bring no mail, '' if it may, None before that has been asked.
     """
 
     role: Role
@@ -141,6 +150,7 @@ class Session:
     routes: "Routes"
     terms: Terms
     rates: Rates | None = None
+    user_rates: UserRates | None = None
     place: str = ""
     greylisting: Greylisting | None = None
     meets: bool = False

@@ -16,6 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The largest message taken, in MIME form (WorkMail: 40 MB)."""
     maximum_recipients: int = 500
     """Recipients of one message (WorkMail: 500)."""
+    hold_seconds: int = 2_592_000
+    """How long a letter of our own user may be told to wait before it leaves (RFC 4865), in seconds; 0 for not at all."""
     maximum_attachments: int = 500
     """Attachments of one message (WorkMail: 500)."""
     maximum_hops: int = 50
@@ -30,15 +32,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Where one address may stand for many clients, as a proxy does."""
     connections_per_minute: int = 300
-    """Connections that strangers at one address may open in a minute. An IPv6 /64 is one, and `trusted_networks` do not count."""
+    """Connections that clients at one address may open in a minute. An IPv6 /64 is one, and `trusted_networks` do not count."""
     messages_per_minute: int = 600
     """Messages that they may bring in a minute; what is more is told to come later."""
     messages_per_minute_of_sender: int = 300
-    """Those of them with one sender."""
+    """Those of them with one sender; only from strangers."""
     recipients_per_minute: int = 3000
     """Recipients that they may name in a minute."""
     unknown_recipients_per_minute: int = 50
     """Recipients that do not exist which they may name in a minute; who names more and few that do exist is hung up on."""
+    messages_per_minute_of_user: int = 600
+    """Messages that a user who has signed in may send in a minute, from wherever; what is more is told to come later (451)."""
+    recipients_per_minute_of_user: int = 3000
+    """Recipients that such a user may name in a minute."""
+    unknown_recipients_per_minute_of_user: int = 50
+    """Recipients here that do not exist which such a user may name in a minute; who names more hears of none until later (450)."""
     maximum_errors: int = 20
     """Commands refused before the connection ends with 421."""
     maximum_idle_commands: int = 200

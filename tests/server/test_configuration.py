@@ -45,6 +45,8 @@ def test_an_empty_file_is_a_configuration():
         ("[api]\naccount = '12'", "[api] account must be twelve digits"),
         ("[dns]\nnameservers = ['*:53']", '[dns] nameservers: "*:53" needs a host'),
         ("[dns]\nnameservers = ['localhost:53']", "[dns] nameservers: 'localhost' does not appear to be an IPv4 or IPv6 address"),
+        ("[reports]\naddress = 'nobody'", "[reports] address: nobody is not an e-mail address."),
+        ("[reports]\ncontact = 'a@b@c d'", "[reports] contact: a@b@c d is not an e-mail address."),
         ("[mail]\nconnections = 0", "[mail] connections must be above 0"),
         ("[api]\nrequest_seconds = -1.0", "[api] request_seconds must be above 0"),
         ("[imap]\nidle_timeout = nan", "[imap] idle_timeout must be above 0"),
@@ -101,6 +103,7 @@ def test_the_host_name_reaches_every_room_but_a_room_may_have_its_own():
     assert settings.smtp.hostname == "mx.example.org"
     assert settings.domains.mail_host == "mail.example.org"
     assert settings.domains.dkim_domain == "dkim.mail.example.org"
+    assert settings.reports.organization == "mail.example.org"
 
 
 def test_the_example_holds_the_defaults():

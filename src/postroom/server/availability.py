@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import base64
 import http.client
-import ipaddress
-import socket
 import ssl
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,8 +21,9 @@ from postroom.aws.clients import Aws
 from postroom.formats import availability
 from postroom.model.availability import EwsProvider, LambdaProvider, Provider
 from postroom.model.errors import TryLater
-from postroom.policy.internet import permitted
-from postroom.server.dns.lookups import Lookups, NoAnswer
+from postroom.server import pinned
+from postroom.server.dns.lookups import Lookups
+from postroom.server.pinned import Pinned, Unreachable
 
 SECONDS = 25.0
 """How long a provider may take (WorkMail administration: custom availability providers)."""
@@ -100,29 +98,17 @@ class Probe:
         """Ask an EWS server for what it shows only to those it has let in."""
         url = urlsplit(provider.endpoint)
         host = url.hostname or ""
-        connection = _Pinned(host, url.port or 443, self._address(host), self._tls, self._seconds)
-        ending = threading.Timer(self._seconds, connection.cut)
-        ending.daemon = True
-        ending.start()
         try:
-            status, body = connection.ask(f"{url.path}?{url.query}" if url.query else url.path, provider)
+            connection = Pinned(
+                host, url.port or 443, pinned.address_of(host, self._lookups, private=self._private), self._tls, self._seconds
+            )
+            with pinned.until(connection, self._seconds):
+                status, body = _ask(connection, f"{url.path}?{url.query}" if url.query else url.path, provider)
+        except Unreachable as error:
+            raise Failed(str(error)) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Failed(f"The endpoint does not answer: {_reason(error)}") from error
-        finally:
-            ending.cancel()
-            connection.close()
+            raise Failed(f"The endpoint does not answer: {pinned.reason(error)}") from error
         _judge(status, body)
-
-    def _address(self, host: str) -> str:
-        """Find the address to connect to, or raise Failed; the answer of DNS is not asked for again."""
-        try:
-            found = [host] if _is_address(host) else self._lookups.records(host, "A") + self._lookups.records(host, "AAAA")
-        except NoAnswer:
-            raise Failed(f"No name server knows whether there is {host}.") from None
-        for address in found:
-            if permitted(ipaddress.ip_address(address), private=self._private):
-                return address
-        raise Failed(f"{host} has no address that may be asked." if found else f"{host} has no address.")
 
     def _invoke(self, provider: LambdaProvider, question: bytes) -> None:
         """Invoke a function as for a user's question, and look at who else may."""
@@ -157,37 +143,13 @@ class Probe:
             raise Failed(f"The function's policy cannot be read: {error}") from error
 
 
-class _Pinned(http.client.HTTPSConnection):
-    """A connection to one address of a host, which another thread can cut."""
-
-    def __init__(self, host: str, port: int, address: str, tls: ssl.SSLContext, seconds: float) -> None:
-        super().__init__(host, port, timeout=seconds, context=tls)
-        self._address = address
-        self._tls = tls
-        self._over = False
-
-    def connect(self) -> None:
-        """Connect to the address, and speak TLS as with the host."""
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
-        if self._over:
-            raise TimeoutError("it took too long")
-        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
-        self.sock.do_handshake()
-
-    def cut(self) -> None:
-        """End it, whatever it waits for."""
-        self._over = True
-        if self.sock is not None:
-            with suppress(OSError):  # it has ended by itself
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-
-    def ask(self, path: str, provider: EwsProvider) -> tuple[int, bytes]:
-        """Post the question under the provider's name; give the status and the beginning of the answer."""
-        credentials = base64.b64encode(f"{provider.username}:{provider.password}".encode()).decode()
-        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "text/xml; charset=utf-8", "User-Agent": "Postroom"}
-        self.request("POST", path, availability.LOGIN, headers)
-        answer = self.getresponse()
-        return answer.status, answer.read(ANSWER_BYTES)
+def _ask(connection: Pinned, path: str, provider: EwsProvider) -> tuple[int, bytes]:
+    """Post the question under the provider's name; give the status and the beginning of the answer."""
+    credentials = base64.b64encode(f"{provider.username}:{provider.password}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}", "Content-Type": "text/xml; charset=utf-8", "User-Agent": "Postroom"}
+    connection.request("POST", path, availability.LOGIN, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read(ANSWER_BYTES)
 
 
 def _judge(status: int, body: bytes) -> None:
@@ -198,17 +160,3 @@ def _judge(status: int, body: bytes) -> None:
         raise Failed("The endpoint redirects elsewhere; give the final address.")
     if status not in (200, 500) or availability.SOAP not in body:
         raise Failed(f"The endpoint answers {status}, and not as an EWS server does.")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid ({error.verify_message})"
-    return str(error) or type(error).__name__
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -99,6 +99,7 @@ def complete(settings: Settings, folder: Path) -> Settings:
         mta_sts=replace(settings.mta_sts, ca=_absolute(folder, settings.mta_sts.ca)),
         tls_policies={_domain_key(name): override for name, override in settings.tls_policies.items()},
         directories={name: _placed(folder, part) for name, part in settings.directories.items()},
+        reports=replace(settings.reports, organization=settings.reports.organization or hostname),
         availability=replace(settings.availability, ca=_absolute(folder, settings.availability.ca)),
         domains=_pointed(settings.domains, hostname),
         smtp=replace(settings.smtp, hostname=_named(settings.smtp.hostname, hostname)),
@@ -119,6 +120,9 @@ def check(settings: Settings) -> Settings:
         _checked(name, _domain, host)
     _refuse_impossible_numbers(settings)
     _checked("retention.at", time_of_day, settings.retention.at)
+    for name, address in (("reports.address", settings.reports.address), ("reports.contact", settings.reports.contact)):
+        if address:
+            _checked(name, _address, address)
     if settings.mail.smarthost:
         _checked("mail.smarthost", endpoints.split, settings.mail.smarthost, 25)
     if bool(settings.tls.certificate) != bool(settings.tls.key):

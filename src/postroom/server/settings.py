@@ -14,6 +14,7 @@ from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.outbound.demand import Override
 from postroom.mailflow.outbound.sts_settings import Settings as MtaStsSettings
+from postroom.mailflow.reports.settings import Settings as ReportSettings
 from postroom.mailflow.screening import Settings as AuthenticationSettings
 from postroom.policy.settings import Settings as PolicySettings
 from postroom.policy.spikes import Settings as SpikeSettings
@@ -146,6 +147,10 @@ class Authentication(AuthenticationSettings, frozen=True, kw_only=True, forbid_u
     """The `[authentication]` table: how it is found out who sent a stranger's letter. The results stand in `Authentication-Results`."""
 
 
+class Reports(ReportSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[reports]` table: what other domains are told, once a day, where they ask for it in DNS."""
+
+
 class Filters(FilterSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[filters]` table: whether mail from strangers is wanted. Nothing of it applies to our own users."""
 
@@ -269,6 +274,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mail: Mail = Mail()
     mta_sts: MtaSts = MtaSts()
     authentication: Authentication = Authentication()
+    reports: Reports = Reports()
     filters: Filters = Filters()
     dns: Dns = Dns()
     domains: Domains = Domains()

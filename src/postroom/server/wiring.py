@@ -34,7 +34,7 @@ from postroom.policy.authenticator import Authenticator
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import doors, endpoints
+from postroom.server import doors, endpoints, reporting
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
 from postroom.server.configuration import ConfigurationError, time_of_day
@@ -47,6 +47,7 @@ from postroom.server.journals.audit_log import AuditLog
 from postroom.server.journals.event_log import EventLog
 from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
+from postroom.server.reporting import Ledger
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.server.settings import Settings
 from postroom.server.web import sts
@@ -75,6 +76,7 @@ class Rooms:
     gateway: Gateway
     events: EventLog
     audit: AuditLog
+    ledger: Ledger
 
     def start(self) -> "asyncio.Task[None]":
         """Start the background work; gives the carrier's task, which ends when the rooms are closed."""
@@ -86,13 +88,14 @@ class Rooms:
         self.directories.start()
         self.exporter.start()
         self.policies.start()
+        self.ledger.start()
         return asyncio.create_task(self.carrier.run(), name="carrier")
 
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
         background = (self.schedule.close(), self.index.close(), self.domains.close(), self.directories.close(), self.carrier.close(grace))
         await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
-        await asyncio.gather(self.gateway.close(), self.authenticator.close(), self.policies.close())
+        await asyncio.gather(self.gateway.close(), self.authenticator.close(), self.policies.close(), self.ledger.close())
         await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
 
 
@@ -106,6 +109,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     servers = _servers(settings, store, tls, authenticator, gateway)
     resolver = Resolver(settings.dns.nameservers, validating=settings.dns.validating)
     policies = Policies(store, resolver, settings.mta_sts)
+    ledger = Ledger(store, wanted=settings.reports.tls and bool(settings.reports.address))
     return Rooms(
         list(_doors(settings, servers, tls)),
         list(servers.values()),
@@ -113,13 +117,14 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
-        Carrier(store, resolver, settings.mail, demands=demands(settings, resolver, policies)),
+        Carrier(store, resolver, settings.mail, demands=demands(settings, resolver, policies), outcomes=ledger.sink),
         policies,
         Exporter(store, places(settings, lent)),
         authenticator,
         gateway,
         event_log(settings, store, lent),
         audit,
+        ledger,
     )
 
 
@@ -164,7 +169,13 @@ def demands(settings: Settings, resolver: Resolver, policies: Policies) -> Deman
 def screening(settings: Settings) -> Screening:
     """Give the checks of strangers' letters that ask others."""
     resolver = Resolver(settings.dns.nameservers, lifetime=settings.authentication.seconds, validating=settings.dns.validating)
-    return Screening(filters(settings), resolver=resolver, settings=settings.authentication, hostname=settings.smtp.hostname)
+    return Screening(
+        filters(settings),
+        resolver=resolver,
+        settings=settings.authentication,
+        hostname=settings.smtp.hostname,
+        reports=settings.reports.dmarc,
+    )
 
 
 def filters(settings: Settings) -> Filters:
@@ -214,6 +225,7 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     if settings.filters.greylisting.enabled:
         forget_networks = greylisting.purge(settings.filters.greylisting)
         yield Job("purge-greylist", forget_networks, 900.0, "forgets networks that were told to come again and did not", by_age=True)
+    yield Job("reports", reporting.work(settings), 900.0, "sends the reports of DMARC and TLS of days that are over", by_age=True)
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night, by_age=True)
     yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night, by_age=True)

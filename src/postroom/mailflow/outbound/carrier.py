@@ -379,7 +379,8 @@ class Carrier:
         if known is not None and self._store.now() < until:
             return known
         try:
-            return await (self._dialler.to_domain(lane.hop.domain) if lane.hop.domain else self._dialler.to_smarthost())
+            domain = lane.hop.domain
+            return await (self._dialler.to_domain(domain, anyhow=lane.hop.anyhow) if domain else self._dialler.to_smarthost())
         except Exception:
             log.error("calling_failed", hop=lane.hop.name, exc_info=True)
             return verdicts.deferred("4.3.0", "Internal error")

@@ -46,19 +46,24 @@ class Dialler:
     async def to_smarthost(self) -> Link | Verdict:
         """Open a connection to the smarthost; a verdict when it does not answer, which is never final."""
         host, port = routes.host_and_port(self._settings.smarthost)
-        opened = await self._first([host], port, self._of_smarthost, smarthost=True)
+        opened = await self._first([host], port, self._of_smarthost, told=False, smarthost=True)
         return opened or verdicts.deferred("4.4.1", "No server for smarthost answers")
 
-    async def to_domain(self, domain: str) -> Link | Verdict:
-        """Open a connection to the first host of a domain that answers; a verdict when none will do."""
+    async def to_domain(self, domain: str, *, anyhow: bool = False) -> Link | Verdict:
+        """Open a connection to the first host of a domain that answers; a verdict when none will do.
+
+        `anyhow` nothing is demanded, and nothing told.
+        """
         hosts = await self._hosts(domain)
         if isinstance(hosts, Verdict):
             return hosts
-        wanted = partial(self._demands.of, Domain(domain, self._settings.port, hosts.proved))
-        opened = await self._first(hosts.names, self._settings.port, wanted, smarthost=False)
+        demanded = self._of_nobody if anyhow else partial(self._demands.of, Domain(domain, self._settings.port, hosts.proved))
+        opened = await self._first(hosts.names, self._settings.port, demanded, told=not anyhow)
         return opened or verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
 
-    async def _first(self, hosts: Sequence[str], port: int, demanded: Demanded, *, smarthost: bool) -> Link | Verdict | None:
+    async def _first(
+        self, hosts: Sequence[str], port: int, demanded: Demanded, *, told: bool, smarthost: bool = False
+    ) -> Link | Verdict | None:
         """Give a connection to the first host that answers, or the last verdict; None when no host has an address."""
         last: Verdict | None = None
         left = routes.LONGEST
@@ -78,15 +83,15 @@ class Dialler:
             for address in addresses.records[:left]:
                 left -= 1
                 assert wanted is not None
-                opened = await self._open(Place(host, address, port), wanted, smarthost=smarthost)
+                opened = await self._open(Place(host, address, port), wanted, told=told, smarthost=smarthost)
                 if not isinstance(opened, Verdict) or opened.fate is Fate.FAILED:
                     return opened
                 last = opened
         return last
 
-    async def _open(self, place: Place, wanted: Demand, *, smarthost: bool) -> Link | Verdict:
+    async def _open(self, place: Place, wanted: Demand, *, told: bool, smarthost: bool) -> Link | Verdict:
         def note(result: Result, details: str, ours: str) -> None:
-            if not smarthost:
+            if told:
                 self._note(wanted, place.host, result, details, address=place.address, ours=ours)
 
         return await Link.open(self._settings, place, wanted, note, smarthost=smarthost)
@@ -111,6 +116,9 @@ class Dialler:
 
     async def _addresses(self, host: str) -> Answer[str]:
         return Answer((host,), False, host) if _is_address(host) else await self._resolver.proved_addresses(host)
+
+    async def _of_nobody(self, host: str, addresses: Answer[str]) -> Demand | Refused:
+        return demand.opportunistic("")
 
     async def _of_smarthost(self, host: str, addresses: Answer[str]) -> Demand | Refused:
         return demand.of_smarthost(self._settings)

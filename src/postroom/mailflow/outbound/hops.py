@@ -10,15 +10,21 @@ from postroom.mailflow.outbound.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 
 SMARTHOST = "smarthost"
+ANYHOW = "anyhow:"
+"""Begins a destination that is a domain, for letters that tell it that its encryption fails (RFC 8460 §3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A next hop by its name: an organization of this server (`scope`), the smarthost, or the mail exchangers of a `domain`."""
+    """A next hop by its name: an organization of this server (`scope`), the smarthost, or the mail exchangers of a `domain`.
+
+    To one that is to be reached `anyhow` mail goes whatever it demands of encryption, and how it went is not counted.
+    """
 
     name: str
     scope: int | None = None
     domain: str = ""
+    anyhow: bool = False
 
     @property
     def shared(self) -> bool:
@@ -35,12 +41,13 @@ class Hops:
 
     async def find(self, destination: str) -> Hop:
         """Give the next hop of a destination."""
-        scope = await self._store.read(REGISTRY, domains.route, destination)
+        domain = destination.removeprefix(ANYHOW)
+        scope = await self._store.read(REGISTRY, domains.route, domain)
         if scope is not None:
             return Hop(f"organization {scope}", scope)
         if self._settings.smarthost:
             return Hop(SMARTHOST)
-        return Hop(destination, domain=destination)
+        return Hop(destination, domain=domain, anyhow=domain != destination)
 
     def most(self, hop: Hop) -> int:
         """Give how many connections may be open to a hop at once."""

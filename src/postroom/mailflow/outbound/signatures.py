@@ -23,6 +23,8 @@ MAX_SIGNATURES = 1024
 LARGE = 128 * 1024
 """Octets above which a letter is signed on a storage thread."""
 OWN = "mailer-daemon@"
+BY_ITSELF = b"auto-generated"
+"""What this server says in Auto-Submitted of what it writes unasked (RFC 3834 §5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +97,5 @@ def is_own(parcel: Parcel, raw: bytes) -> bool:
         return True
     if parcel.sender or parcel.assessment.authentication is not None or headers.find_all(raw, REDIRECTED):
         return False
-    return any(OWN.encode() in value.lower() for value in headers.find_all(raw, "From"))
+    by_itself = any(value.strip() == BY_ITSELF for value in headers.find_all(raw, "Auto-Submitted"))
+    return by_itself or any(OWN.encode() in value.lower() for value in headers.find_all(raw, "From"))

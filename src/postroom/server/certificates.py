@@ -58,19 +58,18 @@ def names(certificate: Path) -> list[str]:
     return [name.lower() for name in alternatives.get_values_for_type(x509.DNSName)]
 
 
-def told(certificate: Path) -> tuple[str, float]:
-    """Give the first name of a certificate, or what its folder is called, and its end in epoch seconds; raises OSError, ValueError."""
+def validity(certificate: Path) -> tuple[float, float]:
+    """Give from when to when a certificate is valid, in epoch seconds; raises OSError, ValueError."""
     from cryptography import x509
 
-    ends = x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc.timestamp()
-    return next(iter(names(certificate)), certificate.parent.name), ends
+    found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    return found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
 
 
 def local(folder: Path, names: Sequence[str]) -> Files:
     """Return the local authority's certificate for these names and addresses, issuing what is missing or about to end."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    authority = Files(folder / "ca.pem", folder / "ca.key")
-    server = Files(folder / "server.pem", folder / "server.key", authority.certificate)
+    authority, server = Files(folder / "ca.pem", folder / "ca.key"), issued(folder)
     with _locked(folder):
         if not (authority.certificate.exists() and authority.key.exists()):
             _write(authority, *_new_authority())
@@ -78,6 +77,11 @@ def local(folder: Path, names: Sequence[str]) -> Files:
         if not _good(server, names):
             _write(server, *_issue(authority, names))
     return server
+
+
+def issued(folder: Path) -> Files:
+    """Give the files of the local authority's certificate, which may not be there yet."""
+    return Files(folder / "server.pem", folder / "server.key", folder / "ca.pem")
 
 
 @contextmanager

@@ -131,6 +131,7 @@ def check(settings: Settings) -> Settings:
         _checked(f"tls.domains.{name}", _domain, name.removeprefix("*."))
         if not (pair.certificate and pair.key):
             raise ConfigurationError(f'[tls.domains."{name}"] needs both certificate and key')
+    _check_acme(settings)
     if settings.storage.engine == "postgresql" and not settings.storage.dsn:
         raise ConfigurationError('[storage] engine = "postgresql" needs a dsn')
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
@@ -141,6 +142,27 @@ def check(settings: Settings) -> Settings:
         _checked("spikes.tell", _address, address)
     _check_directories(settings.directories)
     return settings
+
+
+def _check_acme(settings: Settings) -> None:
+    """Raise ConfigurationError for orders that no authority could carry out."""
+    part = settings.tls.acme
+    for name in part.names:
+        _checked("tls.acme.names", _domain, name)
+    if not part.enabled:
+        return
+    if not part.agree_to_terms:
+        raise ConfigurationError("[tls.acme] needs agree_to_terms = true, once you have read the terms of the authority")
+    if not part.directory.startswith("https://"):
+        raise ConfigurationError("[tls.acme] directory must begin with https://")
+    if bool(part.external_account_id) != bool(part.external_account_key_file):
+        raise ConfigurationError("[tls.acme] needs both external_account_id and external_account_key_file, or neither")
+    for path in (part.external_account_key_file, part.ca):
+        if path and not Path(path).is_file():
+            raise ConfigurationError(f"[tls.acme] {path} is not there")
+    needed = "listen" if part.challenge == "http-01" else "listen_tls"
+    if not getattr(settings.web, needed):
+        raise ConfigurationError(f'[tls.acme] challenge = "{part.challenge}" needs [web] {needed}, where the authority looks')
 
 
 def _check_filters(settings: Settings) -> None:
@@ -287,7 +309,7 @@ def _checked(where: str, read: Any, *arguments: Any) -> None:
     try:
         read(*arguments)
     except ValueError as error:
-        *tables, name = where.split(".") if where.startswith("filters.") else where.split(".", 1)
+        *tables, name = where.split(".") if where.startswith(("filters.", "tls.acme.")) else where.split(".", 1)
         raise ConfigurationError(f"[{'.'.join(tables)}] {name}: {error}") from None
 
 
@@ -303,7 +325,8 @@ def _tls(folder: Path, part: Tls) -> Tls:
         for name, pair in part.domains.items()
     }
     paths = {name: _absolute(folder, getattr(part, name)) for name in ("certificate", "key", "folder")}
-    return replace(part, domains=domains, **paths)
+    acme = {name: _absolute(folder, getattr(part.acme, name)) for name in ("external_account_key_file", "ca")}
+    return replace(part, domains=domains, acme=replace(part.acme, **acme), **paths)
 
 
 def _placed(folder: Path, part: Directory) -> Directory:

@@ -20,6 +20,7 @@ from postroom.jobs.exports import Places
 from postroom.mailbox import exports
 from postroom.model.errors import OrganizationNotFound, PostroomError
 from postroom.model.exports import Export, Unreached
+from postroom.server import aside
 from postroom.storage.engine import Store
 from postroom.storage.queries import leases
 
@@ -101,7 +102,7 @@ class Exporter:
     async def _abandon(self, key: tuple[int, str], export: Export) -> None:
         try:
             async with self._slots:
-                await self._on_a_thread(export.id, partial(work.abandon, export, self._places))
+                await aside.run(f"export-{export.id}", partial(work.abandon, export, self._places))
             del self._unfinished[key]
         except Unreached as error:
             log.warning("export_not_tidied", export=export.id, reason=str(error))
@@ -129,7 +130,7 @@ class Exporter:
                 beating = asyncio.create_task(self._beat(scope, id))
                 carry_on = partial(work.carry_on, self._store, scope, id, holder=self._holder, places=self._places, wanted=self._wanted)
                 try:
-                    await self._on_a_thread(id, carry_on)
+                    await aside.run(f"export-{id}", carry_on)
                 finally:
                     beating.cancel()
                 await self._remember(scope, id)
@@ -154,27 +155,6 @@ class Exporter:
                 await self._store.transact(scope, exports.keep, id, self._holder)
             except Exception:
                 log.exception("export_lease_not_renewed", scope=scope, export=id)
-
-    async def _on_a_thread(self, id: str, function: Callable[[], None]) -> None:
-        """Do the work on a thread that nobody waits for when the program ends: it may be waiting for a network."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def settle(error: BaseException | None) -> None:
-            if not done.done():
-                done.set_exception(error) if error else done.set_result(None)
-
-        def run() -> None:
-            error: BaseException | None = None
-            try:
-                function()
-            except BaseException as failure:
-                error = failure
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(partial(settle, error))
-
-        threading.Thread(target=run, name=f"export-{id}", daemon=True).start()
-        await done
 
     def _wanted(self) -> bool:
         return not self._ending.is_set()

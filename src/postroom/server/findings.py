@@ -20,7 +20,6 @@ from postroom.server.settings import Settings
 SLOW_FSYNC_SECONDS = 0.02
 FSYNC_TRIES = 20
 LOW_SPACE_BYTES = 5 * 2**30
-CERTIFICATE_DAYS = 14
 
 
 class Level(StrEnum):
@@ -170,49 +169,6 @@ def addresses(settings: Settings) -> list[tuple[str, str]]:
         for name in ("listen", "listen_tls")
         for text in getattr(getattr(settings, table), name, ())
     ]  # fmt: skip
-
-
-def of_certificate(settings: Settings) -> Iterator[Finding]:
-    """Look at the certificate: can it be loaded, does it name this host, how long does it last."""
-    import datetime
-    import ssl
-
-    from cryptography import x509
-
-    from postroom.server import certificates
-
-    if not settings.tls.certificate:
-        advice = "Clients must trust its authority; set [tls] certificate and key to one that they trust already."
-        yield Finding(Level.WARNING, "[tls]", "the local authority issues the certificate", advice)
-        return
-    path = Path(settings.tls.certificate)
-    try:
-        certificates.context(certificates.Files(path, Path(settings.tls.key)))
-        found = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except (OSError, ssl.SSLError, ValueError) as error:
-        yield Finding(Level.BAD, "[tls]", f"{path}: {error}", "Both files must be PEM, belong together and be readable.")
-        return
-    left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    ends = f"{path} ends on {found.not_valid_after_utc:%Y-%m-%d}"
-    if left.days < CERTIFICATE_DAYS:
-        yield Finding(Level.BAD if left.days < 0 else Level.WARNING, "[tls]", ends, "Renew it, then send SIGHUP.")
-    else:
-        yield Finding(Level.GOOD, "[tls]", ends)
-    if not _names(found, settings.mail.hostname):
-        advice = "Set [mail] hostname to a name in the certificate, or get one for this name."
-        yield Finding(Level.WARNING, "[tls]", f"it does not name {settings.mail.hostname}", advice)
-
-
-def _names(certificate: object, hostname: str) -> bool:
-    from cryptography import x509
-
-    assert isinstance(certificate, x509.Certificate)
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        return False
-    wildcard = "*." + hostname.partition(".")[2]
-    return any(name.lower() in (hostname.lower(), wildcard.lower()) for name in names)
 
 
 def worst(findings: Sequence[Finding]) -> Level:

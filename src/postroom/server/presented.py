@@ -176,7 +176,8 @@ def _read(choice: Choice, known: Mapping[Files, Read]) -> dict[Files, Read]:
             continue
         context = _made(files)
         try:
-            name, ends = certificates.told(files.certificate)
+            _, ends = certificates.validity(files.certificate)
+            name = next(iter(certificates.names(files.certificate)), files.certificate.parent.name)
         except (OSError, ValueError) as error:
             raise Unreadable(f"{files.certificate}: {error}") from None
         made[files] = Read(stamp, context, name, ends)

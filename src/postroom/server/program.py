@@ -8,8 +8,9 @@ that is no longer carried ends the program too, with 1, so that whoever watches 
 import asyncio
 import os
 import signal
+import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import structlog
 from postroom.directory import organizations
 from postroom.mailflow import estate
 from postroom.server import certificates, listeners, logs, memory, ready, wiring
+from postroom.server.acme.challenges import Answering
+from postroom.server.acme.folder import Folder
 from postroom.server.chosen import Chosen
 from postroom.server.configuration import ConfigurationError
 from postroom.server.dns import validation
@@ -80,7 +83,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     """Open, serve, drain; give the exit status, and whether everything came to its end in time."""
     end = _on_signals()
     shown = _presented(settings)
-    rooms = wiring.wire(settings, store, shown.context)
+    rooms = wiring.wire(settings, store, shown.context, _web_context(settings, shown))
     opened = await listeners.open_all(rooms.doors, yielding=outside.yielding)
     working = rooms.start()
     trimming = asyncio.create_task(memory.keep_small(), name="memory")
@@ -88,6 +91,9 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     _on_hangup(shown)
     watching = asyncio.create_task(shown.watch(), name="certificates")
     checking = asyncio.create_task(validation.tell(settings), name="dnssec")
+    renewal = wiring.renewal(settings, store, shown)
+    if renewal is not None:
+        renewal.start()
     facts = {**_facts(settings, opened, shown.default), **outside.facts}
     memory.settle()
     if outside.ready_file:
@@ -105,15 +111,16 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     checking.cancel()
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
-    return int(broken is not None), await _drain(rooms, opened, store)
+    closing = [rooms.close(GRACE_SECONDS), *([renewal.close(GRACE_SECONDS)] if renewal else [])]
+    return int(broken is not None), await _drain(closing, opened, store)
 
 
-async def _drain(rooms: wiring.Rooms, opened: list[Listener], store: Store) -> bool:
+async def _drain(closing: Sequence[Awaitable[None]], opened: list[Listener], store: Store) -> bool:
     for listener in opened:
         listener.close()
     try:
         async with asyncio.timeout(END_SECONDS):
-            await rooms.close(GRACE_SECONDS)
+            await asyncio.gather(*closing)
             await asyncio.to_thread(store.close)
     except TimeoutError:
         log.warning("ended_early")
@@ -149,6 +156,11 @@ def _presented(settings: Settings) -> Presented:
         return Presented(Chosen(settings))
     except Unreadable as error:
         raise ConfigurationError(f"[tls] {error}") from None
+
+
+def _web_context(settings: Settings, shown: Presented) -> ssl.SSLContext | None:
+    """Give the web door's own context, where authorities ask there whether names are ours."""
+    return Answering(shown, Folder(Path(settings.data))).context if settings.tls.acme.enabled else None
 
 
 def _facts(settings: Settings, opened: list[Listener], files: certificates.Files) -> dict[str, Any]:

@@ -122,6 +122,38 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The PEM file of its private key."""
 
 
+class Acme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[tls.acme]` table: certificates from an authority that speaks ACME, such as Let's Encrypt, renewed while the server runs."""
+
+    enabled: bool = False
+    """Whether certificates are ordered."""
+    agree_to_terms: bool = False
+    """Whether you agree to the terms of service of the authority, without which it gives no account."""
+    directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    """Where the authority is. Try `https://acme-staging-v02.api.letsencrypt.org/directory` first, whose certificates nobody trusts."""
+    email: str = ""
+    """Where the authority writes to when something is wrong; some want none."""
+    names: tuple[str, ...] = ()
+    """
+    The names to order certificates for. When empty: `hostname` of `[mail]`, the hosts of `[domains]`, and of every verified mail domain
+    what MTA-STS and autodiscover ask for, each as soon as its addresses in DNS are those of `hostname`.
+    """
+    challenge: Literal["http-01", "tls-alpn-01"] = "http-01"
+    """How the authority looks whether a name is ours: on port 80, which `listen` of `[web]` has to answer, or on port 443, `listen_tls`."""
+    key_type: Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048"] = "ecdsa-p256"
+    """What keys are made."""
+    reuse_key: bool = False
+    """Whether a key stays when its certificate is renewed, for who publishes TLSA records of it."""
+    profile: str = ""
+    """The kind of certificate, where the authority has several."""
+    external_account_id: str = ""
+    """The key identifier of an account that you have with the authority already, if it asks for one."""
+    external_account_key_file: str = ""
+    """A file with the HMAC key of that account, in base64url."""
+    ca: str = ""
+    """A PEM file with the root of the authority's own certificate, for laboratories; the usual ones are trusted by default."""
+
+
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[tls]` table. The files are read again within a minute of their change, and at SIGHUP."""
 
@@ -133,6 +165,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A folder whose subfolders have a `fullchain.pem` and `privkey.pem` each, shown to who asks for a name in that certificate."""
     domains: dict[str, Pair] = {}
     """Certificates by the name that a client asks for (SNI); whoever asks for none of them is shown `certificate`."""
+    acme: Acme = Acme()
 
 
 class Mail(MailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

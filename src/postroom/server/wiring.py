@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from postroom.api import operation
 from postroom.api.gateway import Gateway
@@ -35,6 +36,8 @@ from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
 from postroom.server import doors, endpoints, reporting
+from postroom.server.acme import challenges
+from postroom.server.acme.folder import Folder
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
 from postroom.server.configuration import ConfigurationError, time_of_day
@@ -47,12 +50,16 @@ from postroom.server.journals.audit_log import AuditLog
 from postroom.server.journals.event_log import EventLog
 from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
+from postroom.server.presented import Presented
 from postroom.server.reporting import Ledger
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.server.settings import Settings
 from postroom.server.web import sts
 from postroom.server.web.site import Site
 from postroom.storage.engine import REGISTRY, Store
+
+if TYPE_CHECKING:
+    from postroom.server.acme.renewal import Renewal
 
 HEALTH_SECONDS = 5.0
 JOURNAL_SECONDS = 0.5
@@ -99,8 +106,8 @@ class Rooms:
         await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
 
 
-def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
-    """Join the rooms as the settings say; `tls` serves every protocol."""
+def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSLContext | None = None) -> Rooms:
+    """Join the rooms as the settings say; `tls` serves every protocol, but for the web door where that has a context of its own."""
     outside_ones = directories(settings)
     authenticator = Authenticator(store, settings=settings.policy, directories=outside_ones)
     lent = aws(settings)
@@ -111,7 +118,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext) -> Rooms:
     policies = Policies(store, resolver, settings.mta_sts)
     ledger = Ledger(store, wanted=settings.reports.tls and bool(settings.reports.address))
     return Rooms(
-        list(_doors(settings, servers, tls)),
+        list(_doors(settings, servers, tls, web_tls or tls)),
         list(servers.values()),
         Schedule(store, list(jobs(settings, lent, outside_ones))),
         Backlog(store, contents.TOPIC, words.index),
@@ -186,7 +193,18 @@ def filters(settings: Settings) -> Filters:
 def routes(settings: Settings, store: Store) -> Iterator[Route]:
     """List what the public web door answers; `postroom.server.web` says how one adds to it."""
     yield sts.route(settings, store)
-    yield from ()
+    if settings.tls.acme.enabled:
+        yield from challenges.routes(Folder(Path(settings.data)))
+
+
+def renewal(settings: Settings, store: Store, shown: Presented) -> "Renewal | None":
+    """Give what orders certificates, where the settings want it."""
+    if not settings.tls.acme.enabled:
+        return None
+    from postroom.server.acme.orders import Orders
+    from postroom.server.acme.renewal import Renewal
+
+    return Renewal(Orders(settings, store), shown.look)
 
 
 def web(settings: Settings, routes: Iterator[Route]) -> HttpServer:
@@ -200,13 +218,13 @@ TLS_NAMES = {"api": "api_tls", "web": "web_tls", "submission": "submissions", "i
 """What a door is called when TLS starts with the first byte."""
 
 
-def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext) -> Iterator[Door]:
+def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext, web_tls: ssl.SSLContext) -> Iterator[Door]:
     for name, server in servers.items():
         table = getattr(settings, name)
         for text in table.listen:
             yield Door(name, server, endpoints.parse(text))
         for text in getattr(table, "listen_tls", ()):
-            yield Door(TLS_NAMES[name], server, endpoints.parse(text), tls)
+            yield Door(TLS_NAMES[name], server, endpoints.parse(text), web_tls if name == "web" else tls)
 
 
 def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | None = None) -> Iterator[Job]:

@@ -16,6 +16,7 @@ VERBS = {
     "users": "users, when the API is out of reach: list, reset-password, recover-deleted",
     "tokens": "personal access tokens of users: create, list, delete",
     "domains": "mail domains: list, records, keys, verify",
+    "certificates": "certificates that clients are shown: list, renew",
     "directory": "outside directories: list, check, sync",
     "flow": "rules for letters that come in and go out: list, show, put, delete, test",
     "senders": "users who write to far more others than before: list, release, drop, trust, watch, hold",

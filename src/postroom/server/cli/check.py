@@ -9,7 +9,7 @@ import msgspec
 
 from postroom.directory import dkim
 from postroom.model.errors import PostroomError
-from postroom.server import dns_findings, findings, logs, opening, wiring
+from postroom.server import certificate_findings, dns_findings, findings, logs, opening, wiring
 from postroom.server.certificates import Files
 from postroom.server.chosen import Chosen
 from postroom.server.cli import domains, options
@@ -108,7 +108,7 @@ def _machine(settings: Settings, arguments: argparse.Namespace) -> int:
 def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_folder(settings)
     yield from findings.of_keyring(settings)
-    yield from findings.of_certificate(settings)
+    yield from certificate_findings.of_certificates(settings)
     yield from findings.of_ports(settings)
     yield from findings.of_postmaster(settings)
     yield from findings.of_directories(wiring.directories(settings))

@@ -37,7 +37,7 @@ zone:
 """
 UNBOUND = """\
 server:
-  interface: 127.0.0.1
+  interface: {address}
   port: {port}
   username: ""
   chroot: ""
@@ -114,7 +114,7 @@ class Knot:
 
 
 def await_answer(
-    port: int, process: subprocess.Popen[bytes], zone: str = "test.", kind: str = "SOA", *, serial: int = 0
+    port: int, process: subprocess.Popen[bytes], zone: str = "test.", kind: str = "SOA", *, serial: int = 0, address: str = "127.0.0.1"
 ) -> dns.message.Message:
     """Return what a name server says of a zone, once it says anything, and that is of this serial number or a later one."""
     end = time.monotonic() + 20
@@ -122,7 +122,7 @@ def await_answer(
     while time.monotonic() < end:
         assert process.poll() is None, "the name server has ended"
         try:
-            answer = dns.query.udp(query, "127.0.0.1", port=port, timeout=0.3)
+            answer = dns.query.udp(query, address, port=port, timeout=0.3)
         except (OSError, dns.exception.DNSException):
             answer = dns.message.Message()
         if answer.answer and (kind != "SOA" or answer.answer[0][0].serial >= serial):
@@ -132,20 +132,24 @@ def await_answer(
 
 
 @contextmanager
-def validator(knot: Knot, folder: Path) -> Iterator[str]:
-    """Run a resolver that validates what a signing Knot says; gives its address."""
+def validator(knot: Knot, folder: Path, *, address: str = "127.0.0.1", port: int = 0, upstream: int = 0) -> Iterator[str]:
+    """Run a resolver that validates what a signing Knot says, at a free port or another; gives its address.
+
+    What it asks goes to the Knot itself, or to another port at which somebody stands in the way.
+    """
     assert knot._process
     keys = await_answer(knot.port, knot._process, kind="DNSKEY").find_rrset(
         dns.message.ANSWER, dns.name.from_text("test."), dns.rdataclass.IN, dns.rdatatype.DNSKEY
     )
-    port = free_port()
+    port = port or free_port()
     anchor = next(f"test. IN DNSKEY {key.to_text()}" for key in keys if key.flags & 1)
-    (folder / "unbound.conf").write_text(UNBOUND.format(port=port, folder=folder, anchor=anchor, upstream=knot.port))
+    text = UNBOUND.format(address=address, port=port, folder=folder, anchor=anchor, upstream=upstream or knot.port)
+    (folder / "unbound.conf").write_text(text)
     with (folder / "unbound.log").open("wb") as output:
         process = subprocess.Popen([need("unbound", "unbound"), "-d", "-c", str(folder / "unbound.conf")], stdout=output, stderr=output)
     try:
-        await_answer(port, process)
-        yield f"127.0.0.1:{port}"
+        await_answer(port, process, address=address)
+        yield f"{address}:{port}"
     finally:
         process.terminate()
         process.wait(10)

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -18,11 +19,11 @@ MAX_PACKED = 10 * 1024 * 1024
 """Octets of a packed report that is read."""
 MAX_UNPACKED = 32 * 1024 * 1024
 """Octets of its XML."""
-MAX_ROWS = 20_000
+MAX_ROWS = 10_000
 """Rows of a report, read or written."""
 MAX_TEXT = 500
 """Characters of a value that are kept."""
-MAX_ELEMENTS, MAX_DEPTH = 500_000, 20
+MAX_ELEMENTS, MAX_DEPTH = 250_000, 20
 """Elements of a report, and how deep they may lie within each other."""
 MAX_ENTRIES = 100
 """Files in an archive; of several the first is read."""
@@ -157,27 +158,6 @@ def _unzip(packed: bytes, most: int) -> bytes:
             return file.read(most + 1)
 
 
-class _Builder(ElementTree.TreeBuilder):
-    """Makes the tree, as long as it stays small; names lose their namespaces."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._elements = self._depth = 0
-
-    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
-        """Begin an element; raises `ValueError` when it is one too many."""
-        self._elements += 1
-        self._depth += 1
-        if self._elements > MAX_ELEMENTS or self._depth > MAX_DEPTH:
-            raise ValueError("the report has too many elements")
-        return super().start(tag.rpartition("}")[2], {})
-
-    def end(self, tag: str, /) -> ElementTree.Element:
-        """End it."""
-        self._depth -= 1
-        return super().end(tag.rpartition("}")[2])
-
-
 def _decoded(text: bytes) -> str:
     """Give the characters of a report, which says itself that they are in UTF-8, or may be wrong; no other form hides a document type."""
     try:
@@ -190,13 +170,29 @@ def _decoded(text: bytes) -> str:
 
 
 def _parse(text: str) -> ElementTree.Element:
-    parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314  no document type, so no entities
+    """Read the elements, as long as they are not too many, and take the namespaces off their names."""
+    parser: ElementTree.XMLPullParser[ElementTree.Element] = ElementTree.XMLPullParser(("start", "end"))
+    root: ElementTree.Element | None = None
+    count = depth = 0
     try:
         for at in range(0, len(text), _CHUNK):
             parser.feed(text[at : at + _CHUNK])
-        return parser.close()
+            for event, element in cast("Iterator[tuple[str, ElementTree.Element]]", parser.read_events()):
+                if event == "end":
+                    depth -= 1
+                    continue
+                root = element if root is None else root
+                element.tag = element.tag.rpartition("}")[2]
+                count += 1
+                depth += 1
+                if count > MAX_ELEMENTS or depth > MAX_DEPTH:
+                    raise ValueError("too many elements")
+        parser.close()
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ValueError(f"no XML: {error}") from None
+    if root is None:
+        raise ValueError("no XML")
+    return root
 
 
 def _row(row: Row) -> list[str]:

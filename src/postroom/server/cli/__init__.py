@@ -23,6 +23,7 @@ VERBS = {
     "journal": "records of all letters that come in and go out: show, set, off",
     "jobs": "background work: list, run",
     "audit": "who has called the API: by operation, user, organization, time and outcome",
+    "reports": "what other servers have reported of our domains: show, summary",
     "trace": "what has become of a letter: received, delivered, sent, bounced",
     "check": "look at configuration, ports, DNS, disk and keys, and say what to do",
 }

@@ -28,8 +28,8 @@ def test_imports_keep_to_the_floors():
     assert "5 kept, 0 broken" in done.stdout
 
 
-def test_a_running_program_imports_no_aws_client():
-    program = "import sys, postroom.server.wiring, postroom.server.program; print([name for name in ('botocore', 'boto3') if name in sys.modules])"
+def test_a_running_program_imports_no_client_that_it_was_not_told_to_use():
+    program = "import sys, postroom.server.wiring, postroom.server.program; print([name for name in ('botocore', 'boto3', 'acme', 'josepy', 'requests', 'OpenSSL') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

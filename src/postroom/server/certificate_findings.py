@@ -58,7 +58,7 @@ def failures(settings: Settings) -> Iterator[tuple[str, str]]:
     """List the names whose last order has failed, and why."""
     if settings.tls.acme.enabled:
         for name, record in sorted(pacing.load(Folder(Path(settings.data)).orders).names.items()):
-            if record.error:
+            if record.error and not record.stale(time.time()):
                 yield name, record.error
 
 

@@ -111,7 +111,7 @@ async def _main(settings: Settings, store: Store, outside: Outside) -> tuple[int
     checking.cancel()
     if outside.ready_file:
         outside.ready_file.unlink(missing_ok=True)
-    closing = [rooms.close(GRACE_SECONDS), *([renewal.close(GRACE_SECONDS)] if renewal else [])]
+    closing = [rooms.close(GRACE_SECONDS), *([renewal.close()] if renewal else [])]
     return int(broken is not None), await _drain(closing, opened, store)
 
 

@@ -131,7 +131,7 @@ async def test_a_certificate_is_issued_shown_and_renewed(store, tmp_path, author
     assert [path for path in acme.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) != 0o600] == []
     assert [path for path in acme.rglob("*") if path.is_dir() and stat.S_IMODE(path.stat().st_mode) != 0o700] == []
     assert list((acme / "challenges").iterdir()) == []
-    assert len(list((acme / "issued").iterdir())) == 1
+    assert len(list((acme / "issued" / "mail.lab.test").iterdir())) == 1
 
 
 @EMBEDDED
@@ -163,7 +163,7 @@ async def test_what_cannot_be_proved_is_told_and_the_old_certificate_stays(store
 
 
 @EMBEDDED
-async def test_an_account_elsewhere_is_bound(store, tmp_path):
+async def test_an_account_elsewhere_is_bound_and_one_that_the_authority_forgot_is_made_again(store, tmp_path):
     secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
     (tmp_path / "hmac").write_text(secret + "\n")
     with pebble.running(tmp_path / "pebble", names=NAMES, binding={"kid-1": secret}) as authority:
@@ -173,19 +173,13 @@ async def test_an_account_elsewhere_is_bound(store, tmp_path):
                 await asyncio.to_thread(Orders(settings, store).order, "mail.lab.test")
             bound = configured(tmp_path, authority, 'external_account_id = "kid-1"\nexternal_account_key_file = "hmac"')
             await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
-    assert Folder(tmp_path / "data").files("mail.lab.test")
-
-
-@EMBEDDED
-async def test_an_authority_that_has_forgotten_everything_gives_a_new_account(store, tmp_path, authority):
-    with pebble.running(tmp_path / "pebble", names=NAMES) as another:
-        settings = configured(tmp_path, another)
-        path = Folder(tmp_path / "data").account(another.directory) / "account.json"
-        path.write_text(json.dumps({"uri": another.directory.replace("/dir", "/my-account/ffff"), "email": "admin@lab.test"}))
-        async with serving(settings):
-            with pytest.raises(Refused), Orders(settings, store).alone():
-                await asyncio.to_thread(Orders(settings, store).order, "mail.lab.test")
-            await asyncio.to_thread(Orders(settings, store).order, "mail.lab.test", asked=True)
+            first = Folder(tmp_path / "data").files("mail.lab.test").certificate.read_bytes()
+            path = Folder(tmp_path / "data").account(authority.directory) / "account.json"
+            path.write_text(json.dumps({"uri": authority.directory.replace("/dir", "/my-account/ffff"), "email": "admin@lab.test"}))
+            with pytest.raises(Refused):
+                await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
+            await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
+    assert Folder(tmp_path / "data").files("mail.lab.test").certificate.read_bytes() != first
 
 
 @EMBEDDED

@@ -1,7 +1,7 @@
 """The files below `data/acme`: the account's key, what was issued, what challenges are to be answered.
 
     accounts/DIRECTORY/        key.pem and account.json, for each directory that was ever used
-    issued/NAME-xxxxxxxx/      fullchain.pem and privkey.pem, never changed
+    issued/NAME/xxxxxxxx/      fullchain.pem and privkey.pem, never changed
     live/NAME                  a symbolic link to the one of them that is shown
     challenges/                what is answered to an authority that looks whether a name is ours
     orders.json                what was ordered, what failed, when it is tried again
@@ -56,34 +56,33 @@ class Folder:
     def install(self, name: str, chain: bytes, key: bytes) -> Files:
         """Show a new pair for a name; raises OSError or ssl.SSLError with the old one in its place when it cannot be used."""
         self.make()
-        folder = self._issued / f"{name}-{secrets.token_hex(4)}"
-        folder.mkdir(mode=0o700)
+        of_name = self._issued / name
+        folder = of_name / secrets.token_hex(4)
+        for made in (of_name, folder):
+            made.mkdir(exist_ok=True, mode=0o700)
         try:
             replace(folder / KEY, key)
             replace(folder / CERTIFICATE, chain)
             certificates.context(Files(folder / CERTIFICATE, folder / KEY))
+            sync(of_name)
             sync(self._issued)
-            link = self._issued / f".{folder.name}"
-            link.symlink_to(Path("..") / "issued" / folder.name)
+            link = folder / "link"
+            link.symlink_to(Path("..") / "issued" / name / folder.name)
             link.replace(self.live / name)
             sync(self.live)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._forget(name, folder)
+        for old in of_name.iterdir():
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
         return Files(self.live / name / CERTIFICATE, self.live / name / KEY)
 
     def remove(self, name: str) -> None:
         """Show nothing for a name any more."""
         with suppress(FileNotFoundError):
             (self.live / name).unlink()
-        self._forget(name)
-
-    def _forget(self, name: str, kept: Path | None = None) -> None:
-        """Remove all pairs of a name but one."""
-        for old in self._issued.glob(f"{name}-????????"):
-            if old != kept:
-                shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self._issued / name, ignore_errors=True)
 
     def pose(self, challenge: str, content: bytes) -> None:
         """Answer a challenge from now on, here and by every server that shares the folder."""

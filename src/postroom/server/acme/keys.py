@@ -14,6 +14,10 @@ CHALLENGE_DAYS = 2
 RSA_BITS = 2048
 
 
+UNREADABLE = (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+"""What reading a certificate of others may raise."""
+
+
 class Unfit(Exception):
     """What an authority has sent is not what was asked for; the text says why."""
 
@@ -66,7 +70,7 @@ def check(chain: bytes, key: Key, name: str) -> None:
     try:
         leaf = x509.load_pem_x509_certificates(chain)[0]
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except UNREADABLE as error:
         raise Unfit(f"what it has sent is no certificate: {error}") from None
     if leaf.public_key() != key.public_key():
         raise Unfit("its certificate is for another key")

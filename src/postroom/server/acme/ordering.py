@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+import structlog
 from acme import challenges, errors, messages
 from josepy.errors import Error as JoseError
 
@@ -19,12 +20,14 @@ from postroom.server.acme.folder import Folder
 from postroom.server.acme.transport import Interrupted, Session
 from postroom.server.settings import Acme
 
+log = structlog.get_logger("postroom.acme")
+
 SECONDS = 180.0
 """How long an order may take in all."""
 FIRST_POLL, LAST_POLL = 0.25, 5.0
 REASON_CHARACTERS = 500
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_FAILURES = (errors.Error, JoseError, requests.RequestException, keys.Unfit, OSError, ValueError, KeyError, AttributeError, TypeError)
+_FAILURES = (errors.Error, JoseError, requests.RequestException, keys.Unfit, OSError, KeyError, AttributeError, TypeError, *keys.UNREADABLE)
 """What an authority can make go wrong by what it answers, or by answering nothing."""
 
 
@@ -62,6 +65,11 @@ class Authority:
                 raise
         except _FAILURES as error:
             raise Refused(told(error), session.pause) from error
+        except (Refused, Interrupted):
+            raise
+        except Exception as error:  # one name that brings out a bug is no reason to leave the others
+            log.exception("order_failed")
+            raise Refused(f"internal error: {type(error).__name__}") from error
         finally:
             session.close()
 

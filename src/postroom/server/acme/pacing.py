@@ -37,6 +37,10 @@ class Record(msgspec.Struct, kw_only=True):
     ask_at: float = 0.0
     """When the authority is to be asked for that again."""
 
+    def stale(self, now: float) -> bool:
+        """Tell whether nobody has cared for the name for a week."""
+        return max(self.not_before, self.ask_at) + WEEK < now
+
 
 class Order(msgspec.Struct, array_like=True):
     """An order of the last seven days."""
@@ -58,7 +62,8 @@ class Ledger(msgspec.Struct, kw_only=True):
         return self.names.setdefault(name, Record())
 
     def began(self, name: str, now: float, *, new: bool) -> None:
-        """Note an order that is about to be made; what is older than a week is forgotten."""
+        """Note an order that is about to be made; what is older than a week is forgotten, and names that are not tried any more."""
+        self.names = {one: record for one, record in self.names.items() if not record.stale(now)}
         self.orders = [order for order in self.orders if now - WEEK < order.at <= now]
         self.orders.append(Order(now, name, new))
 

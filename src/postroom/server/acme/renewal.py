@@ -16,6 +16,9 @@ from postroom.server.acme.transport import Interrupted
 LOOK_SECONDS = 600.0
 """How often it is looked for names to order for."""
 
+CLOSE_SECONDS = 1.0
+"""How long an order under way may take to be given up; what then still waits for an authority is left on its thread."""
+
 log = structlog.get_logger("postroom.acme")
 
 
@@ -32,12 +35,12 @@ class Renewal:
         """Begin; the web door is open already."""
         self._task = asyncio.create_task(self._run(), name="certificates")
 
-    async def close(self, grace: float) -> None:
-        """Stop; an order under way is given up, and left where it is when `grace` seconds are over."""
+    async def close(self) -> None:
+        """Stop; an order under way is given up."""
         self._closing.set()
         self._orders.end()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=grace)
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
             self._task.cancel()
 
     async def _run(self) -> None:

@@ -75,3 +75,15 @@ async def test_strangers_are_no_people_of_ours_where_nobody_asks_who_they_are() 
         assert assessment.authentication.spf.result is Result.NONE
 
 
+
+
+async def test_whom_a_domain_tells_is_not_kept_where_nobody_reports() -> None:
+    zone = {("_dmarc.example.test", "TXT"): ['"v=DMARC1; p=none; rua=mailto:r@example.test"']}
+    with Nameserver(zone) as nameserver:
+        resolver = Resolver((f"127.0.0.1:{nameserver.port}",))
+        for reports in (True, False):
+            checks = Screening(Filters(FilterSettings(headers=False)), resolver=resolver, hostname="mx.us.test", reports=reports)
+            known = (await checks.assess(arrival())).authentication
+            assert known is not None
+            assert known.dmarc.record.startswith("v=DMARC1")
+            assert known.dmarc.reports == (("mailto:r@example.test",) if reports else ())

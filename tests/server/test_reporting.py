@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import smtplib
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from aiosmtpd.controller import Controller
 
 from postroom.jobs.reports import NotPosted
 from postroom.mailflow.outbound.tls_outcome import TlsOutcome, ignore
 from postroom.mailflow.reports import tls_tally
 from postroom.mailflow.resolver import NoAnswer
 from postroom.model.organizations import Organization
-from postroom.server import reporting
+from postroom.server import configuration, reporting
 from postroom.server.dns.lookups import Lookups
 from postroom.server.reporting import Ledger, Poster
+from postroom.storage import keys, sqlite
 from postroom.storage.engine import REGISTRY, Store
 from tests.interop.nameserver import Nameserver
+from tests.program import Program, running
+from tests.server.served import BASE, eventually, workmail
 
 AUTHORITY = trustme.CA()
 REPORT = gzip.compress(b"{}")
@@ -109,7 +116,9 @@ def test_strangers_do_not_send_this_server_to_its_own_network(taker: Taker, aske
     assert taker.got == []
 
 
-@pytest.mark.parametrize("url", ["https://", "https://taker.test:99999/", "https://[/", "https://taker.test:1/", "https://other.test:{port}/"])
+@pytest.mark.parametrize(
+    "url", ["https://", "https://taker.test:99999/", "https://[/", "https://taker.test:1/", "https://other.test:{port}/"]
+)
 def test_no_address_does_worse_than_not_take_it(taker: Taker, asked: Lookups, url: str) -> None:
     with pytest.raises(NotPosted):
         poster(asked)(url.format(port=taker.port), REPORT)
@@ -155,3 +164,52 @@ async def test_what_cannot_be_written_waits(store: Store, organization: Organiza
 
 def test_nothing_is_counted_where_nothing_is_sent(store: Store, organization: Organization) -> None:
     assert Ledger(store, wanted=False).sink is ignore
+
+
+class Sink:
+    """A mail server that takes everything and keeps it."""
+
+    def __init__(self, port: int) -> None:
+        self.got: list[bytes] = []
+        self.server = Controller(self, hostname="127.0.0.1", port=port)
+        self.server.start()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.got.append(envelope.original_content)
+        return "250 OK"
+
+
+def test_a_running_program_counts_both_and_reports_them_when_the_day_is_over(tmp_path: Path, unused_tcp_port: int) -> None:
+    sink = Sink(unused_tcp_port)
+    zone = {
+        ("_dmarc.far.test", "TXT"): ['"v=DMARC1; p=none; rua=mailto:dmarc@far.test"'],
+        ("_smtp._tls.far.test", "TXT"): ['"v=TLSRPTv1; rua=mailto:tls@far.test"'],
+        ("far.test", "MX"): ["10 mx.far.test."],
+        ("mx.far.test", "A"): ["127.0.0.1"],
+    }
+    with Nameserver(zone) as nameserver:
+        path = tmp_path / "postroom.toml"
+        more = f'[dns]\nnameservers = ["127.0.0.1:{nameserver.port}"]\n[reports]\naddress = "tls@lab.postroom.test"\n'
+        path.write_text(BASE.replace("[mail]\n", f"[mail]\nport = {unused_tcp_port}\n") + more)
+        with running(Program(["serve", "--config", str(path)], tmp_path)) as program:
+            client = workmail(program)
+            organization = client.create_organization(Alias="lab")["OrganizationId"]
+            mia = client.create_user(OrganizationId=organization, Name="mia", DisplayName="Mia", Password="Correct-Horse-9")["UserId"]
+            client.register_to_work_mail(OrganizationId=organization, EntityId=mia, Email="mia@lab.postroom.test")
+            with smtplib.SMTP(*program.ready.smtp) as stranger:
+                stranger.sendmail("x@far.test", ["mia@lab.postroom.test"], "From: x@far.test\r\nSubject: hello\r\n\r\nhello\r\n")
+            with smtplib.SMTP_SSL(*program.ready.submissions, context=program.ready.tls()) as user:
+                user.login("mia@lab.postroom.test", "Correct-Horse-9")
+                user.sendmail("mia@lab.postroom.test", ["y@far.test"], "From: mia@lab.postroom.test\r\nSubject: out\r\n\r\nout\r\n")
+            eventually(lambda: sink.got)
+        settings = configuration.load(path)
+        store = sqlite.open_store(
+            tmp_path / "data", keys.LocalKeyring(tmp_path / "data" / "keyring.json"), lambda: time.time() + 2 * 86_400
+        )
+        (scope,) = store.scopes()
+        assert reporting.work(settings)(store, scope) == 2
+        with store.transaction(scope, write=False) as tx:
+            rows = tx.all("SELECT recipient FROM queue_recipients WHERE organization = :organization ORDER BY id")
+        store.close()
+    sink.server.stop()
+    assert [recipient for (recipient,) in rows] == ["dmarc@far.test", "tls@far.test"]

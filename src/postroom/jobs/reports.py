@@ -5,6 +5,8 @@ which many report have everything at once (RFC 8460 §4.1). What DNS cannot say,
 day. DNS and web servers are asked outside of transactions.
 """
 
+import itertools
+import random
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import structlog
 from postroom.directory import domains, organizations
 from postroom.formats import report_letter, tls_report
 from postroom.formats.report_letter import Submitter
+from postroom.jobs import pacing
 from postroom.mailflow.reports import addressees, dmarc_reports, tls_reports, tls_tally
 from postroom.mailflow.reports.addressees import Texts
 from postroom.mailflow.reports.dmarc_reports import Case
@@ -29,8 +32,12 @@ FIRST_SECONDS, SPREAD_SECONDS = 600, 4 * 3600
 PATIENCE_SECONDS = DAY
 SHARE_SECONDS = 60.0
 """How long one organization's reports are written before it is another's turn."""
+OLD_DAYS = 3
+"""How many days after a day it is not told any more, as nobody got round to it."""
 REMEMBERED_DAYS = 7
 PAGE = 200
+MOST = 20_000
+"""Domains of which one run thinks."""
 
 Post = Callable[[str, bytes], None]
 """Posts a packed report of TLS to an address; raises `NotPosted`."""
@@ -57,13 +64,16 @@ def send(settings: Settings, outside: Outside) -> Callable[[Store, int], int]:
         with store.transaction(REGISTRY, write=False) as tx:
             organization = organizations.find_by_number(tx, scope)
             sender = domains.route(tx, settings.address.rpartition("@")[2]) if settings.address else None
-        if organization is None or organization.default_domain is None:
+        if organization is None:
             return 0
         own = settings.address if sender == scope else f"postmaster@{organization.default_domain}"
         submitter = Submitter(settings.organization, own, settings.contact or own)
-        sent = _Round(store, scope, submitter, outside).dmarc(wanted=settings.dmarc)
+        this = _Round(store, scope, submitter, outside)
+        sent = this.dmarc(wanted=settings.dmarc)
         if sender == scope and settings.tls:
-            sent += _Round(store, scope, submitter, outside).tls()
+            sent += this.tls()
+        elif sender is None or not settings.tls:
+            this.forget_tls()
         return sent
 
     return work
@@ -90,27 +100,36 @@ class _Round:
     def tls(self) -> int:
         """Send what is due."""
         sent = sum(self._send_tls(domain, day) for day, domain in self._in_time(self._outcomes()))
-        with self.store.transaction(self.scope) as tx:
+        with pacing.transaction(self.store, self.scope) as tx:
             tls_reports.forget_sent(tx, before=self._today() - REMEMBERED_DAYS)
         return sent
 
+    def forget_tls(self) -> None:
+        """Forget outcomes that no organization reports, as none has the address."""
+        with self.store.transaction(REGISTRY, write=False) as tx:
+            old = tls_reports.page(tx, before=self._today() - OLD_DAYS, after=(0, ""), limit=1)
+        if old:
+            with pacing.transaction(self.store, REGISTRY) as tx:
+                log.warning("tls_outcomes_forgotten", count=tls_reports.forget_before(tx, self._today() - OLD_DAYS))
+
     def _send_dmarc(self, case: Case, *, wanted: bool) -> int:
+        uris = case.uris if wanted and not self._is_old(case.day) else ()
         try:
-            chosen = addressees.choose(case.domain, case.uris if wanted else (), self.outside.texts)
+            chosen = addressees.choose(case.domain, uris, self.outside.texts)
         except NoAnswer as error:
             if not self._is_late(case.day):
                 log.info("report_put_off", scope=self.scope, domain=case.domain, reason=str(error))
                 return 0
-            chosen = addressees.choose_known(case.domain, case.uris, self.outside.texts)
+            chosen = addressees.choose_known(case.domain, uris, self.outside.texts)
         letters = dmarc_reports.prepare(self.store, self.scope, case, chosen, self.submitter)
-        with self.store.transaction(self.scope) as tx:
+        with pacing.transaction(self.store, self.scope) as tx:
             sent = dmarc_reports.send(tx, case, letters)
         log.info("report_sent", kind="dmarc", scope=self.scope, domain=case.domain, day=case.day, letters=sent)
         return sent
 
     def _send_tls(self, domain: str, day: int) -> int:
         try:
-            uris = tls_report.record(self.outside.texts(f"_smtp._tls.{domain}"))
+            uris = () if self._is_old(day) else tls_report.record(self.outside.texts(f"_smtp._tls.{domain}"))
         except NoAnswer as error:
             if not self._is_late(day):
                 log.info("report_put_off", domain=domain, reason=str(error))
@@ -129,10 +148,10 @@ class _Round:
             if not recipients and not posted and not self._is_late(day):
                 return 0
             letters = tls_reports.prepare(self.store, self.scope, about, recipients, self.submitter, json)
-            with self.store.transaction(self.scope) as tx:
+            with pacing.transaction(self.store, self.scope) as tx:
                 sent = tls_reports.send(tx, about, letters)
             log.info("report_sent", kind="tls", scope=self.scope, domain=domain, day=day, letters=sent, posted=posted)
-        with self.store.transaction(REGISTRY) as tx:
+        with pacing.transaction(self.store, REGISTRY) as tx:
             tls_reports.forget(tx, day, domain)
         return sent
 
@@ -171,8 +190,11 @@ class _Round:
                 return
 
     def _in_time(self, things: Iterator[T]) -> Iterator[T]:
+        """Give things in any order while there is time, so that those of whom DNS says nothing do not keep always the same waiting."""
         end = time.monotonic() + SHARE_SECONDS
-        for thing in things:
+        found = list(itertools.islice(things, MOST))
+        random.shuffle(found)
+        for thing in found:
             yield thing
             if time.monotonic() > end:
                 return
@@ -183,3 +205,6 @@ class _Round:
     def _is_late(self, day: int) -> bool:
         """Say whether a day has been over for so long that its report is not put off any more."""
         return self.store.now() > (day + 1) * DAY + PATIENCE_SECONDS
+
+    def _is_old(self, day: int) -> bool:
+        return day < self._today() - OLD_DAYS

@@ -318,6 +318,31 @@ def test_dns_that_does_not_answer_is_asked_for_a_day(store: Store, organization:
         assert tls_counts.page(tx, before=10**6, after=(0, ""), limit=9) == []
 
 
+def test_what_nobody_tells_is_forgotten_in_the_end(store: Store, organization: Organization, clock: Clock, world: World) -> None:
+    world.silent.add("_smtp._tls.far.test")
+    for settings in (TLS, Settings(address="x@nowhere.test"), Settings(tls=False)):
+        connect(store)
+        clock.advance(3 * 86_400)
+        world.run(store, settings=Settings(address="x@nowhere.test"))
+        with store.transaction(REGISTRY, write=False) as tx:
+            assert len(tls_counts.page(tx, before=10**6, after=(0, ""), limit=9)) == 1
+        clock.advance(86_400)
+        world.run(store, settings=settings)
+        with store.transaction(REGISTRY, write=False) as tx:
+            assert tls_counts.page(tx, before=10**6, after=(0, ""), limit=9) == []
+
+
+def test_old_days_are_forgotten_without_a_question(store: Store, people: People, clock: Clock, world: World) -> None:
+    come(store, _for(known(), "mailto:r@other.test"))
+    clock.advance(5 * 86_400)
+
+    def ask(name: str) -> Sequence[str]:
+        raise AssertionError(name)
+
+    assert reports.send(TLS, Outside(ask, world.post))(store, 1) == 0
+    assert counts(store) == []
+
+
 def test_only_the_organization_of_the_address_reports_of_tls(store: Store, organization: Organization, clock: Clock, world: World) -> None:
     make_organization(store, number=2, alias="other")
     world.records["_smtp._tls.far.test"] = ["v=TLSRPTv1; rua=mailto:tls@far.test"]

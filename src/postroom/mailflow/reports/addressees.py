@@ -17,6 +17,7 @@ from postroom.model.addresses import Address, domain_key
 from postroom.model.errors import InvalidParameter
 
 MAX_ADDRESSEES = 5
+"""Addresses of a record that are looked at."""
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"!([0-9]{1,15})([kmgt]?)\Z", re.IGNORECASE | re.ASCII)
 _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
@@ -61,24 +62,22 @@ def mailbox(path: str) -> Address | None:
 def choose(domain: str, uris: Iterable[str], texts: Texts) -> list[Addressee]:
     """Pick those who get the reports about a domain; raises `NoAnswer` when DNS cannot say of one."""
     chosen: dict[str, Addressee] = {}
-    for uri in uris:
-        found = parse(uri)
-        if found is not None and not _is_near(found.domain, domain):
-            found = _invited(domain, found, texts)
-        if found is not None and len(chosen) < MAX_ADDRESSEES:
-            chosen.setdefault(found.address, found)
+    for found in [found for found in map(parse, uris) if found is not None][:MAX_ADDRESSEES]:
+        taken = found if _is_near(found.domain, domain) else _invited(domain, found, texts)
+        if taken is not None:
+            chosen.setdefault(taken.address, taken)
     return list(chosen.values())
 
 
 def choose_known(domain: str, uris: Iterable[str], texts: Texts) -> list[Addressee]:
     """Pick those of whom DNS can say it now."""
     chosen = []
-    for uri in uris:
+    for uri in list(uris)[:MAX_ADDRESSEES]:
         try:
             chosen += choose(domain, [uri], texts)
         except NoAnswer:
             continue
-    return chosen[:MAX_ADDRESSEES]
+    return chosen
 
 
 def _is_near(host: str, domain: str) -> bool:

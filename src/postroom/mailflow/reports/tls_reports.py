@@ -32,6 +32,11 @@ def forget(tx: Tx, day: int, domain: str) -> None:
     tls_counts.delete(tx, day, domain)
 
 
+def forget_before(tx: Tx, day: int) -> int:
+    """Forget the outcomes of the days before one, which nobody has told. Registry."""
+    return tls_counts.delete_before(tx, day)
+
+
 def subject(submitter: Submitter, domain: str, day: int) -> Subject:
     """Name the report of a domain's day, with the same id whenever it is written."""
     return Subject(domain, day, hashlib.sha256(f"{submitter.domain} tls {domain} {day}".encode()).hexdigest()[:20])

@@ -68,6 +68,11 @@ def delete(tx: Tx, day: int, domain: str) -> None:
     tx.run(sql, day=day, domain=domain)
 
 
+def delete_before(tx: Tx, day: int) -> int:
+    """Forget the days before one; counts the kinds. Registry."""
+    return tx.run("DELETE FROM tls_outcomes WHERE organization = :organization AND day < :day", day=day)
+
+
 def note_sent(tx: Tx, day: int, domain: str) -> bool:
     """Note that the report of a domain's day has been queued in this organization; False when it had been."""
     return bool(

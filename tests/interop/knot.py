@@ -72,12 +72,13 @@ def free_port() -> int:
 class Knot:
     """One instance, a context manager; `publish` replaces all that it serves."""
 
-    def __init__(self, folder: Path, *, signing: bool = False) -> None:
+    def __init__(self, folder: Path, *, signing: bool = False, zones: Sequence[str] = ZONES) -> None:
         self.program = need("knotd", "knot")
         self.folder = folder
         (folder / "db").mkdir(exist_ok=True)
         self.port = free_port()
         self.signing = signing
+        self.zones = zones
         self._process: subprocess.Popen[bytes] | None = None
         self._serial = 0
 
@@ -88,10 +89,10 @@ class Knot:
     def publish(self, lines: Sequence[str]) -> None:
         """Serve these lines and nothing else."""
         self._serial += 100  # signing counts on, too
-        for zone in ZONES:
+        for zone in self.zones:
             ours = [line for line in lines if line.split(" ", 1)[0].lower().endswith(zone)]
             (self.folder / f"{zone}zone").write_text(START.format(serial=self._serial) + "\n".join([*ours, ""]))
-        told = "\n".join(f'  - domain: "{zone}"\n    file: "{zone}zone"' for zone in ZONES)
+        told = "\n".join(f'  - domain: "{zone}"\n    file: "{zone}zone"' for zone in self.zones)
         text = CONFIGURATION.format(folder=self.folder, port=self.port, signing="on" if self.signing else "off", zones=told)
         (self.folder / "knot.conf").write_text(text)
         if self._process is None:
@@ -99,7 +100,7 @@ class Knot:
                 self._process = subprocess.Popen([self.program, "-c", str(self.folder / "knot.conf")], stdout=output, stderr=output)
         else:
             self._process.send_signal(signal.SIGHUP)
-        for zone in ZONES:
+        for zone in self.zones:
             await_answer(self.port, self._process, zone, serial=self._serial)
 
     def __enter__(self) -> Knot:

@@ -64,8 +64,9 @@ def failures(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def of_certificates(settings: Settings) -> Iterator[Finding]:
     """Look at each certificate: can it be loaded, how long does it last; does the default name this host; did all orders succeed."""
+    chosen = Chosen(settings, issue=False)
     try:
-        choice = Chosen(settings, issue=False)()
+        choice = chosen()
     except (Unreadable, OSError, ValueError) as error:
         yield Finding(Level.BAD, "[tls]", str(error), "Both files of a pair must be PEM, belong together and be readable.")
         return
@@ -75,6 +76,8 @@ def of_certificates(settings: Settings) -> Iterator[Finding]:
     for files in choice.pairs():
         if not files.authority:
             yield _of_pair(settings, files)
+    for folder, reason in chosen.skipped():
+        yield Finding(Level.BAD, "[tls]", f"{folder} is left out: {reason}", "Both files must be PEM, belong together and be readable.")
     yield from _of_name(settings, choice)
     for name, reason in failures(settings):
         advice = f"See to it, then `postroom certificates renew {name}`; the server tries again by itself."

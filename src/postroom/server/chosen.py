@@ -32,6 +32,10 @@ class Chosen:
         named |= {name: Files(Path(pair.certificate), Path(pair.key)) for name, pair in self._settings.tls.domains.items()}
         return Choice(self._default(ordered), named)
 
+    def skipped(self) -> list[tuple[Path, str]]:
+        """List the folders whose pair could not be used when it was chosen last, and why."""
+        return [pair for folder in (self._ordered, self._folder) if folder for pair in folder.skipped]
+
     def _default(self, ordered: Mapping[str, Files]) -> Files:
         """Give the configured certificate, or the one ordered for this host, or the local authority's."""
         part = self._settings.tls

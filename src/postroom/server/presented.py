@@ -53,6 +53,15 @@ class Read:
     ends: float
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A pair of a folder: when its files changed, the names in its certificate; `reason` says why it cannot be used."""
+
+    stamp: Stamp
+    names: list[str]
+    reason: str = ""
+
+
 class Unreadable(Exception):
     """A pair of files cannot be used; the text says which and why."""
 
@@ -139,7 +148,12 @@ class PairFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[Path, tuple[Stamp, list[str]]] = {}
+        self._known: dict[Path, Pair] = {}
+
+    @property
+    def skipped(self) -> list[tuple[Path, str]]:
+        """List the subfolders whose pair could not be used when it was looked last, and why."""
+        return [(path, pair.reason) for path, pair in self._known.items() if pair.reason]
 
     def pairs(self) -> Iterator[tuple[str, Files]]:
         """Find the names and pairs; one that cannot be used is skipped, and logged once for each change of it. Raises Unreadable."""
@@ -147,23 +161,22 @@ class PairFolder:
             found = sorted(path for path in self._folder.iterdir() if (path / CERTIFICATE).exists() and (path / KEY).exists())
         except OSError as error:
             raise Unreadable(f"{self._folder}: {error.strerror}") from None
-        known = {path: self._look(path) for path in found[:MOST_PAIRS]}
-        self._known = known
-        for path, (_, names) in known.items():
-            yield from ((name, Files(path / CERTIFICATE, path / KEY)) for name in names)
+        self._known = {path: self._look(path) for path in found[:MOST_PAIRS]}
+        for path, pair in self._known.items():
+            yield from ((name, Files(path / CERTIFICATE, path / KEY)) for name in pair.names)
 
-    def _look(self, path: Path) -> tuple[Stamp, list[str]]:
+    def _look(self, path: Path) -> Pair:
         files = Files(path / CERTIFICATE, path / KEY)
         stamp = _stamp(files)
         known = self._known.get(path)
-        if known is not None and known[0] == stamp:
+        if known is not None and known.stamp == stamp:
             return known
         try:
             _made(files)
-            return stamp, certificates.names(files.certificate)
+            return Pair(stamp, certificates.names(files.certificate))
         except (Unreadable, OSError, ValueError) as error:
             log.warning("certificate_skipped", folder=str(path), reason=str(error))
-            return stamp, []
+            return Pair(stamp, [], str(error))
 
 
 def _read(choice: Choice, known: Mapping[Files, Read]) -> dict[Files, Read]:

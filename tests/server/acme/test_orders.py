@@ -15,12 +15,12 @@ from cryptography import x509
 from structlog.testing import capture_logs
 
 from postroom.server import configuration
-from postroom.server.acme import challenges, pacing
+from postroom.server.acme import challenges, keys, pacing
 from postroom.server.acme.account import Refused
 from postroom.server.acme.challenges import Answering
 from postroom.server.acme.folder import Folder
 from postroom.server.acme.orders import Orders
-from postroom.server.acme.renewal import Renewal
+from postroom.server.acme.renewal import Busy, Renewal
 from postroom.server.chosen import Chosen
 from postroom.server.endpoints import Endpoint
 from postroom.server.http import HttpServer
@@ -81,7 +81,7 @@ async def serving(settings):
         [Door("web", server, Endpoint("127.0.0.1", port[0])), Door("web_tls", server, Endpoint("127.0.0.1", port[1]), answering.context)]
     )
     try:
-        yield shown
+        yield shown, answering
     finally:
         for listener in opened:
             listener.close()
@@ -106,7 +106,7 @@ async def asked(port, name, *options):
 async def test_a_certificate_is_issued_shown_and_renewed(store, tmp_path, authority, challenge, extra):
     settings = configured(tmp_path, authority, f'challenge = "{challenge}"\n{extra}')
     orders = Orders(settings, store)
-    async with serving(settings) as shown:
+    async with serving(settings) as (shown, _):
         renewal = Renewal(orders, shown.look)
         assert "Postroom" in (await asked(authority.tls, "mail.lab.test")).issuer.rfc4514_string()
         await renewal.look()
@@ -139,7 +139,7 @@ async def test_what_cannot_be_proved_is_told_and_the_old_certificate_stays(store
     settings = configured(tmp_path, authority)
     moments = [0.0]
     orders = Orders(settings, store, now=lambda: moments[0])
-    async with serving(settings) as shown:
+    async with serving(settings) as (shown, _):
         moments[0] = time.time()
         await Renewal(orders, shown.look).look()
         first = await asked(authority.tls, "mail.lab.test")
@@ -197,8 +197,9 @@ async def test_one_process_orders_at_a_time(store, neighbour, tmp_path, authorit
     settings = configured(tmp_path, authority)
     with neighbour.transaction(REGISTRY) as tx:
         assert leases.take(tx, "certificates", "another:1", 300.0)
-    async with serving(settings) as shown:
-        await Renewal(Orders(settings, store), shown.look).look()
+    async with serving(settings) as (shown, _):
+        with pytest.raises(Busy):
+            await Renewal(Orders(settings, store), shown.look).look()
         assert Folder(tmp_path / "data").files("mail.lab.test") is None
         with neighbour.transaction(REGISTRY) as tx:
             leases.release(tx, "certificates", "another:1")
@@ -224,9 +225,7 @@ async def test_names_are_found_by_themselves_when_they_lead_here(store, organiza
 async def test_who_offers_no_challenge_protocol_is_shown_what_it_always_is(tmp_path, authority, store):
     settings = configured(tmp_path, authority)
     folder = Folder(tmp_path / "data")
-    from postroom.server.acme import keys
-
-    async with serving(settings):
+    async with serving(settings) as (_, answering):
         usual = await asked(authority.tls, "mail.lab.test")
         folder.pose(challenges.in_handshake("mail.lab.test"), keys.answering("mail.lab.test", "token.thumbprint"))
         assert await asked(authority.tls, "mail.lab.test") == usual
@@ -234,5 +233,9 @@ async def test_who_offers_no_challenge_protocol_is_shown_what_it_always_is(tmp_p
         answer = await asked(authority.tls, "MAIL.lab.test", "-alpn", "acme-tls/1")
         assert answer.extensions.get_extension_for_oid(keys.ACME_IDENTIFIER).critical
         assert await asked(authority.tls, "other.lab.test", "-alpn", "acme-tls/1") == usual
+        answering._attentive = False  # a Python that does not say what was offered
+        assert await asked(authority.tls, "mail.lab.test") == answer
+        assert await asked(authority.tls, "other.lab.test") == usual
+        answering._attentive = True
         folder.withdraw(challenges.in_handshake("mail.lab.test"))
         assert await asked(authority.tls, "mail.lab.test", "-alpn", "acme-tls/1") == usual

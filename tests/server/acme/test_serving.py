@@ -32,6 +32,7 @@ listen_tls = ["127.0.0.1:{authority.tls}"]
 [tls.acme]
 enabled = true
 agree_to_terms = true
+challenge = "tls-alpn-01"
 directory = "{directory or authority.directory}"
 ca = "{authority.ca}"
 """

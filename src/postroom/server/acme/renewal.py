@@ -16,10 +16,16 @@ from postroom.server.acme.transport import Interrupted
 LOOK_SECONDS = 600.0
 """How often it is looked for names to order for."""
 
+BUSY_SECONDS = 60.0
+"""How soon it is looked again where another process was at work, or has died at it."""
 CLOSE_SECONDS = 1.0
 """How long an order under way may take to be given up; what then still waits for an authority is left on its thread."""
 
 log = structlog.get_logger("postroom.acme")
+
+
+class Busy(Exception):
+    """Another process is at work."""
 
 
 class Renewal:
@@ -45,18 +51,21 @@ class Renewal:
 
     async def _run(self) -> None:
         while not self._closing.is_set():
+            pause = LOOK_SECONDS
             try:
                 await self.look()
             except Interrupted:
                 return
+            except Busy:
+                pause = BUSY_SECONDS
             except Exception:
                 log.exception("certificates_not_looked_for")
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS * random.uniform(0.9, 1.1)):  # noqa: S311
+                async with asyncio.timeout(pause * random.uniform(0.9, 1.1)):  # noqa: S311
                     await self._closing.wait()
 
     async def look(self) -> None:
-        """Order what is due, and ask about what is not."""
+        """Order what is due, and ask about what is not; raises Busy, Interrupted."""
         for name in await aside.run("certificates", self._orders.due):
             if await aside.run(f"certificate-{name}", partial(self._alone, self._orders.order, name)):
                 await self._shown()
@@ -64,10 +73,10 @@ class Renewal:
             await aside.run(f"certificate-{name}", partial(self._alone, self._orders.ask, name))
 
     def _alone(self, work: Callable[[str], None], name: str) -> bool:
-        """Do something for a name unless another process is at work; tell whether it was done."""
+        """Do something for a name; tell whether it was done. Raises Busy."""
         with self._orders.alone() as taken:
             if not taken:
-                return False
+                raise Busy
             try:
                 work(name)
             except Refused as error:

@@ -9,12 +9,15 @@ from postroom.directory import addresses
 from postroom.mailflow import allowance, outgoing
 from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.events import MailEvent
+from postroom.mailflow.outbound import Carrier, Settings
 from postroom.mailflow.outgoing import Terms
+from postroom.mailflow.resolver import Resolver
 from postroom.model import errors
 from postroom.policy import spikes
 from postroom.storage.engine import Store
 from postroom.storage.queries import sending
-from tests.conftest import Clock
+from tests.conftest import Clock, make_organization
+from tests.dns import NameServer
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
 from tests.mailflow.letters import letter, receive, send
 from tests.mailflow.test_sieve import activate, places
@@ -223,6 +226,22 @@ def test_scripts_of_users_in_the_test_domain_are_within_its_day(store: Store, pe
         receive(store, "dora@example.postroom.test", terms=Terms(Allowance(test_domain=2)))
     assert [address for address, _ in queued(store)] == ["bob@example.test"] * 2
     assert places(store, people, "dora") == {"Inbox": [0]}
+
+
+async def test_what_comes_by_the_queue_is_sent_on_by_the_same_terms(store: Store, people: People, dns: tuple[NameServer, Resolver]) -> None:
+    dns[0].failing.add("far.test")
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(2) as tx:
+        dave = add_user(tx, "dave", "other.test")
+    activate(store, People(other, {"dave": dave}), "dave", 'redirect "x@far.test";')
+    for _ in range(2):
+        await store.run(lambda: receive(store, "alice@example.test", "dave@other.test"))
+    carrier = Carrier(store, dns[1], Settings(hostname="mx.example.test"), terms=Terms(Allowance(external=1)))
+    await carrier.sweep()
+    await carrier.close(0.5)
+    assert len(inbox(store, 2, dave)) == 1
+    with store.transaction(2, write=False) as tx:
+        assert tx.all("SELECT recipient FROM queue_recipients WHERE organization = :organization") == [("x@far.test",)]
 
 
 def test_days_that_are_over_are_forgotten(store: Store, people: People, clock: Clock) -> None:

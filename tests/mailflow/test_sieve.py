@@ -16,7 +16,7 @@ from tests.people import People
 
 def activate(store: Store, people: People, name: str, text: str) -> None:
     scripts.check(text.encode(), Limits())
-    with store.transaction(1) as tx:
+    with store.transaction(people.organization.number) as tx:
         mailbox = access.open_for_upkeep(tx, people.ids[name])
         scripts.put(tx, mailbox, "rules", text.encode(), Limits())
         scripts.activate(tx, mailbox, "rules")

@@ -12,6 +12,7 @@ from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, inbound, queue
 from postroom.mailflow.envelopes import Envelope
+from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.queue import LIFETIME, Copy, Parcel
 from postroom.mailflow.trace import without_return_path
 from postroom.mailflow.verdicts import Verdict
@@ -50,13 +51,13 @@ def wanted(parcel: Parcel) -> bool:
     return disposition.returnable(parcel.assessment, parcel.sender)
 
 
-def send(tx: Tx, parcel: Parcel, prepared: Prepared) -> bool:
-    """Deliver or queue a notification; False when there is nobody to tell."""
+def send(tx: Tx, parcel: Parcel, prepared: Prepared, terms: Terms = USUAL) -> bool:
+    """Deliver or queue a notification, which a script may send on by the `terms`; False when there is nobody to tell."""
     if not wanted(parcel):
         return False
     envelope = Envelope("", (parcel.sender,), international=not parcel.sender.isascii())
     try:
-        inbound.deliver(tx, envelope, prepared)
+        inbound.deliver(tx, envelope, prepared, terms=terms)
     except errors.OverQuota:
         queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
     except (errors.TryLater, errors.InvalidParameter):

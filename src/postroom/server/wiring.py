@@ -17,7 +17,7 @@ from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations, outside, synchronization
 from postroom.directory.domains import Targets
 from postroom.directory.outside import Directories
-from postroom.jobs import exports, flow, greylisting, impersonation, keys, retention, sieve, sweep, tokens, words
+from postroom.jobs import exports, flow, greylisting, impersonation, keys, retention, sending, sieve, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.ldap.directory import Directory
@@ -124,7 +124,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSL
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
-        Carrier(store, resolver, settings.mail, demands=demands(settings, resolver, policies), outcomes=ledger.sink),
+        Carrier(store, resolver, settings.mail, demands=demands(settings, resolver, policies), outcomes=ledger.sink, terms=terms(settings)),
         policies,
         Exporter(store, places(settings, lent)),
         authenticator,
@@ -243,6 +243,8 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     if settings.filters.greylisting.enabled:
         forget_networks = greylisting.purge(settings.filters.greylisting)
         yield Job("purge-greylist", forget_networks, 900.0, "forgets networks that were told to come again and did not", by_age=True)
+    forget_sent = sending.purge(settings.spikes)
+    yield Job("purge-sending", forget_sent, 3600.0, "forgets how much users have sent, when it counts no more", by_age=True)
     yield Job("reports", reporting.work(settings), 900.0, "sends the reports of DMARC and TLS of days that are over", by_age=True)
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night, by_age=True)

@@ -31,6 +31,7 @@ from postroom.mailflow.outbound.settling import Settling, judge
 from postroom.mailflow.outbound.signatures import Signatures
 from postroom.mailflow.outbound.slots import Slots
 from postroom.mailflow.outbound.tls_outcome import Sink, ignore
+from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.queue import Parcel
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.trace import without_return_path
@@ -55,17 +56,28 @@ _OVERDUE = 50
 
 
 class Carrier:
-    """Carries the queues of all organizations of a store by `demands` of encryption, and tells `outcomes` how each connection came out."""
+    """Carries the queues of all organizations of a store by `demands` of encryption, and tells `outcomes` how each connection came out.
+
+    What scripts send on of what is delivered here goes by the `terms`.
+    """
 
     def __init__(
-        self, store: Store, resolver: Resolver, settings: Settings | None = None, *, demands: Demands | None = None, outcomes: Sink = ignore
+        self,
+        store: Store,
+        resolver: Resolver,
+        settings: Settings | None = None,
+        *,
+        demands: Demands | None = None,
+        outcomes: Sink = ignore,
+        terms: Terms = USUAL,
     ) -> None:
         self._store = store
         self._settings = settings or Settings()
         self._signatures = Signatures(store)
         self._dialler = Dialler(self._settings, resolver, now=store.now, demands=demands, outcomes=outcomes)
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._settling = Settling(store, self._settings, self._holder)
+        self._terms = terms
+        self._settling = Settling(store, self._settings, self._holder, terms)
         self._hops = Hops(store, self._settings)
         self._turns = Turns(self._settings)
         self._proven = Proven()
@@ -475,7 +487,7 @@ class Carrier:
         prepared = await self._store.run(contents.prepare, self._store, scope, raw)
         envelope = parcel.envelope
         numbers = [copy.number for copy in parcel.copies]
-        deliver = partial(inbound.hand_over, trace=parcel.trace, assessment=parcel.assessment)
+        deliver = partial(inbound.hand_over, trace=parcel.trace, assessment=parcel.assessment, terms=self._terms)
         outcomes = await self._store.transact(scope, deliver, parcel.scope, numbers, envelope, prepared)
         return [(copy, judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
 

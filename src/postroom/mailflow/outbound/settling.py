@@ -16,6 +16,7 @@ from postroom.mailflow import bounces, destinations, queue, verdicts
 from postroom.mailflow.outbound.link import Results
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.story import Story
+from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.queue import Copy, Parcel
 from postroom.mailflow.verdicts import Fate, Verdict
 from postroom.model import errors
@@ -37,10 +38,11 @@ class Notice:
 class Settling:
     """Settles the parcels of one holder."""
 
-    def __init__(self, store: Store, settings: Settings, holder: str) -> None:
+    def __init__(self, store: Store, settings: Settings, holder: str, terms: Terms) -> None:
         self._store = store
         self._settings = settings
         self._holder = holder
+        self._terms = terms
 
     async def settle(self, parcel: Parcel, results: Results, raw: bytes | None, *, scope: int | None = None, back: bool = False) -> bool:
         """Write down results and tell whether more is due at the destination.
@@ -63,7 +65,8 @@ class Settling:
         notices = [await self._notice(parcel, chosen, raw or b"", action) for action, chosen in told.items()]
         story = Story(parcel, message.letterhead(raw) if raw and gone and parcel.author else Letterhead(), scope)
         warned = frozenset(copy.number for copy, _ in told.get("delayed", ()))
-        return await self._store.transact(parcel.scope, _write_down, self._holder, story, final, notices, warned, back)
+        known = (self._holder, story, final, notices, warned)
+        return await self._store.transact(parcel.scope, _write_down, *known, back, self._terms)
 
     def _told(self, parcel: Parcel, final: Results, age: float) -> dict[str, Results]:
         """Sort out of what the sender is to hear."""
@@ -101,7 +104,7 @@ def _note(parcel: Parcel, copy: Copy, verdict: Verdict) -> None:
 
 
 def _write_down(
-    tx: Tx, holder: str, story: Story, results: Results, notices: list[Notice], warned: frozenset[int], back: bool
+    tx: Tx, holder: str, story: Story, results: Results, notices: list[Notice], warned: frozenset[int], back: bool, terms: Terms
 ) -> bool:
     """Settle a parcel in one transaction; copies that another holder has taken over are left to that one."""
     parcel = story.parcel
@@ -114,7 +117,7 @@ def _write_down(
     numbers = {copy.number for copy, _ in ours}
     for notice in notices:
         if not notice.copies.isdisjoint(numbers):
-            bounces.send(tx, parcel, notice.prepared)
+            bounces.send(tx, parcel, notice.prepared, terms)
     if back:
         destinations.welcome_back(tx, parcel.destination)
     return destinations.leave(tx, parcel.destination)

@@ -17,7 +17,7 @@ import structlog
 
 from postroom.directory import domains, organizations
 from postroom.formats import report_letter, tls_report
-from postroom.formats.report_letter import Submitter
+from postroom.formats.report_letter import Subject, Submitter
 from postroom.jobs import pacing
 from postroom.mailflow.reports import addressees, dmarc_reports, tls_reports, tls_tally
 from postroom.mailflow.reports.addressees import Texts
@@ -138,21 +138,26 @@ class _Round:
         about = tls_reports.subject(self.submitter, domain, day)
         with self.store.transaction(self.scope, write=False) as tx:
             done = not uris or tls_reports.is_sent(tx, about)
-        sent = 0
-        if not done:
-            with self.store.transaction(REGISTRY, write=False) as tx:
-                counted = tls_tally.read(tx, day, domain)
-            json = tls_reports.write(about, self.submitter, counted)
-            recipients = tls_reports.mailboxes(uris)
-            posted = self._post(domain, uris, json)
-            if not recipients and not posted and not self._is_late(day):
-                return 0
-            letters = tls_reports.prepare(self.store, self.scope, about, recipients, self.submitter, json)
-            with pacing.transaction(self.store, self.scope) as tx:
-                sent = tls_reports.send(tx, about, letters)
-            log.info("report_sent", kind="tls", scope=self.scope, domain=domain, day=day, letters=sent, posted=posted)
+        sent = 0 if done else self._tell_tls(about, uris)
+        if sent is None:
+            return 0
         with pacing.transaction(self.store, REGISTRY) as tx:
             tls_reports.forget(tx, day, domain)
+        return sent
+
+    def _tell_tls(self, about: Subject, uris: tuple[str, ...]) -> int | None:
+        """Post a report and queue its letters, which it counts; None when nobody could be told, and it is to be tried again."""
+        with self.store.transaction(REGISTRY, write=False) as tx:
+            counted = tls_tally.read(tx, about.day, about.domain)
+        json = tls_reports.write(about, self.submitter, counted)
+        recipients = tls_reports.mailboxes(uris)
+        posted = self._post(about.domain, uris, json)
+        if not recipients and not posted and not self._is_late(about.day):
+            return None
+        letters = tls_reports.prepare(self.store, self.scope, about, recipients, self.submitter, json)
+        with pacing.transaction(self.store, self.scope) as tx:
+            sent = tls_reports.send(tx, about, letters)
+        log.info("report_sent", kind="tls", scope=self.scope, domain=about.domain, day=about.day, letters=sent, posted=posted)
         return sent
 
     def _post(self, domain: str, uris: tuple[str, ...], json: bytes) -> int:

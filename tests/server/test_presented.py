@@ -13,7 +13,7 @@ from cryptography import x509
 from structlog.testing import capture_logs
 
 from postroom.server import certificates
-from postroom.server.presented import DAYS, Choice, PairFolder, Presented
+from postroom.server.presented import LIFETIMES, Choice, PairFolder, Presented
 
 
 def issued(folder, *names):
@@ -173,7 +173,7 @@ async def test_a_broken_default_is_told_once_and_stays_what_it_was(tmp_path):
 
 async def test_the_days_of_each_certificate_are_told(tmp_path):
     def days():
-        return {sample.labels["name"]: sample.value for family in DAYS.collect() for sample in family.samples}
+        return {sample.labels["name"]: sample.value for family in LIFETIMES.collect() for sample in family.samples}
 
     choice = [Choice(issued(tmp_path / "default", "default.test"), {"one.test": issued(tmp_path / "one", "one.test")})]
     served = Presented(lambda: choice[0])

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from postroom.server import certificates
 from postroom.server.certificates import Files
@@ -24,8 +26,6 @@ MOST_PAIRS = 10_000
 DAY = 86_400.0
 CERTIFICATE, KEY = "fullchain.pem", "privkey.pem"
 """What the pair in each subfolder is called; ACME clients name theirs so."""
-DAYS = Gauge("postroom_certificate_days", "Days until a certificate ends that clients are shown, by the first of its names.", ["name"])
-
 log = structlog.get_logger("postroom.server")
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -60,6 +60,25 @@ class Pair:
     stamp: Stamp
     names: list[str]
     reason: str = ""
+
+
+class Lifetimes(Collector):
+    """The metric of how long certificates last, as of when it is asked for; of several with one first name, the shortest."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, float] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give the days until each certificate ends."""
+        text = "Days until a certificate ends that clients are shown, by the first of its names."
+        family, now = GaugeMetricFamily("postroom_certificate_days", text, labels=["name"]), time.time()
+        for name, ends in self.ends.items():
+            family.add_metric([name], round((ends - now) / DAY, 3))
+        yield family
+
+
+LIFETIMES = Lifetimes()
+REGISTRY.register(LIFETIMES)
 
 
 class Unreadable(Exception):
@@ -112,7 +131,6 @@ class Presented:
                 self._told = ""
             except (Unreadable, OSError, ValueError) as error:
                 self._tell(str(error))
-            _count(self._read)
 
     async def watch(self) -> None:
         """Look once a minute, for ever."""
@@ -134,7 +152,8 @@ class Presented:
         self._choice, self._read = choice, read
         self._named = {name: read[files].context for name, files in choice.named.items()}
         self._default = read[choice.default].context
-        _count(read)
+        shortest = sorted(read.values(), key=lambda pair: -pair.ends)
+        LIFETIMES.ends = {pair.name: pair.ends for pair in shortest}
 
     def _tell(self, reason: str) -> None:
         """Log once what cannot be used, not at every look."""
@@ -202,14 +221,6 @@ def _made(files: Files) -> ssl.SSLContext:
         return certificates.context(files)
     except (OSError, ValueError) as error:
         raise Unreadable(f"{files.certificate} and {files.key}: {error}") from None
-
-
-def _count(read: Mapping[Files, Read]) -> None:
-    """Say how long each certificate lasts; of several with one first name, the shortest."""
-    now = time.time()
-    DAYS.clear()
-    for pair in sorted(read.values(), key=lambda pair: -pair.ends):
-        DAYS.labels(pair.name).set(round((pair.ends - now) / DAY, 3))
 
 
 def _state(choice: Choice) -> object:

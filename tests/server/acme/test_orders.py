@@ -7,18 +7,21 @@ import json
 import ssl
 import stat
 import subprocess
+import threading
 import time
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from cryptography import x509
 from structlog.testing import capture_logs
 
-from postroom.server import configuration
+from postroom.server import certificates, configuration
 from postroom.server.acme import challenges, keys, pacing
 from postroom.server.acme.account import Refused
 from postroom.server.acme.challenges import Answering
 from postroom.server.acme.folder import Folder
+from postroom.server.acme.ordering import Authority
 from postroom.server.acme.orders import Orders
 from postroom.server.acme.renewal import Busy, Renewal
 from postroom.server.chosen import Chosen
@@ -183,12 +186,27 @@ async def test_an_account_elsewhere_is_bound_and_one_that_the_authority_forgot_i
 
 
 @EMBEDDED
+async def test_an_account_is_made_once_and_told_of_a_new_address(store, tmp_path, authority):
+    folder = Folder(tmp_path / "data")
+    chain = certificates.local(tmp_path / "any", ["a.test"]).certificate.read_bytes()
+    uris = []
+    for address in ("admin@lab.test", "other@lab.test", "", ""):
+        settings = msgspec.structs.replace(configured(tmp_path, authority).tls.acme, email=address)
+        assert (await asyncio.to_thread(Authority(settings, folder, threading.Event()).renewal, chain))[0] is None
+        account = json.loads((folder.account(authority.directory) / "account.json").read_bytes())
+        assert account["email"] == address
+        uris.append(account["uri"])
+    assert len(set(uris)) == 1
+    (folder.account(authority.directory) / "account.json").unlink()  # the key is enough to find it again
+    await asyncio.to_thread(Authority(settings, folder, threading.Event()).renewal, chain)
+    assert json.loads((folder.account(authority.directory) / "account.json").read_bytes())["uri"] == uris[0]
+
+
+@EMBEDDED
 async def test_an_authority_that_nobody_vouches_for_is_not_asked(store, tmp_path, authority):
     settings = configured(tmp_path, authority)
-    strict = configuration.msgspec.structs.replace(settings.tls.acme, ca="")
-    orders = Orders(
-        configuration.msgspec.structs.replace(settings, tls=configuration.msgspec.structs.replace(settings.tls, acme=strict)), store
-    )
+    strict = msgspec.structs.replace(settings.tls.acme, ca="")
+    orders = Orders(msgspec.structs.replace(settings, tls=msgspec.structs.replace(settings.tls, acme=strict)), store)
     with pytest.raises(Refused, match="CERTIFICATE_VERIFY_FAILED|certificate verify failed"), orders.alone():
         await asyncio.to_thread(orders.order, "mail.lab.test")
 

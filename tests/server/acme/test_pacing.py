@@ -49,11 +49,13 @@ def test_an_account_has_so_many_orders_in_three_hours():
         assert ledger.allowed_at("b.test", NOW + number, organizational) == (NOW + number if number < 99 else NOW + 3 * HOUR)
 
 
-def test_a_name_has_so_many_certificates_in_a_week_and_failures_are_none():
+def test_a_name_has_so_many_certificates_in_a_week_and_so_many_failures_in_an_hour():
     ledger = Ledger()
     for number in range(4):
-        made(ledger, NOW + number, "a.test", issued=False)
         assert ledger.allowed_at("a.test", NOW + 5, organizational) == NOW + 5
+        made(ledger, NOW + number, "a.test", issued=False)
+    assert ledger.allowed_at("a.test", NOW + 5, organizational) == NOW + HOUR
+    assert ledger.allowed_at("b.test", NOW + 5, organizational) == NOW + 5
     for number in range(4):
         made(ledger, NOW + number * DAY, "a.test", new=False)
     assert ledger.allowed_at("a.test", NOW + 4 * DAY, organizational) == NOW + 7 * DAY

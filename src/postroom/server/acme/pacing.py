@@ -21,6 +21,7 @@ SPREAD = 0.25
 ORDERS, ORDERS_SECONDS = 100, 3 * HOUR
 NEW_NAMES = 40
 SAME_NAME = 4
+FAILURES = 4
 ERROR_CHARACTERS = 1000
 
 
@@ -88,7 +89,8 @@ class Ledger(msgspec.Struct, kw_only=True):
         orders = [order for order in self.orders if order.at <= now]
         lately = [order.at for order in orders if now - order.at < ORDERS_SECONDS]
         same = [order.at for order in orders if order.name == name and order.issued and now - order.at < WEEK]
-        waits = [_free_at(lately, ORDERS, ORDERS_SECONDS), _free_at(same, SAME_NAME, WEEK)]
+        failed = [order.at for order in orders if order.name == name and not order.issued and now - order.at < HOUR]
+        waits = [_free_at(lately, ORDERS, ORDERS_SECONDS), _free_at(same, SAME_NAME, WEEK), _free_at(failed, FAILURES, HOUR)]
         if not any(order.name == name and order.issued for order in orders):
             domain = registered(name)
             others = [order.at for order in orders if order.new and order.issued and registered(order.name) == domain]

@@ -178,9 +178,11 @@ async def test_an_account_elsewhere_is_bound_and_one_that_the_authority_forgot_i
             await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
             first = Folder(tmp_path / "data").files("mail.lab.test").certificate.read_bytes()
             path = Folder(tmp_path / "data").account(authority.directory) / "account.json"
-            path.write_text(json.dumps({"uri": authority.directory.replace("/dir", "/my-account/ffff"), "email": "admin@lab.test"}))
-            with pytest.raises(Refused):
-                await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
+            for address in ("admin@lab.test", "former@lab.test"):
+                path.write_text(json.dumps({"uri": authority.directory.replace("/dir", "/my-account/ffff"), "email": address}))
+                (path.parent / "key.pem").unlink()
+                with pytest.raises(Refused):
+                    await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
             await asyncio.to_thread(Orders(bound, store).order, "mail.lab.test", asked=True)
     assert Folder(tmp_path / "data").files("mail.lab.test").certificate.read_bytes() != first
 

@@ -1,5 +1,7 @@
 """The account with an authority: its key is made once, before the account, and never leaves `data/acme` (RFC 8555 §7.3)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -48,7 +50,18 @@ class Account:
         self._network.session = session
         directory = client.ClientV2.get_directory(settings.directory, self._network)
         self.client = client.ClientV2(directory, self._network)
-        self._enter()
+        with self.remembered():
+            self._enter()
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """Forget the account if the authority turns out not to know it, so that the next conversation makes another; the key stays."""
+        try:
+            yield
+        except messages.Error as error:
+            if error.code == "accountDoesNotExist":
+                self._path.unlink(missing_ok=True)
+            raise
 
     def answer(self, token: str) -> str:
         """Give the key authorization of a token (RFC 8555 §8.1)."""
@@ -68,10 +81,6 @@ class Account:
             return msgspec.json.decode(self._path.read_bytes(), type=Known)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
-
-    def forget(self) -> None:
-        """Forget an account that the authority does not know; the key stays."""
-        self._path.unlink(missing_ok=True)
 
     def _register(self) -> Known:
         """Make an account; one that this key has already is found by that."""

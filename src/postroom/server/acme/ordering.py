@@ -57,12 +57,8 @@ class Authority:
         session = Session(self._ended, time.monotonic() + SECONDS)
         try:
             account = Account(self._settings, self._folder, session)
-            try:
+            with account.remembered():
                 yield account
-            except messages.Error as error:
-                if error.code == "accountDoesNotExist":
-                    account.forget()
-                raise
         except _FAILURES as error:
             raise Refused(told(error), session.pause) from error
         except (Refused, Interrupted):

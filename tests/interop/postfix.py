@@ -140,11 +140,6 @@ class Postfix(Peer):
         """Say by which way each domain's mail leaves (`transport(5)`)."""
         self._write("transports", "".join(f"{domain} {way}\n" for domain, way in transports.items()))
 
-    def set(self, name: str, value: str) -> None:
-        """Change a setting of one that runs."""
-        self._command("postconf", "-c", str(self.folder / "configuration"), "-e", f"{name}={value}")
-        self._command("postfix", "-c", str(self.folder / "configuration"), "reload")
-
     def await_log(self, text: str, start: int = 0) -> None:
         """Wait until the log has a text after so many characters."""
         self._await(lambda: text in self.log()[start:], f"nothing of {text}")

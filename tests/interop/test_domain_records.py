@@ -27,7 +27,7 @@ from tests.server.served import configured, eventually, postroom, workmail
 
 NAME, HOST = "letters.test", "mail.lab.test"
 TARGETS = Targets(HOST, HOST, f"_spf.{HOST}", f"dkim.{HOST}")
-SETTINGS = msgspec.convert({"mail": {"hostname": HOST}, "smtp": {"listen": ["192.0.2.25:25"]}}, Settings)
+SETTINGS = msgspec.convert({"mail": {"hostname": HOST}, "smtp": {"listen": ["192.0.2.25:25"]}, "mta_sts": {"mode": "enforce"}}, Settings)
 
 
 @pytest.fixture
@@ -154,6 +154,7 @@ WORSE: dict[str, tuple[Change, str, str]] = {
     "SRV to another port": (instead(" 0 1 993 ", " 0 1 994 "), "SRV", ""),
     "SRV for no service": (beside(f"_caldavs._tcp.{NAME}. SRV 0 1 443 {HOST}."), "SRV", "no such service"),
     "MTA-STS without its host": (without("mta-sts"), "MTA-STS", "no address"),
+    "MTA-STS of another policy": (instead("v=STSv1; id=", "v=STSv1; id=0"), "MTA-STS", "does not announce the policy"),
     "MTA-STS broken": (instead("v=STSv1; id=", "v=STSv1; is="), "MTA-STS", "not one record"),
     "reports nowhere": (instead("rua=mailto:postmaster", "rua=postmaster"), "TLS reports", ""),
 }

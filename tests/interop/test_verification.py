@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.reader import Reader
+from tests.interop.tools import need
 from tests.interop.verification import HOST, STS_HERE, Laboratory, open_laboratory, written
 
-SENT = {"dane": "dane", "sts": "mta-sts", "testing": "unverified"}
+SENT = {"dane": "dane", "odd": "unverified", "sts": "mta-sts", "testing": "unverified"}
 """By what the certificate of each domain's server is verified."""
 HELD = {"wrong": "TLSA", "bogus": "TLSA", "badname": "Hostname mismatch", "stranger": "unable to get local issuer certificate"}
 """What is said of servers that are not sent to."""
@@ -66,9 +67,7 @@ def test_postfix_verifies_us_by_dane(laboratory: Laboratory) -> None:
 
 
 def test_postfix_verifies_us_by_our_policy(laboratory: Laboratory) -> None:
-    postfix = laboratory.postfix
-    postfix.set("smtp_tls_policy_maps", f"socketmap:inet:127.0.0.1:{laboratory.await_adviser()}:postfix")
-    postfix.set("smtp_tls_security_level", "may")
+    need("mta-sts-daemon", "postfix-mta-sts-resolver")
     marker, log = by_postfix(laboratory, f"correspondent@{STS_HERE}")
     assert f"Verified TLS connection established to {HOST}[" in log
     with Reader(laboratory.ready, laboratory.user) as reader:
@@ -78,6 +77,7 @@ def test_postfix_verifies_us_by_our_policy(laboratory: Laboratory) -> None:
 def by_postfix(laboratory: Laboratory, recipient: str) -> tuple[str, str]:
     """Have Postfix send a letter; gives its marker and what Postfix has logged of it."""
     postfix = laboratory.postfix
+    laboratory.await_adviser()
     before = len(postfix.log())
     letter, marker = written("bob@dane.test", recipient)
     with smtplib.SMTP(postfix.address, 25, timeout=60) as client:

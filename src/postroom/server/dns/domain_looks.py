@@ -48,7 +48,7 @@ def _of_owner(situation: Situation, found: Sequence[str], lookups: Lookups) -> I
     yield mail_records.author_policy(domain, targets, lookups)
     yield mail_records.autodiscover(domain, targets, lookups)
     yield from service_records.services(name, situation.settings, targets)
-    yield service_records.sts(name, targets, lookups, situation.now)
+    yield service_records.sts(name, situation.settings, lookups)
     yield service_records.tls_reports(name)
 
 

@@ -8,6 +8,7 @@ from postroom.server import endpoints
 from postroom.server.dns.expectations import Expectation, Judge, Judgement, of_record
 from postroom.server.dns.lookups import Lookups
 from postroom.server.settings import Settings
+from postroom.server.web import sts as policies
 
 _ADDRESS = "mailto:"
 
@@ -53,20 +54,25 @@ def _leads_elsewhere(host: str) -> Judge:
     return judge
 
 
-def sts(name: str, targets: Targets, lookups: Lookups, now: float) -> Expectation:
-    """Expect MTA-STS to be there as a whole or not at all: a record, and a host with the policy (RFC 8461 §3)."""
-    place = f"mta-sts.{name}"
+def sts(name: str, settings: Settings, lookups: Lookups) -> Expectation:
+    """Expect MTA-STS to be there as a whole or not at all: a record, and a host with the policy (RFC 8461 §3).
+
+    Where a policy is served here the record has to announce that one; where none is, the owner's own will do.
+    """
+    record, host = policies.records(name, settings)
+    serving = settings.mta_sts.mode != "none"
 
     def judge(found: Sequence[str]) -> Judgement:
+        announced = sts_policy.identifier(found)
         if not found:
-            policy = f"version: STSv1, mode: enforce, mx: {targets.mail_host}, max_age: 604800"
-            return Judgement(False, f"first let https://{place}/.well-known/mta-sts.txt say {policy}, a line each")
-        if sts_policy.identifier(found) is None:
+            return Judgement(False, "" if serving else "first set [mta_sts] mode, and let the web door listen")
+        if announced is None:
             return Judgement(False, "not one record that can be read")
-        there = lookups.records(place, "A") or lookups.records(place, "AAAA")
-        return Judgement(bool(there), "" if there else f"{place} has no address, so there is no policy")
+        if not (lookups.records(host.hostname, "A") or lookups.records(host.hostname, "AAAA")):
+            return Judgement(False, f"{host.hostname} has no address, so there is no policy: lead it to {host.value}")
+        stale = serving and announced != sts_policy.identifier([record.value])
+        return Judgement(not stale, "it does not announce the policy as it is here: others go on with the one they know" if stale else "")
 
-    record = Record("TXT", f"_mta-sts.{name}", f"v=STSv1; id={int(now)}")
     return of_record("MTA-STS", record, judge, needed=False, prefix="v=stsv1")
 
 

@@ -28,9 +28,12 @@ class _Tcp(socketserver.ThreadingTCPServer):
 
 
 class Nameserver:
-    """Answers from `{("stranger.test", "MX"): ["10 mx.stranger.test."]}`; what is not there does not exist. A context manager."""
+    """Answers from `{("stranger.test", "MX"): ["10 mx.stranger.test."]}`; what is not there does not exist. A context manager.
 
-    def __init__(self, zone: Zone) -> None:
+    It listens on a free port, or on another of another address.
+    """
+
+    def __init__(self, zone: Zone, address: str = "127.0.0.1", port: int = 0) -> None:
         self.zone = {(name.lower().rstrip("."), kind): list(values) for (name, kind), values in zone.items()}
         self.asked: list[tuple[str, str]] = []
         outer = self
@@ -46,12 +49,14 @@ class Nameserver:
                     self.wfile.write(struct.pack("!H", len(wire)) + wire)
 
         while True:
-            self.udp = _Udp(("127.0.0.1", 0), OverUdp)
+            self.udp = _Udp((address, port), OverUdp)
             self.port: int = self.udp.server_address[1]
             try:
-                self.tcp = _Tcp(("127.0.0.1", self.port), OverTcp)
+                self.tcp = _Tcp((address, self.port), OverTcp)
             except OSError:  # the same number is somebody else's over TCP
                 self.udp.server_close()
+                if port:
+                    raise
             else:
                 break
 

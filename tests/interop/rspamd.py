@@ -37,9 +37,9 @@ FILES = {
 
 
 class Rspamd:
-    """One instance; a context manager that starts it and stops it."""
+    """One instance; a context manager that starts it and stops it. `dmarc` is what its module of that name is told."""
 
-    def __init__(self, folder: Path, *, resolver: str = "127.0.0.1:1") -> None:
+    def __init__(self, folder: Path, *, resolver: str = "127.0.0.1:1", dmarc: str = "") -> None:
         self.program, self.server = need("rspamd", "rspamd"), need("redis-server", "redis-server")
         self.folder = folder
         self.port, self.controller, self.redis = free_port(), free_port(), free_port()
@@ -48,6 +48,8 @@ class Rspamd:
         for name, text in FILES.items():
             told = text.format(folder=folder, resolver=resolver, port=self.port, controller=self.controller, redis=self.redis, password=PASSWORD)
             (settings / name).write_text(told)
+        if dmarc:
+            (settings / "dmarc.conf").write_text(dmarc)
         for name in AWAY:
             (settings / f"{name}.conf").write_text("enabled = false;\n")
         (folder / "suffixes").write_text(SUFFIXES)
@@ -61,7 +63,7 @@ class Rspamd:
         with (self.folder / "output").open("ab") as output:
             redis = [self.server, "--port", str(self.redis), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
             self._started.append(subprocess.Popen(redis, stdout=output, stderr=output))
-            places = {name: self.folder for name in ("LOCAL_CONFDIR", "DBDIR", "RUNDIR", "LOGDIR")}
+            places = dict.fromkeys(("LOCAL_CONFDIR", "DBDIR", "RUNDIR", "LOGDIR"), self.folder)
             command = [self.program, "-f", "-i", "-c", "/etc/rspamd/rspamd.conf", *(f"--var={name}={place}" for name, place in places.items())]
             self._started.append(subprocess.Popen(command, stdout=output, stderr=output))
         try:

@@ -53,7 +53,7 @@ class Sink:
         return f"127.0.0.1:{self.port}"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.taken += [Taken(envelope.mail_from or "", recipient, envelope.original_content) for recipient in envelope.rcpt_tos]
+        self.taken += [Taken((envelope.mail_from or "").strip("<>"), recipient, envelope.original_content) for recipient in envelope.rcpt_tos]
         return "250 2.0.0 taken"
 
     def await_one(self, wanted: Callable[[Taken], bool], seconds: float = 30.0) -> Taken:

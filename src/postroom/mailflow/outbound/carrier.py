@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -58,7 +58,8 @@ _OVERDUE = 50
 class Carrier:
     """Carries the queues of all organizations of a store by `demands` of encryption, and tells `outcomes` how each connection came out.
 
-    What scripts send on of what is delivered here goes by the `terms`.
+    `gateways` are those by way of which rules send, each as the smarthost of settings of its own; what scripts send on of what is
+    delivered here goes by the `terms`.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class Carrier:
         demands: Demands | None = None,
         outcomes: Sink = ignore,
         terms: Terms = USUAL,
+        gateways: Mapping[str, Settings] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings or Settings()
         self._signatures = Signatures(store)
-        self._dialler = Dialler(self._settings, resolver, now=store.now, demands=demands, outcomes=outcomes)
+        self._dialler = Dialler(self._settings, resolver, now=store.now, demands=demands, outcomes=outcomes, gateways=gateways)
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._terms = terms
         self._settling = Settling(store, self._settings, self._holder, terms)
@@ -391,8 +393,7 @@ class Carrier:
         if known is not None and self._store.now() < until:
             return known
         try:
-            domain = lane.hop.domain
-            return await (self._dialler.to_domain(domain, anyhow=lane.hop.anyhow) if domain else self._dialler.to_smarthost())
+            return await self._dialler.to(lane.hop)
         except Exception:
             log.error("calling_failed", hop=lane.hop.name, exc_info=True)
             return verdicts.deferred("4.3.0", "Internal error")

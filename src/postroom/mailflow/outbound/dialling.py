@@ -5,7 +5,7 @@ What is demanded of the encryption to a host is found out before it is called (`
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from postroom.mailflow.outbound import demand
 from postroom.mailflow.outbound.calling import Place
 from postroom.mailflow.outbound.demand import Demand
 from postroom.mailflow.outbound.demands import Demands, Domain, Refused
+from postroom.mailflow.outbound.hops import Hop
 from postroom.mailflow.outbound.link import Link
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.tls_outcome import Result, Sink, TlsOutcome, ignore
@@ -32,22 +33,53 @@ class _Hosts:
 
 
 class Dialler:
-    """Opens connections to other servers as is demanded, and tells `outcomes` how the encryption of each came out."""
+    """Opens connections to other servers as is demanded, and tells `outcomes` how the encryption of each came out.
+
+    A gateway is the smarthost of settings of its own.
+    """
 
     def __init__(
-        self, settings: Settings, resolver: Resolver, *, now: Callable[[], float], demands: Demands | None = None, outcomes: Sink = ignore
+        self,
+        settings: Settings,
+        resolver: Resolver,
+        *,
+        now: Callable[[], float],
+        demands: Demands | None = None,
+        outcomes: Sink = ignore,
+        gateways: Mapping[str, Settings] | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
         self._demands = demands or Demands(resolver)
         self._now = now
         self._outcomes = outcomes
+        self._gateways = gateways or {}
+
+    async def to(self, hop: Hop) -> Link | Verdict:
+        """Open a connection to a next hop that is another server; a verdict when none will do."""
+        if hop.gateway:
+            return await self.to_gateway(hop.gateway)
+        return await (self.to_domain(hop.domain, anyhow=hop.anyhow) if hop.domain else self.to_smarthost())
 
     async def to_smarthost(self) -> Link | Verdict:
         """Open a connection to the smarthost; a verdict when it does not answer, which is never final."""
-        host, port = routes.host_and_port(self._settings.smarthost)
-        opened = await self._first([host], port, self._of_smarthost, told=False, smarthost=True)
-        return opened or verdicts.deferred("4.4.1", "No server for smarthost answers")
+        return await self._to_relay(self._settings, "smarthost")
+
+    async def to_gateway(self, name: str) -> Link | Verdict:
+        """Open a connection to a gateway; a verdict when it does not answer, or is not known at present, which is never final."""
+        settings = self._gateways.get(name)
+        if settings is None:
+            return verdicts.deferred("4.3.5", f"The gateway {name} is not configured")
+        return await self._to_relay(settings, f"the gateway {name}")
+
+    async def _to_relay(self, settings: Settings, name: str) -> Link | Verdict:
+        host, port = routes.host_and_port(settings.smarthost)
+
+        async def demanded(host: str, addresses: Answer[str]) -> Demand | Refused:
+            return demand.of_smarthost(settings)
+
+        opened = await self._first([host], port, demanded, relay=settings)
+        return opened or verdicts.deferred("4.4.1", f"No server for {name} answers")
 
     async def to_domain(self, domain: str, *, anyhow: bool = False) -> Link | Verdict:
         """Open a connection to the first host of a domain that answers; a verdict when none will do.
@@ -62,9 +94,12 @@ class Dialler:
         return opened or verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
 
     async def _first(
-        self, hosts: Sequence[str], port: int, demanded: Demanded, *, told: bool, smarthost: bool = False
+        self, hosts: Sequence[str], port: int, demanded: Demanded, *, told: bool = False, relay: Settings | None = None
     ) -> Link | Verdict | None:
-        """Give a connection to the first host that answers, or the last verdict; None when no host has an address."""
+        """Give a connection to the first host that answers, or the last verdict; None when no host has an address.
+
+        `told` says that it counts for reports how it came out, `relay` how to sign in with a server of the operator's.
+        """
         last: Verdict | None = None
         left = routes.LONGEST
         for host in hosts:
@@ -83,18 +118,18 @@ class Dialler:
             for address in addresses.records[:left]:
                 left -= 1
                 assert wanted is not None
-                opened = await self._open(Place(host, address, port), wanted, told=told, smarthost=smarthost)
+                opened = await self._open(Place(host, address, port), wanted, told=told, relay=relay)
                 if not isinstance(opened, Verdict) or opened.fate is Fate.FAILED:
                     return opened
                 last = opened
         return last
 
-    async def _open(self, place: Place, wanted: Demand, *, told: bool, smarthost: bool) -> Link | Verdict:
+    async def _open(self, place: Place, wanted: Demand, *, told: bool, relay: Settings | None) -> Link | Verdict:
         def note(result: Result, details: str, ours: str) -> None:
             if told:
                 self._note(wanted, place.host, result, details, address=place.address, ours=ours)
 
-        return await Link.open(self._settings, place, wanted, note, smarthost=smarthost)
+        return await Link.open(relay or self._settings, place, wanted, note, smarthost=relay is not None)
 
     def _note(self, wanted: Demand, host: str, result: Result, details: str, *, address: str = "", ours: str = "") -> None:
         self._outcomes(TlsOutcome(wanted.policy, wanted.domain, wanted.text, host, address, ours, result, details, self._now()))
@@ -119,9 +154,6 @@ class Dialler:
 
     async def _of_nobody(self, host: str, addresses: Answer[str]) -> Demand | Refused:
         return demand.opportunistic("")
-
-    async def _of_smarthost(self, host: str, addresses: Answer[str]) -> Demand | Refused:
-        return demand.of_smarthost(self._settings)
 
 
 def _is_address(host: str) -> bool:

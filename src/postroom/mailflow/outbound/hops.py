@@ -1,12 +1,14 @@
 """Next hops: where a destination's mail is to be brought at this moment.
 
-The queue knows destinations, mostly domains. What they mean may change while mail waits: a domain comes to this server, a smarthost is set.
+The queue knows destinations: domains, and gateways of flow rules. What they mean may change while mail waits: a domain comes to this
+server, a smarthost is set.
 """
 
 from dataclasses import dataclass
 
 from postroom.directory import domains
 from postroom.mailflow.outbound.settings import Settings
+from postroom.mailflow.routes import GATEWAY
 from postroom.storage.engine import REGISTRY, Store
 
 SMARTHOST = "smarthost"
@@ -16,7 +18,7 @@ ANYHOW = "anyhow:"
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A next hop by its name: an organization of this server (`scope`), the smarthost, or the mail exchangers of a `domain`.
+    """A next hop by its name: an organization of this server (`scope`), the smarthost, a `gateway`, or the exchangers of a `domain`.
 
     To one that is to be reached `anyhow` mail goes whatever it demands of encryption, and how it went is not counted.
     """
@@ -24,12 +26,13 @@ class Hop:
     name: str
     scope: int | None = None
     domain: str = ""
+    gateway: str = ""
     anyhow: bool = False
 
     @property
     def shared(self) -> bool:
         """Say whether mail for all destinations elsewhere goes there."""
-        return not self.domain and self.scope is None
+        return not (self.domain or self.gateway) and self.scope is None
 
 
 class Hops:
@@ -41,6 +44,8 @@ class Hops:
 
     async def find(self, destination: str) -> Hop:
         """Give the next hop of a destination."""
+        if destination.startswith(GATEWAY):
+            return Hop(destination, gateway=destination.removeprefix(GATEWAY))
         domain = destination.removeprefix(ANYHOW)
         scope = await self._store.read(REGISTRY, domains.route, domain)
         if scope is not None:

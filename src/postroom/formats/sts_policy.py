@@ -12,7 +12,8 @@ LONGEST_AGE = 31_557_600
 """Seconds for which a policy may hold (RFC 8461 §3.2)."""
 _LONGEST_NAME = 255
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
-_RECORD = re.compile(r"v=STSv1[ \t]*;[ \t]*id=([A-Za-z0-9]{1,32})[ \t]*(?:;.*)?", re.DOTALL)
+_RECORD = re.compile(r"v=STSv1[ \t]*;.*", re.DOTALL)
+_ID = re.compile(r"id=([A-Za-z0-9]{1,32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,12 @@ class StsPolicy:
 
 
 def identifier(texts: Sequence[str]) -> str | None:
-    """Read the policy's id from the TXT records at `_mta-sts`; None unless exactly one is of MTA-STS."""
-    ours = [text for text in texts if text.startswith("v=STSv1")]
-    found = _RECORD.fullmatch(ours[0]) if len(ours) == 1 else None
-    return found[1] if found else None
+    """Read the policy's id from the TXT records at `_mta-sts`; None unless exactly one is of MTA-STS (RFC 8461 §3.1)."""
+    ours = [text for text in texts if _RECORD.fullmatch(text)]
+    if len(ours) != 1:
+        return None
+    found = (_ID.fullmatch(field.strip(" \t")) for field in ours[0].split(";"))
+    return next((id[1] for id in found if id), None)
 
 
 def parse(raw: bytes) -> StsPolicy:

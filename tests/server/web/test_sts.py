@@ -8,6 +8,7 @@ from postroom.formats import sts_policy
 from postroom.model.organizations import Organization
 from postroom.model.web import Answer, Request
 from postroom.server import configuration
+from postroom.server.findings import Level
 from postroom.server.settings import Settings
 from postroom.server.web import sts
 from postroom.storage.engine import REGISTRY, Store
@@ -15,8 +16,8 @@ from postroom.storage.queries import organizations
 
 
 def settings(text: str = "", **values: str) -> Settings:
-    lines = "".join(f"{name} = {value}\n" for name, value in values.items())
-    return configuration.parse(f"[mail]\nhostname = 'mail.example.test'\n[mta_sts]\nmode = 'enforce'\n{lines}{text}", Path("/srv"))
+    lines = "".join(f"{name} = {value}\n" for name, value in {"mode": "'enforce'", **values}.items())
+    return configuration.parse(f"[mail]\nhostname = 'mail.example.test'\n[mta_sts]\n{lines}{text}", Path("/srv"))
 
 
 async def ask(store: Store, host: str, made: Settings | None = None) -> Answer:
@@ -55,3 +56,19 @@ def test_the_id_follows_the_policy() -> None:
     same, other = sts.records("else.test", settings())[0], sts.records("example.test", settings(max_age="86400"))[0]
     assert sts_policy.identifier([record.value]) == sts_policy.identifier([same.value]) is not None
     assert sts_policy.identifier([other.value]) not in (None, sts_policy.identifier([record.value]))
+
+
+def test_what_check_says_of_it() -> None:
+    open_door = "[web]\nlisten_tls = ['*:443']\n"
+    trusted = "[tls]\ncertificate = 'a.pem'\nkey = 'a.key'\n"
+    cases = {
+        open_door + trusted: [Level.GOOD],
+        trusted: [Level.WARNING],
+        open_door: [Level.BAD],
+        open_door + "listen = ['*:80']\n[tls.acme]\nenabled = true\nagree_to_terms = true\n": [Level.GOOD],
+        "": [Level.WARNING, Level.BAD],
+    }
+    for text, levels in cases.items():
+        assert [finding.level for finding in sts.findings(settings(text))] == levels, text
+    assert [finding.level for finding in sts.findings(settings(open_door, mode="'testing'"))] == [Level.WARNING]
+    assert list(sts.findings(settings(mode="'none'"))) == []

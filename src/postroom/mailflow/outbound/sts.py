@@ -32,7 +32,7 @@ AGAIN_SECONDS = 3600.0
 PAUSE_SECONDS = 300.0
 """For how long what could not be fetched is not asked for again (RFC 8461 §3.3)."""
 AT_ONCE = 32
-"""Policies that are fetched at once."""
+"""Policies that are fetched at once; letters wait for half of them at least, those that are due have the other half."""
 LOOK_SECONDS = 300.0
 _PAGE = 200
 _MOST_FAILURES = 10_000
@@ -163,7 +163,7 @@ def _save(tx: Tx, domain: str, id: str, policy: StsPolicy, most: int) -> None:
 
 def _claim(tx: Tx) -> Sequence[Cached]:
     used_after = tx.now - KEPT_FRESH_DAYS * DAY
-    domains = sts_policies.claim(tx, used_after=used_after, again_at=tx.now + AGAIN_SECONDS, limit=_PAGE)
+    domains = sts_policies.claim(tx, used_after=used_after, again_at=tx.now + AGAIN_SECONDS, limit=AT_ONCE // 2)
     return [kept for domain in domains if (kept := sts_policies.find(tx, domain))]
 
 

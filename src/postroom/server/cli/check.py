@@ -20,6 +20,7 @@ from postroom.server.dns.lookups import Lookups, NoAnswer
 from postroom.server.findings import Finding, Level
 from postroom.server.presented import Unreadable
 from postroom.server.settings import Settings
+from postroom.server.web import sts
 
 Action = Callable[[Settings, argparse.Namespace], int]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -113,6 +114,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_postmaster(settings)
     yield from findings.of_directories(wiring.directories(settings))
     yield from findings.of_filters(settings)
+    yield from sts.findings(settings)
     lookups = Lookups(settings.dns.nameservers)
     if dns:
         yield from validation.findings(settings)

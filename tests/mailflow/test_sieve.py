@@ -68,6 +68,12 @@ def test_the_active_script_is_not_deleted(store: Store, people: People) -> None:
             scripts.delete(tx, mailbox, "rules")
 
 
+def test_to_require_seconds_is_to_require_vacation(store: Store, people: People) -> None:
+    activate(store, people, "alice", 'require "vacation-seconds"; vacation :seconds 60 "away";')
+    receive(store, "alice@example.test", raw=b"From: bob@far.test\r\nTo: alice@example.test\r\n\r\nx\r\n", sender="bob@far.test")
+    assert queued(store) == [("", "bob@far.test")]
+
+
 def test_answered_once(store: Store, people: People) -> None:
     activate(store, people, "alice", 'require "vacation"; vacation :addresses "alice@example.test" "away";')
     raw = b"From: bob@far.test\r\nTo: alice@example.test\r\nSubject: %d\r\n\r\nx\r\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from postroom.formats.sieve import syntax
 from postroom.formats.sieve.lexer import Fault, place
 from postroom.formats.sieve.syntax import Argument, Node
-from postroom.formats.sieve.vocabulary import COMMANDS, COMPARATORS, DATE_PARTS, EXTENSIONS, RELATIONS, TESTS, Shape
+from postroom.formats.sieve.vocabulary import COMMANDS, COMPARATORS, DATE_PARTS, EXTENSIONS, IMPLIED, RELATIONS, TESTS, Shape
 from postroom.model import addresses, errors
 
 MAX_BYTES = 65_536
@@ -101,7 +101,7 @@ class _Checker:
         for name in _strings(step.words[0]):
             if name not in EXTENSIONS:
                 raise Fault(f"The extension {name!r} is not known here.", node.at)
-            self.extensions.add(name)
+            self.extensions.update({name, IMPLIED.get(name, name)})
 
     def _steps(self, nodes: Sequence[Node]) -> tuple[Step, ...]:
         found, before = [], ""

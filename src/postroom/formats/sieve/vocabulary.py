@@ -13,6 +13,8 @@ EXTENSIONS = (
     "subaddress", "vacation", "vacation-seconds", "variables",
 )  # fmt: skip
 """What `require` may name."""
+IMPLIED = {"vacation-seconds": "vacation"}
+"""What is required with something else (RFC 6131)."""
 
 COMPARATORS = {"i;octet": "", "i;ascii-casemap": "", "i;ascii-numeric": "comparator-i;ascii-numeric"}
 RELATIONS = ("gt", "ge", "lt", "le", "eq", "ne")

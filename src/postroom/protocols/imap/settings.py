@@ -13,7 +13,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     maximum_connections: int = 10_000
     """Connections at once."""
     connections_per_address: int = 200
-    """Connections at once from one address, but for `trusted_networks`."""
+    """Connections at once from one address (an IPv6 /64 counts as one), but for `trusted_networks`."""
     trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Where one address may stand for many clients, as a proxy does."""
     maximum_errors: int = 20

@@ -180,8 +180,9 @@ def _check_filters(settings: Settings) -> None:
             raise ConfigurationError("[filters.blocklists] scores must be numbers")
     for text in part.greylisting.networks:
         _checked("filters.greylisting.networks", ipaddress.ip_network, text)
-    for text in settings.smtp.trusted_networks:
-        _checked("smtp.trusted_networks", ipaddress.ip_network, text)
+    for table in ("smtp", "web"):
+        for text in getattr(settings, table).trusted_networks:
+            _checked(f"{table}.trusted_networks", ipaddress.ip_network, text)
 
 
 def _check_sts(part: MtaSts) -> None:

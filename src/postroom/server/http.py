@@ -15,6 +15,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from postroom.policy.crowd import Crowd
+
 HEAD_OCTETS = 65_536
 KEEP_ALIVE_SECONDS = 75
 PIPELINED = 16
@@ -59,12 +61,22 @@ class BoundedProtocol(HttpToolsProtocol):
     """One HTTP connection whose requests must arrive whole, in time."""
 
     seconds = 30.0
+    crowd: Crowd | None = None
+    _place: str | None = None
+    """Under which the connection is counted; None when it is not."""
     _beside = 0
     """Octets of the request that are no body."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the time of the first request."""
+        """Start the time of the first request; one connection too many from its place is cut off."""
+        if self.crowd is not None:
+            peer = transport.get_extra_info("peername") or ("",)
+            place = self.crowd.place(str(peer[0]))
+            if not self.crowd.enter(place):
+                cast(asyncio.Transport, transport).abort()
+                return
+            self._place = place
         super().connection_made(Gathering(cast(asyncio.Transport, transport), self.loop))  # type: ignore[arg-type]
         self._start()
 
@@ -96,7 +108,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the time."""
+        """Forget the time, and the connection."""
+        if self.crowd is not None:
+            if self._place is None:
+                return
+            self.crowd.leave(self._place)
         self._stop()
         super().connection_lost(exc)
 
@@ -110,10 +126,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class HttpServer:
-    """Connections to one application."""
+    """Connections to one application; with a crowd, only so many of them from one place."""
 
-    def __init__(self, application: Application, *, seconds: float = 30.0, connections: int = 1000) -> None:
-        self._protocol = type("Protocol", (BoundedProtocol,), {"seconds": seconds})
+    def __init__(self, application: Application, *, seconds: float = 30.0, connections: int = 1000, crowd: Crowd | None = None) -> None:
+        self._protocol = type("Protocol", (BoundedProtocol,), {"seconds": seconds, "crowd": crowd})
         self._config = uvicorn.Config(
             application, interface="asgi3", http=self._protocol, ws="none", lifespan="off", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, limit_concurrency=connections,

@@ -77,6 +77,10 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How long a request may take to arrive."""
     connections: int = 500
     """Connections at once; beyond it a request is answered 503."""
+    connections_per_address: int = 50
+    """Connections at once from one address, but for `trusted_networks`."""
+    trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Where one address may stand for many clients, as a proxy does."""
 
 
 class Smtp(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

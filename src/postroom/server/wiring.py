@@ -32,6 +32,7 @@ from postroom.mailflow.screening import Screening
 from postroom.model.exports import Export, Refused, Upload
 from postroom.model.web import Route
 from postroom.policy.authenticator import Authenticator
+from postroom.policy.crowd import Crowd
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
@@ -211,7 +212,8 @@ def web(settings: Settings, routes: Iterator[Route]) -> HttpServer:
     """Give the public web door."""
     part = settings.web
     secure_port = endpoints.parse(part.listen_tls[0]).port if part.listen_tls else None
-    return HttpServer(Site(routes, secure_port=secure_port), seconds=part.request_seconds, connections=part.connections)
+    crowd = Crowd(most=2 * part.connections, most_of_place=part.connections_per_address, trusted=part.trusted_networks)
+    return HttpServer(Site(routes, secure_port=secure_port), seconds=part.request_seconds, connections=part.connections, crowd=crowd)
 
 
 TLS_NAMES = {"api": "api_tls", "web": "web_tls", "submission": "submissions", "imap": "imaps", "managesieve": "managesieves"}

@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from postroom.model.web import Answer, Route
+from postroom.policy.crowd import Crowd
 from postroom.server import certificates
 from postroom.server.endpoints import Endpoint
 from postroom.server.http import HttpServer
@@ -159,3 +160,28 @@ async def test_a_handler_has_its_time(doors, monkeypatch):
 async def test_a_request_that_does_not_end_is_cut_off(doors):
     with pytest.raises((ConnectionError, IndexError)):
         await ask(doors, get("/unsubscribe/a", "one.test", "POST", "Content-Length: 50"))
+
+
+async def test_one_address_has_so_many_connections_at_once(files):
+    crowd = Crowd(most=100, most_of_place=2)
+    server = HttpServer(Site(ROUTES, secure_port=None), crowd=crowd)
+    plain, secure = await open_all(
+        [Door("web", server, Endpoint("127.0.0.1", 0)), Door("web_tls", server, Endpoint("127.0.0.1", 0), certificates.context(files))]
+    )
+    doors = {False: plain, True: secure, "ca": ssl.create_default_context(cafile=files.authority)}
+    held = [await asyncio.open_connection(plain.host, plain.port) for _ in range(2)]
+    for secured in (False, True):
+        with pytest.raises((ConnectionError, IndexError)):
+            await ask(doors, get("/.well-known/acme-challenge/token"), secure=secured)
+    held[0][1].close()
+    await asyncio.wait_for(until(lambda: crowd.inside == 1), 5)
+    assert (await ask(doors, get("/.well-known/acme-challenge/token"), secure=True))[0] == 200
+    plain.close()
+    secure.close()
+    await server.close(0.1)
+    await asyncio.wait_for(until(lambda: crowd.inside == 0), 5)
+
+
+async def until(true):
+    while not true():
+        await asyncio.sleep(0.01)

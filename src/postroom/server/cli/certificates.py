@@ -18,9 +18,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs below `certificates`."""
     options.add_configuration(parser)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    actions.add_parser("list", help="list them: whose they are, when they end, to whom they are shown").set_defaults(
-        action=_list
-    )
+    actions.add_parser("list", help="list them: whose they are, when they end, to whom they are shown").set_defaults(action=_list)
     renew = actions.add_parser(
         "renew",
         help="order a certificate by ACME now, whether it is due or not",

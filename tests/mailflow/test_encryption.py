@@ -70,6 +70,21 @@ async def test_another_certificate_than_tlsa_names_is_never_sent_to(far: Far) ->
     assert [(outcome.policy_type, outcome.result) for outcome in heard] == [("tlsa", "validation-failure")]
 
 
+async def test_the_certificate_of_a_smarthost_that_tlsa_names(far: Far) -> None:
+    await far.serve("another.test")
+    far.name(f"3 1 1 {far.key()}")
+    opened, heard = await far.dial(smarthost=f"mx.far.test:{far.port}")
+    assert isinstance(opened, Link)
+    assert opened.tls.endswith(" dane")
+    far.dns.records.clear()
+    far.dns.add("mx.far.test", "A", "127.0.0.1")
+    far.name(f"3 1 1 {'00' * 32}")
+    opened, heard = await far.dial(smarthost=f"mx.far.test:{far.port}")
+    assert isinstance(opened, Verdict)
+    assert (opened.fate.name, opened.status) == ("DEFERRED", "4.7.5")
+    assert heard == []  # reports are for those whose mail it is
+
+
 async def test_who_has_tlsa_must_offer_tls(far: Far) -> None:
     await far.serve(tls=False)
     far.name(f"3 1 1 {'00' * 32}")

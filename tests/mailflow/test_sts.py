@@ -375,6 +375,16 @@ async def test_no_host_that_the_policy_names(store: Store, far: Far, serving: Po
     assert "not among" in heard[0].details
 
 
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_smarthost_has_the_policy_of_its_name(store: Store, far: Far, serving: PolicyHost, ca: Path, named: bool) -> None:
+    await far.serve("far.test")
+    far.dns.add("far.test", "A", "127.0.0.1")
+    serving.answer = page(ENFORCE.replace(b"mx.far", b"far") if named else ENFORCE)
+    opened, heard = await far.dial(Demands(far.resolver(), policies(store, far, serving, ca), ca=str(ca)), smarthost=f"far.test:{far.port}")
+    assert isinstance(opened, Link) == named
+    assert (opened.tls.endswith(" mta-sts"), heard) == (named, [])
+
+
 async def test_mode_none_asks_for_nothing(store: Store, far: Far, serving: PolicyHost, ca: Path) -> None:
     serving.answer = page(b"version: STSv1\nmode: none\nmax_age: 86400\n")
     await far.serve("other.test")

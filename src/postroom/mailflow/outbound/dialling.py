@@ -73,9 +73,12 @@ class Dialler:
         return await self._to_relay(settings, f"the gateway {name}")
 
     async def _to_relay(self, settings: Settings, name: str) -> Link | Verdict:
+        """Open a connection to a server of the operator's choice, whose name is its domain (RFC 7672 §2.2.1, RFC 8461 §3.4)."""
         host, port = routes.host_and_port(settings.smarthost)
 
         async def demanded(host: str, addresses: Answer[str]) -> Demand | Refused:
+            if settings.smarthost_tls == "opportunistic" and not _is_address(host):
+                return await self._demands.of(Domain(host.rstrip(".").lower(), port, proved=True), host, addresses)
             return demand.of_smarthost(settings)
 
         opened = await self._first([host], port, demanded, relay=settings)
@@ -112,7 +115,8 @@ class Dialler:
                 continue
             wanted = await demanded(host, addresses) if addresses.records else None
             if isinstance(wanted, Refused):
-                self._note(wanted.demand, host, wanted.result, wanted.verdict.text)
+                if told:
+                    self._note(wanted.demand, host, wanted.result, wanted.verdict.text)
                 last = wanted.verdict
                 continue
             for address in addresses.records[:left]:

@@ -17,7 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smarthost_password: str = ""
     """The password to it."""
     smarthost_tls: Literal["opportunistic", "required", "implicit", "none"] = "opportunistic"
-    """`required` is STARTTLS and `implicit` TLS from the start, both with a valid certificate; the others take any."""
+    """`required` is STARTTLS and `implicit` TLS from the start, both with a valid certificate. `opportunistic` takes TLS where it is
+    offered, with any certificate, unless its TLSA records or the MTA-STS policy of its name demand more."""
     smarthost_ca: str = ""
     """A PEM file with the authorities to trust for the smarthost; the system's when empty."""
     port: int = 25

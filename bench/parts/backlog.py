@@ -1,7 +1,7 @@
 """A backlog: mail to living servers while very much of it waits for dead ones.
 
-It is measured beside itself: Postfix takes a quarter of an hour to be given such a backlog, and its letters to the living then wait for those
-of its hundred processes that call servers which never answer.
+It is measured beside itself: Postfix takes a quarter of an hour to be given such a backlog, and its letters to the living then wait for
+those of its hundred processes that call servers which never answer.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ def measure(plan: Plan) -> figures.Part:
         return part
     if not plan.ours:
         return part
-    with sink.running() as end, _silent() as silent, nameserver.running(plan.folder / "backlog-dns", _zone(end, silent)) as resolver:
-        with ours.running(plan.folder / "backlog", sending.OURS.format(resolver=resolver)) as server:
-            (user,) = server.add_users("backlog", 1)
-            side = Side(server.address("submissions"), user["Email"], ours.PASSWORD)
-            alone, beside = _measure(plan, side, end, copies)
-            weight = programs.weigh(server.process).resident
+    with (
+        sink.running() as end,
+        _silent() as silent,
+        nameserver.running(plan.folder / "backlog-dns", _zone(end, silent)) as resolver,
+        ours.running(plan.folder / "backlog", sending.OURS.format(resolver=resolver)) as server,
+    ):
+        (user,) = server.add_users("backlog", 1)
+        side = Side(server.address("submissions"), user["Email"], ours.PASSWORD)
+        alone, beside = _measure(plan, side, end, copies)
+        weight = programs.weigh(server.process).resident
     part.figures += [
         figures.pair("to the living, nothing else queued", "/s", (alone, ())),
         figures.pair(f"to the living, {copies:,} queued for the dead", "/s", (beside, ())),

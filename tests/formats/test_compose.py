@@ -16,7 +16,7 @@ def made(*outcomes: Outcome, original: bytes = ORIGINAL, **more: object) -> byte
 
 FAILED = Outcome(
     recipient="bob@far.test", action="failed", status="5.1.1", diagnostic="550 5.1.1 no such user", remote_mta="mx.far.test",
-    original_recipient="bob+x@far.test", last_attempt_at=1.7e9,
+    original_recipient="rfc822;bob+x@far.test", last_attempt_at=1.7e9,
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_a_failure_report():
     assert (about["Reporting-MTA"], about["Original-Envelope-Id"]) == ("dns; mx.example.test", "ENV1")
     assert about["Arrival-Date"] == "Sat, 22 Jul 2023 04:26:40 -0000"
     assert recipient["Final-Recipient"] == "rfc822; bob@far.test"
-    assert recipient["Original-Recipient"] == "rfc822; bob+x@far.test"
+    assert recipient["Original-Recipient"] == "rfc822;bob+x@far.test"
     assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")
     assert (recipient["Remote-MTA"], recipient["Diagnostic-Code"]) == ("dns; mx.far.test", "smtp; 550 5.1.1 no such user")
     assert "Subject: hi" in header.get_content()

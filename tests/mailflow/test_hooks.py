@@ -50,7 +50,7 @@ def test_each_rule_is_one_call_for_those_for_whom_it_decides(store: Store, organ
     assert (first.rule, first.passing.envelope.recipients, first.content) == (SCAN, (PEOPLE[0], PEOPLE[2]), content)
     assert (second.rule, second.passing.envelope.recipients) == (TELL, (PEOPLE[1],))
     assert replace(first.passing, envelope=PASSING.envelope) == PASSING
-    assert first.passing.envelope.wish(PEOPLE[0]).never
+    assert first.passing.envelope.wish(PEOPLE[0]).notify == "NEVER"
     assert leased(store, "other") == []
     assert json.loads(first.event())["invocationId"] == first.invocation != second.invocation
 

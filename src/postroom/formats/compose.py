@@ -11,11 +11,16 @@ HEADER_LIMIT = 65_536
 """Octets of the original header that a report returns."""
 
 
+MOST_RETURNED = 1_048_576
+"""Octets of a letter that comes back whole; of a larger one its header does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one recipient. `action` is failed, delayed, delivered, relayed or expanded; `status` an RFC 3463 code.
 
-    `remote_mta` is the host that said `diagnostic`, its SMTP answer; times are seconds since 1970.
+    `remote_mta` is the host that said `diagnostic`, its SMTP answer; `original_recipient` has its type before it, as in
+    `rfc822;x@example.com`; times are seconds since 1970.
     """
 
     recipient: str
@@ -28,7 +33,13 @@ class Outcome:
     retry_until: float | None = None
 
 
-_SUBJECTS = {"failed": "Undelivered mail returned to sender", "delayed": "Mail delivery is delayed", "delivered": "Mail delivered"}
+_SUBJECTS = {
+    "failed": "Undelivered mail returned to sender",
+    "delayed": "Mail delivery is delayed",
+    "delivered": "Mail delivered",
+    "relayed": "Mail passed on",
+    "expanded": "Mail delivered",
+}
 _OPENINGS = {
     "failed": "Your message could not be delivered to:",
     "delayed": "Your message could not be delivered yet; there is no need to send it again. Still waiting:",
@@ -141,7 +152,7 @@ def _recipient(outcome: Outcome, *, wide: bool) -> bytes:
     kind = "utf-8" if wide else "rfc822"
     return fields(
         [
-            ("Original-Recipient", outcome.original_recipient and f"{kind}; {outcome.original_recipient}"),
+            ("Original-Recipient", outcome.original_recipient),
             ("Final-Recipient", f"{kind}; {outcome.recipient}"),
             ("Action", outcome.action),
             ("Status", outcome.status),

@@ -85,7 +85,7 @@ def _send(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], pre
     )
     author = _address(tx, passing.author) or passing.envelope.sender
     if author:
-        judgement.return_to_author(tx, author, prepared, rules)
+        judgement.return_to_author(tx, author, passing.envelope, prepared, rules)
 
 
 def _send_on(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], prepared: Prepared) -> None:

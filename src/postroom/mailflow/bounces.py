@@ -7,13 +7,13 @@ transaction that takes the letter out of the queue.
 
 from collections.abc import Sequence
 
-from postroom.formats import compose
+from postroom.formats import compose, xtext
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, inbound, queue
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outgoing import USUAL, Terms
-from postroom.mailflow.queue import LIFETIME, Copy, Parcel
+from postroom.mailflow.queue import SHORT_LIFETIME, Copy, Parcel
 from postroom.mailflow.trace import without_return_path
 from postroom.mailflow.verdicts import Verdict
 from postroom.model import errors
@@ -21,7 +21,10 @@ from postroom.storage.engine import Store, Tx
 
 
 def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tuple[Copy, Verdict]], raw: bytes, action: str) -> Prepared:
-    """Write a notification about some copies of a parcel; `action` is `failed` or `delayed`."""
+    """Write a notification about some copies of a parcel; `action` is `failed`, `delayed`, `delivered` or `relayed`.
+
+    A letter comes back whole where its sender wants that, unless it is large, or was to go nowhere in plain (RFC 3461 §4.3, RFC 8689 §5).
+    """
     now = store.now()
     report = compose.report(
         reporting_mta=hostname,
@@ -34,13 +37,16 @@ def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tupl
                 status=verdict.status,
                 diagnostic=verdict.text,
                 remote_mta=verdict.host,
+                original_recipient=copy.wish.shown,
                 last_attempt_at=now,
-                retry_until=parcel.queued_at + LIFETIME if action == "delayed" else None,
+                retry_until=parcel.queued_at + parcel.lifetime if action == "delayed" else None,
             )
             for copy, verdict in outcomes
         ],
         original=without_return_path(raw),
         now=now,
+        whole=action == "failed" and parcel.returns == "FULL" and not parcel.require_tls and parcel.size <= compose.MOST_RETURNED,
+        envelope_id=xtext.decode(parcel.envelope_id),
         arrived_at=parcel.queued_at,
     )
     return contents.prepare(store, parcel.scope, b"Return-Path: <>\r\n" + report)
@@ -55,11 +61,11 @@ def send(tx: Tx, parcel: Parcel, prepared: Prepared, terms: Terms = USUAL) -> bo
     """Deliver or queue a notification, which a script may send on by the `terms`; False when there is nobody to tell."""
     if not wanted(parcel):
         return False
-    envelope = Envelope("", (parcel.sender,), international=not parcel.sender.isascii())
+    envelope = Envelope("", (parcel.sender,), international=not parcel.sender.isascii(), require_tls=parcel.require_tls)
     try:
         inbound.deliver(tx, envelope, prepared, terms=terms)
     except errors.OverQuota:
-        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
+        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, lifetime=SHORT_LIFETIME)
     except (errors.TryLater, errors.InvalidParameter):
         return False
     return True

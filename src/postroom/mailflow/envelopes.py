@@ -4,17 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from postroom.formats import xtext
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a sender wants to hear of one recipient (RFC 3461 §4.1, §4.2).
 
-    `notify` is `NEVER` or some of `SUCCESS,FAILURE,DELAY`, `original` the address that the sender first wrote to, with its type, as in
-    `rfc822;x@example.com`; each is '' when nothing was said.
+    `notify` is `NEVER` or some of `SUCCESS,FAILURE,DELAY`, `original` the address that the sender first wrote to, with its type and in
+    xtext, as in `rfc822;x@example.com`; each is '' when nothing was said.
     """
 
     notify: str = ""
     original: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The address that the sender first wrote to, as a report shows it (RFC 3464 §2.3.1)."""
+        kind, _, address = self.original.partition(";")
+        return f"{kind};{xtext.decode(address)}" if address else ""
 
     @property
     def success(self) -> bool:
@@ -27,9 +35,9 @@ class Wish:
         return not self.notify or "FAILURE" in self.notify
 
     @property
-    def never(self) -> bool:
-        """Say whether nothing at all is to be told."""
-        return self.notify == "NEVER"
+    def delay(self) -> bool:
+        """Say whether a delay is to be told; where nothing was said, that is ours to decide."""
+        return not self.notify or "DELAY" in self.notify
 
 
 NOTHING_SAID = Wish()
@@ -40,8 +48,8 @@ class Envelope:
     """Who sends and who receives; `sender` is '' for the null reverse-path (RFC 5321 §2.3.1).
 
     What the sender wants to hear: `returns` is how much of the letter a report brings back, `FULL` or `HDRS`, `envelope_id` what the
-    sender calls the envelope, both '' when nothing was said, and `wishes` are by recipient (RFC 3461). With `require_tls` the letter goes
-    nowhere in plain (RFC 8689); it does not go on before `hold_until`, epoch seconds (RFC 4865).
+    sender calls the envelope, in xtext, both '' when nothing was said, and `wishes` are by recipient (RFC 3461). With `require_tls` the
+    letter goes nowhere in plain (RFC 8689); it does not go on before `hold_until`, epoch seconds (RFC 4865).
     """
 
     sender: str

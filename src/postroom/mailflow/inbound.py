@@ -207,6 +207,7 @@ def distribute(
         if delivered and not (author or answered.recorded):
             journaling.record(tx, copies.trace, envelope, prepared, delivered, assessment)
         _send_back(tx, envelope, prepared, copies, assessment)
+        _confirm(tx, envelope, prepared, copies, assessment, wanted)
     wait = partial(_wait, tx, envelope, prepared, author=author, trace=trace or copies.trace)
     if division.elsewhere:
         if hold is not None:
@@ -355,6 +356,14 @@ def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, 
     judgement.send_back(tx, envelope, prepared, assessment, unwanted)
     for address, found in unwanted.items():
         events.refused(tx, copies.trace, address, reason=found.reason, status="5.7.1")
+
+
+def _confirm(
+    tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, assessment: Assessment, targets: Sequence[Target]
+) -> None:
+    """Let a sender who wants that know of the recipients who have a letter by now."""
+    delivered = {target.address: target.group for target in targets if target.group or not set(target.owners) <= set(copies.full)}
+    judgement.confirm(tx, envelope, prepared, assessment, delivered)
 
 
 def _depart(

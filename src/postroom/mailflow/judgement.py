@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from postroom.formats import compose
+from postroom.formats import compose, xtext
 from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
@@ -12,15 +12,15 @@ from postroom.mailflow.disposition import Circumstances, Disposition
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.routes import GATEWAY
 from postroom.mailflow.trace import without_return_path
-from postroom.policy import dmarc, flow_rules
+from postroom.policy import dmarc, flow_rules, journaling
 from postroom.policy.flow_rules import Action, Rule, Way
 from postroom.storage.engine import Tx
 
 
 def look_up(tx: Tx, envelope: Envelope, head: Letterhead, assessment: Assessment, *, refusing: bool = False) -> Circumstances:
-    """Look up by what a letter is to be judged in this organization; rules have no say about our own reports and answers."""
+    """Look up by what a letter is to be judged in this organization; rules have no say about our own reports, answers and records."""
     enforced = disposition.asked(assessment) is not Policy.NONE and dmarc.dmarc_enforced(tx)
-    ours = assessment.authentication is None and not envelope.sender
+    ours = assessment.authentication is None and (not envelope.sender or head.author.startswith(f"{journaling.NAME}@"))
     rules = () if ours else tuple(flow_rules.page(tx, Way.INBOUND))
     return Circumstances(assessment, enforced, refusing, rules, author(head) if rules else "")
 
@@ -71,33 +71,62 @@ def send_back(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assess
 
 def give_back(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment, refusals: Sequence[tuple[str, str]]) -> bool:
     """Queue a report to the sender of a letter about recipients who do not get it, and why; False when there is nobody who may be told."""
-    sender = envelope.sender
-    if not refusals or not disposition.returnable(assessment, sender):
+    told = [(address, reason) for address, reason in refusals if envelope.wish(address).failure]
+    if not told or not disposition.returnable(assessment, envelope.sender):
         return False
-    raw = without_return_path(contents.read(tx, contents.keep(tx, prepared)))
-    report(tx, sender, raw, refusals, domain=refusals[0][0].rpartition("@")[2])
+    report(tx, envelope.sender, _raw(tx, prepared), told, domain=told[0][0].rpartition("@")[2], envelope=envelope)
     return True
 
 
-def return_to_author(tx: Tx, author: str, prepared: Prepared, rules: Mapping[str, Rule]) -> None:
+def confirm(tx: Tx, envelope: Envelope, prepared: Prepared, assessment: Assessment, delivered: Mapping[str, bool]) -> None:
+    """Queue reports to a sender who wants to hear of deliveries; `delivered` says which recipients are groups (RFC 3461 §6.2)."""
+    wanted = {address: group for address, group in delivered.items() if envelope.wish(address).success}
+    if not wanted or not disposition.returnable(assessment, envelope.sender):
+        return
+    raw = _raw(tx, prepared)
+    for action, group in (("delivered", False), ("expanded", True)):
+        told = [(address, "") for address, found in wanted.items() if found is group]
+        if told:
+            report(tx, envelope.sender, raw, told, domain=told[0][0].rpartition("@")[2], envelope=envelope, action=action)
+
+
+def return_to_author(tx: Tx, author: str, envelope: Envelope, prepared: Prepared, rules: Mapping[str, Rule]) -> None:
     """Queue a report to the user who has sent a letter about recipients to whom a rule does not let it go."""
     refusals = [(address, rule.message or flow_rules.DEFAULT_MESSAGE) for address, rule in rules.items() if rule.action is Action.BOUNCE]
-    if refusals:
-        raw = without_return_path(contents.read(tx, contents.keep(tx, prepared)))
-        report(tx, author, raw, refusals, domain=author.rpartition("@")[2])
+    told = [(address, reason) for address, reason in refusals if envelope.wish(address).failure]
+    if told:
+        report(tx, author, _raw(tx, prepared), told, domain=author.rpartition("@")[2], envelope=envelope)
 
 
-def report(tx: Tx, sender: str, raw: bytes, refusals: Sequence[tuple[str, str]], *, domain: str) -> None:
-    """Queue a report of a domain, with the null reverse-path, about recipients that do not get a letter, and why."""
+def _raw(tx: Tx, prepared: Prepared) -> bytes:
+    return without_return_path(contents.read(tx, contents.keep(tx, prepared)))
+
+
+def report(
+    tx: Tx, sender: str, raw: bytes, told: Sequence[tuple[str, str]], *, domain: str, envelope: Envelope, action: str = "failed"
+) -> None:
+    """Queue a report of a domain, with the null reverse-path, about recipients of a letter, each with the reason if it failed."""
+    status = "5.7.1" if action == "failed" else "2.0.0"
     text = compose.report(
         reporting_mta=domain,
         sender=f"mailer-daemon@{domain}",
         recipient=sender,
-        outcomes=[compose.Outcome(recipient=address, action="failed", status="5.7.1", diagnostic=reason) for address, reason in refusals],
+        outcomes=[
+            compose.Outcome(
+                recipient=address,
+                action=action,
+                status=status,
+                diagnostic=reason,
+                original_recipient=envelope.wish(address).shown,
+            )
+            for address, reason in told
+        ],
         original=raw,
         now=tx.now,
+        whole=action == "failed" and envelope.returns == "FULL" and not envelope.require_tls and len(raw) <= compose.MOST_RETURNED,
+        envelope_id=xtext.decode(envelope.envelope_id),
     )
     text = b"Return-Path: <>\r\n" + text
     prepared = contents.written(tx, text)
-    envelope = Envelope("", (sender,), eight_bit=not text.isascii(), international=not sender.isascii())
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
+    way = Envelope("", (sender,), eight_bit=not text.isascii(), international=not sender.isascii(), require_tls=envelope.require_tls)
+    queue.enqueue(tx, way, contents.keep(tx, prepared), size=prepared.size, lifetime=queue.SHORT_LIFETIME)

@@ -121,8 +121,10 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, terms: Term
         octets=letter.prepared.size,
     )
     division = _keep_back(division, rules)
+    if envelope.hold_until > tx.now:
+        division = Division((), (*(target.address for target in division.here), *division.elsewhere), ())
     inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules, terms=terms, hold=hold)
-    judgement.return_to_author(tx, actor.email, letter.prepared, rules)
+    judgement.return_to_author(tx, actor.email, envelope, letter.prepared, rules)
 
 
 def _let_go(division: Division, rules: Mapping[str, Rule]) -> Division:

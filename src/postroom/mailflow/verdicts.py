@@ -33,13 +33,14 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A fate, its RFC 3463 status, who said what, and how the connection was encrypted."""
+    """A fate, its RFC 3463 status, who said what, how the connection was encrypted, and whether that server confirms deliveries."""
 
     fate: Fate
     status: str
     text: str
     host: str = ""
     tls: str = ""
+    confirms: bool = False
 
 
 def from_reply(code: int, text: str, host: str) -> Verdict:

@@ -44,6 +44,7 @@ class Line:
 
     client: aiosmtplib.SMTP
     tls: str
+    verified: bool = False
 
 
 class NotEncrypted(SMTPException):
@@ -95,7 +96,7 @@ async def _greeted(settings: Settings, client: aiosmtplib.SMTP, dialled: socket.
     await client.connect(sock=dialled)
     await _greet(client, settings)
     if step in {"none", "implicit"}:
-        return Line(client, _described(client, "pkix"))
+        return Line(client, _described(client, "pkix"), verified=step == "implicit")
     if not client.supports_extension("starttls"):
         if step == "offered":
             return Line(client, "")
@@ -107,7 +108,8 @@ async def _greeted(settings: Settings, client: aiosmtplib.SMTP, dialled: socket.
     if step == "dane":
         _judge(client, demand)
     await _greet(client, settings)
-    return Line(client, _described(client, demand.by if step in {"dane", "pkix"} else "unverified"))
+    verified = step in {"dane", "pkix"}
+    return Line(client, _described(client, demand.by if verified else "unverified"), verified)
 
 
 def _judge(client: aiosmtplib.SMTP, demand: Demand) -> None:

@@ -2,7 +2,8 @@
 
 Bodies go out as they came in. An 8-bit body is sent to a server without 8BITMIME all the same, because re-encoding
 it would break every signature on it, and such servers pass 8 bits on in practice; addresses and headers that need
-SMTPUTF8 are never sent to a server without it (RFC 6531 §3.5): that copy fails with 5.6.7.
+SMTPUTF8 are never sent to a server without it (RFC 6531 §3.5): that copy fails with 5.6.7. So does one that demands
+REQUIRETLS where the server does not promise it, or is not known to be who it should be (5.7.30, RFC 8689 §4.2.1).
 """
 
 import asyncio
@@ -47,6 +48,8 @@ class Link:
         self._settings = settings
         self.host = host
         self.tls = line.tls
+        self.confirms = client.supports_extension("dsn")
+        self._takes_care = line.verified and client.supports_extension("requiretls")
         self.sent = 0
 
     @property
@@ -77,9 +80,13 @@ class Link:
 
         Raises `Stale` when a connection that has been used before takes no more mail; nothing has been sent then.
         """
-        return [(copy, replace(verdict, tls=self.tls)) for copy, verdict in await self._transact(parcel, raw)]
+        results = await self._transact(parcel, raw)
+        return [(copy, replace(verdict, tls=self.tls, confirms=self.confirms)) for copy, verdict in results]
 
     async def _transact(self, parcel: Parcel, raw: bytes) -> Results:
+        if parcel.require_tls and not self._takes_care:
+            verdict = verdicts.failed("5.7.30", "REQUIRETLS support required", self.host)
+            return [(copy, verdict) for copy in parcel.copies]
         foreign = self._foreign(parcel, raw)
         copies = [copy for copy in parcel.copies if copy not in foreign]
         results = [(copy, verdicts.failed("5.6.7", "The next server does not take internationalized mail", self.host)) for copy in foreign]
@@ -146,11 +153,20 @@ class Link:
             words.append(b"SIZE=%d" % len(raw))
         if self._client.supports_extension("8bitmime") and not raw.isascii():
             words.append(b"BODY=8BITMIME")
+        if parcel.require_tls:
+            words.append(b"REQUIRETLS")
+        if self.confirms:
+            words += [b"RET=" + parcel.returns.encode()] * bool(parcel.returns)
+            words += [b"ENVID=" + parcel.envelope_id.encode()] * bool(parcel.envelope_id)
         response = await self._command(b"MAIL", *words)
         return None if response.code // 100 == 2 else verdicts.from_reply(response.code, response.message, self.host)
 
     async def _rcpt(self, copy: Copy) -> Verdict:
-        response = await self._command(b"RCPT", b"TO:<" + _path(copy.recipient) + b">")
+        words = [b"TO:<" + _path(copy.recipient) + b">"]
+        if self.confirms:
+            words += [b"NOTIFY=" + copy.wish.notify.encode()] * bool(copy.wish.notify)
+            words += [b"ORCPT=" + copy.wish.original.encode()] * copy.wish.original.isascii() * bool(copy.wish.original)
+        response = await self._command(b"RCPT", *words)
         if response.code == 552:  # too many recipients, in the old spelling (RFC 5321 §4.5.3.1.10)
             return verdicts.deferred("4.5.3", f"552 {response.message}", self.host)
         return verdicts.from_reply(response.code, response.message, self.host)

@@ -54,7 +54,7 @@ class Settling:
         final = [_final(parcel, copy, verdict, age) for copy, verdict in results]
         for copy, verdict in final:
             _note(parcel, copy, verdict)
-        told = {action: chosen for action, chosen in self._told(parcel, final, age).items() if chosen}
+        told = {action: chosen for action, chosen in self._told(parcel, final, age, here=scope is not None).items() if chosen}
         gone = any(verdict.fate is not Fate.DEFERRED for _, verdict in final)
         if raw is None and (told or (gone and parcel.author)):
             try:
@@ -68,18 +68,23 @@ class Settling:
         known = (self._holder, story, final, notices, warned)
         return await self._store.transact(parcel.scope, _write_down, *known, back, self._terms)
 
-    def _told(self, parcel: Parcel, final: Results, age: float) -> dict[str, Results]:
-        """Sort out of what the sender is to hear."""
+    def _told(self, parcel: Parcel, final: Results, age: float, *, here: bool) -> dict[str, Results]:
+        """Sort out of what the sender is to hear; of success by us, unless another server has taken that over (RFC 3461 §5.2)."""
         if not bounces.wanted(parcel):
             return {}
+        success = [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.DELIVERED and copy.wish.success]
         return {
-            "failed": [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.FAILED],
+            "failed": [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.FAILED and copy.wish.failure],
             "delayed": [(copy, verdict) for copy, verdict in final if self._warns(parcel, copy, verdict, age)],
+            "delivered": success if here else [],
+            "relayed": [] if here else [(copy, verdict) for copy, verdict in success if not verdict.confirms],
         }
 
     def _warns(self, parcel: Parcel, copy: Copy, verdict: Verdict, age: float) -> bool:
         waiting = verdict.fate is Fate.DEFERRED and not copy.warned and age >= queue.WARNING
-        return self._settings.warn and bool(parcel.author) and waiting
+        if not waiting or not copy.wish.delay:
+            return False
+        return bool(copy.wish.notify) or (self._settings.warn and bool(parcel.author))
 
     async def _notice(self, parcel: Parcel, chosen: Results, raw: bytes, action: str) -> Notice:
         BOUNCES.labels(action).inc()

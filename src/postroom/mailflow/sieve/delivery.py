@@ -84,9 +84,7 @@ class _Case:
     junk: bool
 
 
-def deliver(
-    tx: Tx, mailbox: Mailbox, prepared: Prepared, passage: Passage, *, name: str, script: Script, junk: bool
-) -> Applied:
+def deliver(tx: Tx, mailbox: Mailbox, prepared: Prepared, passage: Passage, *, name: str, script: Script, junk: bool) -> Applied:
     """Run a script and do what it says; raises `OverQuota`, and `LetterRefused` where that can be answered."""
     letter = Letter(lambda: contents.read(tx, contents.keep(tx, prepared)), prepared.size)
     case = _Case(mailbox, letter, prepared, passage, junk)
@@ -217,9 +215,7 @@ def _count(tx: Tx, case: _Case, owner: Owner, targets: Sequence[str], octets: in
     """Count a letter to others as sent by a mailbox's owner; say whether it has to wait. Raises `LimitExceeded`."""
     here = sum(recipients.is_ours(tx, target.rpartition("@")[2]) for target in targets)
     email, elsewhere = owner.addresses[0], len(targets) - here
-    return outgoing.count(
-        tx, case.passage.terms, case.mailbox.owner, email, sender=email, here=here, elsewhere=elsewhere, octets=octets
-    )
+    return outgoing.count(tx, case.passage.terms, case.mailbox.owner, email, sender=email, here=here, elsewhere=elsewhere, octets=octets)
 
 
 def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | None) -> None:
@@ -281,7 +277,9 @@ def _refuse(tx: Tx, case: _Case, name: str, reason: str) -> Applied:
     if owner is not None and not case.junk and disposition.returnable(case.passage.assessment, sender):
         lost = case.passage.recipient or owner.addresses[0]
         raw = without_return_path(case.letter.raw)
-        judgement.report(tx, sender, raw, [(lost, text)], domain=owner.addresses[0].rpartition("@")[2])
+        if case.passage.envelope.wish(lost).failure:
+            domain = owner.addresses[0].rpartition("@")[2]
+            judgement.report(tx, sender, raw, [(lost, text)], domain=domain, envelope=case.passage.envelope)
     return Applied(name, ("BOUNCE",))
 
 
@@ -289,7 +287,8 @@ def _send(tx: Tx, raw: bytes, recipient: str, author: str, hold: Hold | None) ->
     """Queue a reply, with the null return path."""
     prepared = contents.written(tx, raw)
     envelope = Envelope("", (recipient,), eight_bit=not raw.isascii(), international=not recipient.isascii())
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, author=author, hold=hold)
+    content = contents.keep(tx, prepared)
+    queue.enqueue(tx, envelope, content, size=prepared.size, author=author, lifetime=queue.SHORT_LIFETIME, hold=hold)
 
 
 def _owner(tx: Tx, mailbox: Mailbox) -> Owner | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from postroom.mailflow.envelopes import Wish
 from postroom.mailflow.filters.settings import Greylisting
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.screening import Arrival
@@ -95,12 +96,20 @@ Conversation = Generator[Ask, Any, Reply]
 
 @dataclass(slots=True)
 class Transaction:
-    """MAIL and what followed; `refusal` is the reply that every further octet of a spoilt message gets."""
+    """MAIL and what followed; `refusal` is the reply that every further octet of a spoilt message gets.
+
+    What the sender wants to hear of and how the letter is to go stand as in `Envelope`.
+    """
 
     sender: str
     size: int
     eight_bit: bool
     international: bool
+    returns: str = ""
+    envelope_id: str = ""
+    require_tls: bool = False
+    hold_until: float = 0.0
+    wishes: dict[str, Wish] = field(default_factory=dict)
     recipients: list[tuple[str, int]] = field(default_factory=list)
     spool: Spool | None = None
     refusal: Reply | None = None

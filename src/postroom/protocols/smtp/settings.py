@@ -16,6 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The largest message taken, in MIME form (WorkMail: 40 MB)."""
     maximum_recipients: int = 500
     """Recipients of one message (WorkMail: 500)."""
+    hold_seconds: int = 2_592_000
+    """How long a letter of our own user may be told to wait before it leaves (RFC 4865), in seconds; 0 for not at all."""
     maximum_attachments: int = 500
     """Attachments of one message (WorkMail: 500)."""
     maximum_hops: int = 50

@@ -61,6 +61,11 @@ def deliver(session: Session, transaction: Transaction, fault: str) -> Conversat
         recipients=tuple(address for address, _ in transaction.recipients),
         eight_bit=transaction.eight_bit,
         international=transaction.international,
+        returns=transaction.returns,
+        envelope_id=transaction.envelope_id,
+        wishes=transaction.wishes,
+        require_tls=transaction.require_tls,
+        hold_until=transaction.hold_until,
     )
     limits = Limits(session.settings.maximum_hops, session.settings.maximum_attachments)
     weight = spool.size

@@ -1,5 +1,7 @@
 """HELO and EHLO: the client says its name, the server what it can do (RFC 5321 §4.1.1.1)."""
 
+from datetime import UTC, datetime
+
 from postroom.protocols.smtp.grammar import Helo, Reply
 from postroom.protocols.smtp.session import Session
 
@@ -22,10 +24,21 @@ def extensions(session: Session) -> tuple[str, ...]:
         "SMTPUTF8",  # RFC 6531
         "ENHANCEDSTATUSCODES",  # RFC 2034
         "CHUNKING",  # RFC 3030
+        "DSN",  # RFC 3461
+        f"LIMITS RCPTMAX={session.settings.maximum_recipients}",  # RFC 9422
     ]
+    if session.secure:
+        words.append("REQUIRETLS")  # RFC 8689
+    if session.submitting and session.secure and session.settings.hold_seconds:
+        words.append(f"FUTURERELEASE {session.settings.hold_seconds} {_latest(session)}")  # RFC 4865
     if session.can_upgrade and not session.secure:
         words.append("STARTTLS")  # RFC 3207
     if session.submitting and session.secure and session.actor is None:
         words.append("AUTH PLAIN LOGIN")  # RFC 4954
     words.append("HELP")
     return tuple(words)
+
+
+def _latest(session: Session) -> str:
+    """Give until when a letter may wait, as RFC 3339 writes it."""
+    return datetime.fromtimestamp(session.now() + session.settings.hold_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

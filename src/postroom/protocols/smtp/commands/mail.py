@@ -8,7 +8,8 @@ from postroom.protocols.smtp.session import Conversation, Read, Session, Transac
 
 def mail(session: Session, command: Mail) -> Conversation:
     """Begin a transaction for a sender who may use this address, if the message can be taken at all."""
-    refusal = _untimely(session) or _too_large(session, command)
+    until = _until(session, command)
+    refusal = _untimely(session) or _too_large(session, command) or _impossible(session, command, until)
     if refusal:
         return refusal
     refusal = _too_many(session, command)
@@ -26,8 +27,30 @@ def mail(session: Session, command: Mail) -> Conversation:
         size=command.size or 0,
         eight_bit=command.eight_bit,
         international=command.international,
+        returns=command.returns,
+        envelope_id=command.envelope_id,
+        require_tls=command.require_tls,
+        hold_until=until,
     )
     return Reply(250, "2.1.0", "Sender OK")
+
+
+def _until(session: Session, command: Mail) -> float:
+    """Give until when the letter is to wait, epoch seconds, 0 for not at all (RFC 4865 §4)."""
+    if command.hold_for is not None:
+        return session.now() + command.hold_for
+    return command.hold_until or 0.0
+
+
+def _impossible(session: Session, command: Mail, until: float) -> Reply | None:
+    """Refuse what is asked for where it has not been offered."""
+    if command.require_tls and not session.secure:
+        return Reply(530, "5.7.0", "REQUIRETLS needs TLS")  # RFC 8689 §4.1
+    if (command.hold_for is not None or command.hold_until is not None) and not (session.submitting and session.settings.hold_seconds):
+        return Reply(555, "5.5.4", "A letter cannot wait here")
+    if until > session.now() + session.settings.hold_seconds:
+        return Reply(501, "5.5.4", f"A letter may wait {session.settings.hold_seconds} seconds")
+    return None
 
 
 def _untimely(session: Session) -> Reply | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from postroom.directory import domains
 from postroom.mailflow import greylisting, inbound, recipients
+from postroom.mailflow.envelopes import NOTHING_SAID
 from postroom.mailflow.greylisting import Step
 from postroom.model import errors
 from postroom.protocols.smtp.grammar import Rcpt, Reply
@@ -44,6 +45,8 @@ def rcpt(session: Session, command: Rcpt) -> Conversation:
         return Reply(550, "5.7.1", "Relaying denied")
     if session.greylisting and scope is not None and (yield from _is_to_wait(session, transaction, command, scope)):
         return Reply(451, "4.7.1", "Greylisted: try again in some minutes")
+    if command.wish != NOTHING_SAID:
+        transaction.wishes[command.address] = command.wish
     transaction.recipients.append((command.address, session.actor.scope if session.actor else scope or 0))
     return Reply(250, "2.1.5", "Recipient OK")
 
@@ -91,7 +94,7 @@ def _is_to_wait(session: Session, transaction: Transaction, command: Rcpt, scope
 def _stand_in(session: Session, command: Rcpt) -> Rcpt | None:
     """Find who gets the mail of a role that nobody has here (RFC 5321 §4.5.1, RFC 2142 §2)."""
     local, _, domain = session.settings.postmaster.rpartition("@")
-    return Rcpt(local, domain) if local and command.local.lower() in _ROLES else None
+    return Rcpt(local, domain, command.wish) if local and command.local.lower() in _ROLES else None
 
 
 def _admit(session: Session, transaction: Transaction, command: Rcpt) -> Generator[Ask, Any, int | None]:

@@ -110,7 +110,7 @@ def test_a_thief_is_answered_250_and_nothing_leaves_until_it_is_released(house: 
     assert b"postroom senders release alice@shop.test" in told
     head, line = house.command()
     assert line.split()[:3] == ["alice@shop.test", "held", time.strftime("%Y-%m-%d", time.gmtime())]
-    assert line.endswith("4 recipients elsewhere in this hour, 0 in the busiest of the last 30 days")
+    assert line.endswith("4 recipients elsewhere in this hour, 0 in the busiest of the 30 days before")
     assert line[head.index("HELD") - 3 :].split()[:2] == ["22", "2"]
     events = [json.loads(text)["event"] for text in (house.config.parent / "data" / "logs" / "events.jsonl").read_text().splitlines()]
     assert [event["sender"] for event in events if event["eventName"] == "SENDER_HELD"] == ["alice@shop.test"]

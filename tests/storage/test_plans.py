@@ -30,7 +30,7 @@ LOOK_UPS = {
     "what is due": "SELECT destination FROM queue_destinations WHERE organization = :organization AND due_at <= 1 ORDER BY due_at, destination LIMIT 5",
     "what is due of a destination": "SELECT id FROM queue_recipients WHERE organization = :organization AND destination = 'x' AND due_at <= 1"
     " ORDER BY due_at, notice_at, id LIMIT 5",
-    "somebody's busiest hour": "SELECT MAX(busiest) FROM sending_hours WHERE organization = :organization AND entity = 'x' AND day BETWEEN 1 AND 9",
+    "somebody's busiest hour": "SELECT MAX(busiest) FROM sending_hours WHERE organization = :organization AND entity = 'x' AND day >= 1 AND day < 9",
     "hours that count no more": "SELECT entity, day FROM sending_hours WHERE organization = :organization AND day < 1 ORDER BY day LIMIT 9",
     "days that count no more": "SELECT entity, day, kind FROM sending WHERE organization = :organization AND day < 1 ORDER BY day LIMIT 9",
 }

@@ -60,7 +60,7 @@ def held_by(user: str) -> str:
 
 
 def _reason(spike: Spike, settings: Settings) -> str:
-    return f"{spike.recipients} recipients elsewhere in this hour, {spike.busiest} in the busiest of the last {settings.days} days"
+    return f"{spike.recipients} recipients elsewhere in this hour, {spike.busiest} in the busiest of the {settings.days} days before"
 
 
 def _tell(tx: Tx, terms: Terms, email: str, spike: Spike, watch: Watch) -> None:

@@ -1,6 +1,7 @@
 """Whether a user writes to far more others than ever before: whoever has stolen a password does.
 
-An hour is a spike when it goes beyond what anybody may do, and beyond several times the user's own busiest hour of the days before.
+An hour is a spike when it goes beyond what anybody may do, and beyond several times the user's own busiest hour of the days before; not of
+this day, or a thief would only have to begin slowly.
 From then on what the user sends is taken, so that nothing is lost if it was honest, but held back until somebody has looked. Whoever is
 known to write to many can be trusted, for some time or for good; so is, for a day, whoever has been released.
 """
@@ -31,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     times: float = 4.0
     """How many times the recipients of the user's own busiest hour are too many, if they are more than `least`."""
     days: int = 30
-    """In how many days before that busiest hour is looked for."""
+    """In how many days before this one (UTC) that busiest hour is looked for."""
     trusted_hours: float = 24.0
     """For how many hours a user who has been released is not suspected again."""
     held_octets: int = 1_073_741_824
@@ -59,7 +60,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """Recipients of this hour, and of the busiest hour before."""
+    """Recipients of this hour, and of the busiest hour of the days before."""
 
     recipients: int
     busiest: int
@@ -76,7 +77,7 @@ def count(tx: Tx, entity: str, recipients: int, settings: Settings) -> Spike | N
     this_hour = queries.add(tx, entity, hour, recipients)
     if this_hour <= settings.least:
         return None
-    busiest = queries.busiest(tx, entity, hour, settings.days)
+    busiest = queries.busiest(tx, entity, hour // 24, settings.days)
     return Spike(this_hour, busiest) if decide(this_hour, busiest, settings) else None
 
 

@@ -28,15 +28,14 @@ def add(tx: Tx, entity: str, hour: int, recipients: int) -> int:
     return total
 
 
-def busiest(tx: Tx, entity: str, hour: int, days: int) -> int:
-    """Give the most recipients of one of the hours in so many days before an hour; 0 when there were none."""
+def busiest(tx: Tx, entity: str, day: int, days: int) -> int:
+    """Give the most recipients of an hour in so many days before a day (days since 1970); 0 when there were none."""
     row = tx.one(
-        "SELECT MAX(CASE WHEN hour = :hour OR busiest > recipients THEN busiest ELSE recipients END) FROM sending_hours"
-        " WHERE organization = :organization AND entity = :entity AND day BETWEEN :first AND :day",
+        "SELECT MAX(CASE WHEN busiest > recipients THEN busiest ELSE recipients END) FROM sending_hours"
+        " WHERE organization = :organization AND entity = :entity AND day >= :first AND day < :day",
         entity=entity,
-        hour=hour,
-        first=hour // 24 - days,
-        day=hour // 24,
+        first=day - days,
+        day=day,
     )
     return int(row[0]) if row is not None and row[0] is not None else 0
 

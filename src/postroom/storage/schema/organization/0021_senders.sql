@@ -1,5 +1,5 @@
 -- How many recipients elsewhere each user has written to: for each day (days since 1970, UTC) the last hour in which there were any (hours since
--- 1970), how many there were in it, and how many in the busiest hour of the day before that one.
+-- 1970), how many there were in it, and how many in the busiest of the hours of that day before it.
 CREATE TABLE sending_hours (
     organization BIGINT NOT NULL,
     entity       TEXT NOT NULL,

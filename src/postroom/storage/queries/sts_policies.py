@@ -79,5 +79,5 @@ def shrink(tx: Tx, *, most: int) -> int:
     if over <= 0:
         return 0
     return tx.run(
-        "DELETE FROM sts_policies WHERE domain IN (SELECT p.domain FROM sts_policies p ORDER BY p.used_at, p.domain LIMIT :over)", over=over
+        "DELETE FROM sts_policies WHERE domain IN (SELECT p.domain FROM sts_policies p ORDER BY p.used_at LIMIT :over)", over=over
     )

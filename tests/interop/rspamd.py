@@ -105,11 +105,13 @@ class Rspamd:
             connection.close()
 
     def learned(self) -> dict[str, int]:
-        """Return how many letters it has been taught, by what they are."""
+        """Return how many letters it has been taught: `all` of them by its controller, and as it keeps them in Redis by what they are."""
         connection = HTTPConnection("127.0.0.1", self.controller, timeout=30)
         try:
             connection.request("GET", "/stat", headers={"Password": PASSWORD})
             answer = json.loads(connection.getresponse().read())
         finally:
             connection.close()
-        return {one["symbol"]: one["revision"] for one in answer["statfiles"]}
+        asked = [need("redis-cli", "redis-tools"), "-p", str(self.redis), "HMGET", "RS", "learns_spam", "learns_ham"]
+        spam, ham = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split("\n")[:2]
+        return {"all": answer["learned"], "spam": int(spam or 0), "ham": int(ham or 0)}

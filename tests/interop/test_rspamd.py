@@ -1,4 +1,4 @@
-"""rspamd and OpenDKIM beside us: what they say of SPF, DKIM and DMARC of letters by the hundred is what we say.
+"""rspamd and OpenDKIM beside us: what they say of SPF, DKIM and DMARC of letters by the hundred is what we say; rspamd is asked, and learns.
 
 `POSTROOM_TEST_LETTERS` is how many; 1,000 take about a minute.
 """
@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import asyncio
+import imaplib
 import os
 import re
+import smtplib
 import subprocess
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +25,13 @@ from postroom.mailflow.assessment import Authentication, Result
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Arrival, Screening
+from postroom.server import cli
 from tests.interop import correspondence
 from tests.interop.correspondence import Keys, Sent
 from tests.interop.knot import Knot
-from tests.interop.rspamd import Rspamd
-from tests.interop.tools import need
+from tests.interop.rspamd import PASSWORD, Rspamd
+from tests.interop.tools import need, run
+from tests.program import Program, Ready, User, running
 
 COUNT = int(os.environ.get("POSTROOM_TEST_LETTERS", "120"))
 SEED = 20_260
@@ -180,3 +186,97 @@ def test_opendkim_says_of_signatures_what_we_say(tmp_path: Path, knot: Knot, key
         good = sorted((one.domain, one.selector) for one in known.dkim if one.result is Result.PASS)
         assert passed[sent.number] == good, (sent.said, passed[sent.number], good)
     print(f"{len(letters)} signed letters, {sum(map(len, passed.values()))} signatures hold")
+
+
+GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+CONFIGURATION = """\
+data = "."
+[api]
+listen = ["127.0.0.1:8080"]
+[smtp]
+listen = ["127.0.0.1:2525"]
+trusted_networks = []
+[submission]
+listen = ["127.0.0.1:2587"]
+listen_tls = ["127.0.0.1:2465"]
+[imap]
+listen = ["127.0.0.1:2143"]
+listen_tls = ["127.0.0.1:2993"]
+[mail]
+hostname = "mx.demo.postroom.test"
+[dns]
+nameservers = ["{resolver}"]
+[domains]
+verify = false
+[filters.rspamd]
+address = "{address}"
+controller = "127.0.0.1:{controller}"
+password = "{password}"
+unavailable = "defer"
+reject = {reject}
+"""
+
+
+def serving(folder: Path, rspamd: Rspamd, knot: Knot, *, reject: str) -> Program:
+    """Start the demo with this rspamd."""
+    (folder / "data").mkdir()
+    told = CONFIGURATION.format(resolver=knot.address, address=rspamd.address, controller=rspamd.controller, password=PASSWORD, reject=reject)
+    (folder / "data" / "postroom.toml").write_text(told)
+    return Program(["demo", "--data", str(folder / "data"), "--any-ports"], folder)
+
+
+def letter(user: User, text: str) -> str:
+    name = uuid.uuid4().hex
+    date = formatdate(usegmt=True)
+    return f"From: Friend <m@plain.example>\r\nTo: {user.email}\r\nSubject: {name}\r\nDate: {date}\r\nMessage-ID: <{name}@plain.example>\r\n\r\n{text}\r\n"
+
+
+def bring(ready: Ready, user: User, text: str) -> str:
+    """Bring a letter as a stranger does; gives its subject."""
+    raw = letter(user, text)
+    with smtplib.SMTP(*ready.smtp, local_hostname="client.example", timeout=60) as client:
+        client.sendmail("m@plain.example", [user.email], raw)
+    return raw.partition("Subject: ")[2].partition("\r\n")[0]
+
+
+def lying(client: imaplib.IMAP4, folder: str) -> list[str]:
+    """List the subjects in a folder."""
+    client.select(f'"{folder}"')
+    numbers = client.search(None, "ALL")[1][0].split()
+    return [client.fetch(number.decode(), "(BODY[HEADER.FIELDS (SUBJECT)])")[1][0][1].decode().split()[1] for number in numbers]  # type: ignore[index,union-attr]
+
+
+def test_what_rspamd_rejects_is_refused_and_ham_passes(tmp_path: Path, rspamd: Rspamd, knot: Knot) -> None:
+    swaks = need("swaks", "swaks")
+    with running(serving(tmp_path, rspamd, knot, reject="true")) as program:
+        user, (host, port) = program.ready.users[0], program.ready.smtp
+        command = [swaks, "--server", f"{host}:{port}", "--helo", "client.example", "--from", "m@plain.example", "--to", user.email, "--data", "-"]
+        spam, ham = (run(command, stdin=letter(user, text).encode()).stdout.decode() for text in (GTUBE, "Shall we have lunch at noon?"))
+        with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as client:
+            client.login(user.email, user.password)
+            assert (len(lying(client, "INBOX")), len(lying(client, "Junk Email"))) == (1, 0)
+    assert re.search(r"^<\*\* 550 5\.7\.1 .*Gtube pattern$", spam, re.MULTILINE), spam
+    assert re.search(r"^<-  250 2\.", ham.partition("-> .")[2], re.MULTILINE), ham
+
+
+def test_rspamd_learns_from_what_is_moved_into_junk_and_out_of_it(tmp_path: Path, rspamd: Rspamd, knot: Knot) -> None:
+    with running(serving(tmp_path, rspamd, knot, reject="false")) as program:
+        user, teaching = program.ready.users[0], ["jobs", "--config", str(tmp_path / "data" / "postroom.toml"), "run", "teach-filters"]
+        assert cli.main(teaching) == 0  # as it does within a minute by itself, and from then on it is noted who moves what
+        before = rspamd.learned()
+        in_junk = bring(program.ready, user, GTUBE)
+        offers = [bring(program.ready, user, f"Unbelievable pills number {at}, cheaper than ever, order today without any prescription") for at in range(3)]
+        with imaplib.IMAP4_SSL(*program.ready.imaps, ssl_context=program.ready.tls()) as client:
+            client.login(user.email, user.password)
+            assert lying(client, "Junk Email") == [in_junk]
+            client.append('"Junk Email"', None, None, letter(user, "The minutes of our meeting on the new roof are ready for you to read").encode())
+            assert sorted(lying(client, "INBOX")) == sorted(offers)
+            client._simple_command("MOVE", "1:2", '"Junk Email"')
+            client.copy("1", '"Junk Email"')
+            client.select('"Junk Email"')
+            client._simple_command("MOVE", "2", "INBOX")
+        assert cli.main(teaching) == 0
+        learned = {kind: number - before[kind] for kind, number in rspamd.learned().items()}
+        assert learned == {"all": 4, "spam": 3, "ham": 1}
+        assert cli.main(teaching) == 0
+        assert rspamd.learned()["all"] - before["all"] == 4

@@ -25,6 +25,7 @@ LOOK_UPS = {
     "somebody's tokens": "SELECT id FROM access_tokens WHERE organization = :organization AND entity = 'x' AND id > '' ORDER BY id LIMIT 9",
     "tokens that have expired": "SELECT id FROM access_tokens WHERE organization = :organization AND expires_at <= 1 ORDER BY expires_at LIMIT 9",
     "letters of a kind": "UPDATE dmarc_rows SET count = count + 1 WHERE organization = :organization AND day = 1 AND domain = 'x' AND digest = 'x'",
+    "lessons that are due": "SELECT content, spam FROM lessons WHERE organization = :organization AND due_at <= 1 ORDER BY due_at, content LIMIT 9",
     "domains of days that are over": "SELECT day, domain FROM dmarc_domains WHERE organization = :organization AND day < 9"
     " AND (day > 1 OR (day = 1 AND domain > 'x')) ORDER BY day, domain LIMIT 9",
     "what is due": "SELECT destination FROM queue_destinations WHERE organization = :organization AND due_at <= 1 ORDER BY due_at, destination LIMIT 5",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from postroom.mailbox import contents, keywords, quota
+from postroom.mailbox import contents, keywords, lessons, quota
 from postroom.mailbox import search as searching
 from postroom.mailbox.access import Mailbox, Right
 from postroom.mailbox.contents import Prepared
@@ -149,6 +149,7 @@ def copy(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges, target: Mailb
     found = queries.rows(tx, folder_id, uidset, _COPIED)
     first_item = counters.next(tx, "item", len(found)) if found else 0
     kept = [(*row[:5], first_item + offset, row[6]) for offset, row in enumerate(found)]
+    lessons.note(tx, folder_id, target_folder_id, _letters(found))
     return _place(tx, mailbox, kept, target, target_folder_id, charge=True)
 
 
@@ -160,6 +161,7 @@ def move(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges, target: Mailb
     credit, charge = _accounts(tx, folder_id, target_folder_id, elsewhere=mailbox.id != target.id)
     if found:
         _remove(tx, mailbox, folder_id, [(row[0], row[1], row[3], row[5]) for row in found], credit=credit)
+        lessons.note(tx, folder_id, target_folder_id, _letters(found))
     return _place(tx, mailbox, found, target, target_folder_id, charge=charge)
 
 
@@ -190,6 +192,11 @@ def expire(tx: Tx, mailbox: Mailbox, folder_id: int, uidset: Ranges, expiry: Exp
         if target_folder_id is not None:
             _place(tx, mailbox, found, mailbox, target_folder_id, charge=charge)
     return len(found)
+
+
+def _letters(found: Sequence[tuple[Any, ...]]) -> list[int]:
+    """List the contents of messages among rows of `_COPIED`."""
+    return [row[2] for row in found if row[6] == "message"]
 
 
 def _accounts(tx: Tx, folder_id: int, target_folder_id: int | None, *, elsewhere: bool = False) -> tuple[bool, bool]:

@@ -17,11 +17,12 @@ from postroom.aws.objects import ObjectUpload
 from postroom.directory import domains, organizations, outside, synchronization
 from postroom.directory.domains import Targets
 from postroom.directory.outside import Directories
-from postroom.jobs import exports, flow, greylisting, impersonation, keys, retention, sending, sieve, sweep, tokens, words
+from postroom.jobs import exports, flow, greylisting, impersonation, keys, lessons, retention, sending, sieve, sweep, tokens, words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
 from postroom.ldap.directory import Directory
 from postroom.mailbox import contents
+from postroom.mailflow.filters import rspamd
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.outbound import Carrier
 from postroom.mailflow.outbound.demands import Demands
@@ -245,6 +246,7 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     if settings.filters.greylisting.enabled:
         forget_networks = greylisting.purge(settings.filters.greylisting)
         yield Job("purge-greylist", forget_networks, 900.0, "forgets networks that were told to come again and did not", by_age=True)
+    yield lessons_job(settings)
     forget_sent = sending.purge(settings.spikes)
     yield Job("purge-sending", forget_sent, 3600.0, "forgets how much users have sent, when it counts no more", by_age=True)
     yield Job("reports", reporting.work(settings), 900.0, "sends the reports of DMARC and TLS of days that are over", by_age=True)
@@ -256,6 +258,16 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     if settings.directories:
         work = directories_work(settings, directories or {})
         yield Job("directories", work, 60.0, "reads the outside directories whose time has come")
+
+
+def lessons_job(settings: Settings) -> Job:
+    """Give the work of teaching rspamd, or of forgetting what nobody is to be taught."""
+    part = settings.filters.rspamd
+    if not (part.controller and part.password):
+        return Job("forget-lessons", lessons.forget, 3600.0, "forgets what no filter is to be taught")
+    client = rspamd.Client(part)
+    teach = lessons.teach(lambda raw, spam: asyncio.run(client.learn(raw, spam=spam)))
+    return Job("teach-filters", teach, 60.0, "teaches rspamd what users have moved into and out of Junk Email")
 
 
 def directories(settings: Settings) -> Directories:

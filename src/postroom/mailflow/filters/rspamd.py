@@ -1,4 +1,4 @@
-"""Asks rspamd about a letter, over its HTTP protocol (rspamd: /checkv2)."""
+"""Asks rspamd about a letter, over its HTTP protocol (rspamd: /checkv2), and teaches it (/learnspam, /learnham)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 NAME = "rspamd"
 _MOST_RECIPIENTS = 1000
+_LEARNED = frozenset({200})
+_NOTHING_LEARNED = frozenset({204, 208, 404})
+"""Too little in it to learn from, learned before, no words in it at all."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -37,6 +40,15 @@ class Client:
         if status != 200:
             raise Unavailable(f"rspamd answered {status}")
         return read(body, reject=self.settings.reject)
+
+    async def learn(self, raw: bytes, *, spam: bool) -> bool:
+        """Teach its controller what a letter is; False when it learns nothing from it, such as what it knows. Raises `Unavailable`."""
+        lines = [("Password", self.settings.password)]
+        path = "/learnspam" if spam else "/learnham"
+        status, body = _split(await _post(self.settings.controller, path, lines, raw, self.settings.seconds))
+        if status not in _LEARNED | _NOTHING_LEARNED:
+            raise Unavailable(f"rspamd answered {status} {wire.safe(body.decode('utf-8', 'replace'))[:200]}")
+        return status in _LEARNED
 
     async def reach(self) -> None:
         """Find out whether it is there; raises `Unavailable`."""

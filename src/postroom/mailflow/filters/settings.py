@@ -20,6 +20,10 @@ class Rspamd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What happens to letters when it does not answer: `accept` them unseen, or `defer` them, so that they come again."""
     reject: bool = True
     """Whether its action `reject` is obeyed; such letters go to Junk Email if not."""
+    controller: str = ""
+    """`host:port` of its controller, such as `127.0.0.1:11334`. With `password` it is taught what users move into or out of Junk Email."""
+    password: str = ""
+    """The password of its controller."""
 
 
 class SpamAssassin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

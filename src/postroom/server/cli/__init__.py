@@ -19,6 +19,7 @@ VERBS = {
     "certificates": "certificates that clients are shown: list, renew",
     "directory": "outside directories: list, check, sync",
     "flow": "rules for letters that come in and go out: list, show, put, delete, test",
+    "queue": "mail that waits to be sent: list, destinations, show, retry, hold, release, drop",
     "senders": "users who write to far more others than before: list, release, drop, trust, watch, hold",
     "journal": "records of all letters that come in and go out: show, set, off",
     "jobs": "background work: list, run",

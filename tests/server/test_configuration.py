@@ -55,6 +55,8 @@ def test_an_empty_file_is_a_configuration():
         ("[domains]\nbase = ''", "[domains] base:  is not a domain name."),
         ("[filters]\nrefuse_score = 0.0", "[filters] refuse_score must be above 0"),
         ("[filters.rspamd]\nseconds = 0.0", "[filters.rspamd] seconds must be above 0"),
+        ("[spikes]\ntell = ['nobody']", "[spikes] tell: nobody is not an e-mail address."),
+        ("[spikes]\ntimes = 0", "[spikes] times must be above 0"),
         ("[filters.greylisting]\ndelay_seconds = inf", "[filters.greylisting] delay_seconds must be above 0"),
         ("[filters.rspamd]\naddress = 'localhost'", "[filters.rspamd] address: localhost is no host:port"),
         ("[filters.clamav]\naddress = 'unix:ctl'", "[filters.clamav] address: unix:ctl needs a whole path"),

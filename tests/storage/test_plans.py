@@ -32,6 +32,8 @@ LOOK_UPS = {
     "what is due of a destination": "SELECT id FROM queue_recipients WHERE organization = :organization AND destination = 'x' AND due_at <= 1"
     " ORDER BY due_at, notice_at, id LIMIT 5",
     "somebody's busiest hour": "SELECT MAX(busiest) FROM sending_hours WHERE organization = :organization AND entity = 'x' AND day >= 1 AND day < 9",
+    "what somebody holds back": "SELECT id, destination FROM queue_recipients WHERE organization = :organization AND held_by = 'x' AND held_by <> ''"
+    " AND holder = '' ORDER BY id LIMIT 9",
     "hours that count no more": "SELECT entity, day FROM sending_hours WHERE organization = :organization AND day < 1 ORDER BY day LIMIT 9",
     "days that count no more": "SELECT entity, day, kind FROM sending WHERE organization = :organization AND day < 1 ORDER BY day LIMIT 9",
 }

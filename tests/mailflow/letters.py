@@ -1,7 +1,7 @@
 """Letters to send in tests."""
 
 from postroom.mailflow import inbound, queue, submission
-from postroom.mailflow.assessment import OURS, Assessment
+from postroom.mailflow.assessment import Assessment, Authentication, Result, Spf
 from postroom.mailflow.envelopes import Envelope, Limits
 from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.queue import Parcel
@@ -9,6 +9,8 @@ from postroom.model.actors import Actor
 from postroom.storage.engine import Store, Tx
 
 LIMITS = Limits()
+STRANGER = Assessment(Authentication("192.0.2.1", spf=Spf(Result.PASS, "far.test")))
+"""A letter of somebody of far.test, by SPF."""
 
 
 class Raw:
@@ -32,7 +34,7 @@ def receive(
     scope: int = 1,
     raw: bytes | None = None,
     sender: str = "stranger@far.test",
-    assessment: Assessment = OURS,
+    assessment: Assessment = STRANGER,
     terms: Terms = USUAL,
 ) -> None:
     """Let a stranger's letter come in."""

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from postroom.mailbox import contents
 from postroom.mailflow import destinations, queue, verdicts
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outbound import Carrier, Settings
 from postroom.mailflow.outbound.hops import Hop
@@ -63,7 +64,7 @@ def enqueue(store: Store, *recipients: str, author: str = "somebody", scope: int
     """Queue a letter without anything around it."""
     prepared = contents.prepare(store, scope, letter())
     with store.transaction(scope) as tx:
-        queue.enqueue(tx, Envelope("alice@example.test", recipients), contents.keep(tx, prepared), size=100, author=author)
+        queue.enqueue(tx, Envelope("alice@example.test", recipients), contents.keep(tx, prepared), size=100, author=author, assessment=OURS)
 
 
 def due_in(store: Store) -> float | None:

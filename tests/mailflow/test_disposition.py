@@ -8,7 +8,6 @@ from postroom.directory import organizations
 from postroom.mailbox import access, folders, items
 from postroom.mailflow import disposition, estate, inbound, queue
 from postroom.mailflow.assessment import (
-    OURS,
     Assessment,
     Authentication,
     Content,
@@ -30,7 +29,7 @@ from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
 from tests.conftest import make_organization
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
-from tests.mailflow.letters import LIMITS, Raw, letter, receive, send
+from tests.mailflow.letters import LIMITS, STRANGER, Raw, letter, receive, send
 from tests.mailflow.test_sieve import places
 from tests.people import People, add_user
 
@@ -81,7 +80,7 @@ def test_copies_for_another_organization_and_for_a_full_mailbox_wait_with_what_i
     receive(store, "carol@example.test", raw=BIG)
     receive(store, "alice@example.test", "carol@example.test", "dave@other.test", raw=BIG.replace(b"big", b"two"), assessment=known)
     receive(store, "alice@example.test", "dave@other.test")
-    assert sorted(waiting(store), key=str) == sorted([known, known, OURS], key=str)
+    assert sorted(waiting(store), key=str) == sorted([known, known, STRANGER], key=str)
 
 
 async def test_a_copy_that_still_finds_no_room_waits_on_with_what_is_known(
@@ -229,8 +228,7 @@ def test_refused_where_the_operator_wants_it_so(store: Store, people: People, da
 @pytest.mark.parametrize(
     ("known", "sender", "expected"),
     [
-        (None, "a@far.test", True),
-        (None, "", False),
+        (None, "a@far.test", False),
         (Authentication(spf=Spf(Result.PASS, "far.test")), "a@far.test", True),
         (Authentication(spf=Spf(Result.PASS, "far.test")), "a@FAR.test", True),
         (Authentication(spf=Spf(Result.PASS, "far.test", "helo")), "a@far.test", False),
@@ -247,6 +245,7 @@ def test_refused_where_the_operator_wants_it_so(store: Store, people: People, da
 )
 def test_whose_return_path_may_be_written_to(known: Authentication | None, sender: str, expected: bool) -> None:
     assert disposition.returnable(Assessment(known), sender) is expected
+    assert disposition.returnable(Assessment(known, ours=True), sender) is bool(sender)
 
 
 @pytest.mark.parametrize("spf", [Result.PASS, Result.NONE])

@@ -9,6 +9,7 @@ from postroom.jobs import flow as jobs
 from postroom.jobs import sweep
 from postroom.mailbox import access, contents, folders, items
 from postroom.mailflow import flow, inbound
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.events import MailEvent
 from postroom.model import errors
@@ -16,7 +17,7 @@ from postroom.model.flags import Flag
 from postroom.storage.engine import Store
 from tests.conftest import Clock, make_organization
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
-from tests.mailflow.letters import LIMITS, Raw, letter, receive, send
+from tests.mailflow.letters import LIMITS, STRANGER, Raw, letter, receive, send
 from tests.people import People, add_user, inbox
 
 BIG = letter("big") + b"x" * 600_000 + b"\r\n"
@@ -71,7 +72,7 @@ def test_an_id_is_a_uuid_that_leads_to_the_organization(store: Store, people: Pe
 
 def test_what_a_letter_that_comes_in_tells(store: Store, people: People, told: list[MailEvent]) -> None:
     raw = letter("Grüße", sender="s@far.test", more="Message-ID: <A1@far.test>\r\nSender: boss@far.test\r\n")
-    receive(store, "ally@example.test", "staff@example.test", raw=raw)
+    receive(store, "ally@example.test", "staff@example.test", raw=raw, assessment=OURS)
     assert names(told) == ["ORGANIZATION_EMAIL_RECEIVED", *["MAILBOX_EMAIL_DELIVERED"] * 3]
     assert len({event.trace for event in told}) == 1
     assert {event.scope for event in told} == {1}
@@ -93,7 +94,7 @@ def test_nothing_is_told_of_what_is_undone(store: Store, people: People, told: l
 
     def deliver_and_fail() -> None:
         with store.transaction(1) as tx:
-            inbound.deliver(tx, envelope, prepared)
+            inbound.deliver(tx, envelope, prepared, STRANGER)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -107,7 +108,7 @@ async def test_nothing_is_told_of_the_one_in_a_batch_that_failed(store: Store, p
     envelope = Envelope("s@far.test", ("carol@example.test",))
     prepared = inbound.prepare(store, 1, envelope, Raw(BIG.replace(b"big", b"two")), LIMITS)
     with pytest.raises(errors.OverQuota) as full:
-        await store.transact(1, inbound.deliver, envelope, prepared)
+        await store.transact(1, inbound.deliver, envelope, prepared, STRANGER)
     assert told == []
     await store.transact(1, inbound.refuse, envelope, prepared, full.value)
     assert names(told) == ["ORGANIZATION_EMAIL_RECEIVED", "INCOMING_EMAIL_BOUNCED"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from postroom.directory import domains, organizations, registration
 from postroom.mailbox import contents
 from postroom.mailflow import queue, routes
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outbound import Carrier, Settings
 from postroom.mailflow.outbound.calling import Place
@@ -361,7 +362,7 @@ async def test_one_organizations_flood_does_not_hold_up_another(
     dns[0].host("near.test")
     with store.transaction(2) as tx:
         content = contents.keep(tx, contents.prepare(store, 2, letter()))
-        queue.enqueue(tx, Envelope("dave@other.test", ("x@near.test",)), content, size=100)
+        queue.enqueue(tx, Envelope("dave@other.test", ("x@near.test",)), content, size=100, assessment=OURS)
     run(port=far.port, attempts=1)
     async with asyncio.timeout(10):
         while len(arrived) < 6:

@@ -49,7 +49,10 @@ async def test_to_the_mail_exchanger_and_gone(
     )
     send(store, people.actor("alice"), "x@far.test", "y@far.test", raw=raw)
     await make_carrier(port=far.port).sweep()
-    assert far.got == [("alice@example.test", ["x@far.test", "y@far.test"], raw.removeprefix(b"Return-Path: <alice@example.test>\r\n"))]
+    [(sender, recipients, got)] = far.got
+    assert (sender, recipients) == ("alice@example.test", ["x@far.test", "y@far.test"])
+    assert got.startswith(b"DKIM-Signature:")
+    assert got.endswith(b"\r\n" + raw.removeprefix(b"Return-Path: <alice@example.test>\r\n"))
     assert waiting(store) == []
     with store.transaction(1, write=False) as tx:
         assert rows.count(tx) == (0, 0)

@@ -10,7 +10,7 @@ from postroom.mailflow.sieve.scripts import Limits
 from postroom.model import errors
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
-from tests.mailflow.letters import receive
+from tests.mailflow.letters import STRANGER, receive
 from tests.people import People
 
 
@@ -81,6 +81,6 @@ def test_answered_once(store: Store, people: People) -> None:
         envelope = Envelope("bob@far.test", ("alice@example.test",))
         prepared = contents.prepare(store, 1, raw % number)
         with store.transaction(1) as tx:
-            inbound.deliver(tx, envelope, prepared)
+            inbound.deliver(tx, envelope, prepared, STRANGER)
     assert queued(store) == [("", "bob@far.test")]
     assert places(store, people, "alice") == {"Inbox": [0, 0]}

@@ -11,13 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from postroom.directory import dkim, domains
+from postroom.formats import headers
 from postroom.jobs.dkim import make_keys
 from postroom.mailflow import signing
-from postroom.mailflow.assessment import Result, Signature
+from postroom.mailflow.assessment import UNKNOWN, Result, Signature
 from postroom.mailflow.authentication import dkim as verification
 from postroom.mailflow.resolver import Resolver
+from postroom.policy import journaling
 from postroom.server.dns import second_signatures
 from postroom.storage.engine import Store
+from postroom.storage.queries import dkim_keys
 from tests.conftest import Clock
 from tests.dns import NameServer
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
@@ -200,7 +203,24 @@ async def test_both_keys_sign_once_the_second_is_seen(
     assert dkimpy.verify(far.got[1][2], dnsfunc=lambda name, timeout=5: keys.get(name.decode(), b""))
 
 
-async def test_domains_without_keys_or_proof_do_not_sign(
+async def test_a_new_domain_signs_with_its_first_letter(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere, clock: Clock
+) -> None:
+    clock.now = NOW
+    with store.transaction(1) as tx:
+        dkim_keys.delete_all(tx, "example.test")
+    far = await open_elsewhere()
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    await make_carrier(port=far.port).sweep()
+    keys = published(store)
+    assert len(keys) == 1
+    assert dkimpy.verify(far.got[0][2], dnsfunc=lambda name, timeout=5: keys.get(name.decode(), b""))
+    assert make_keys(store, 1) == 2
+    assert keys.items() < published(store).items()
+
+
+async def test_domains_without_proof_do_not_sign(
     store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere, clock: Clock
 ) -> None:
     far = await open_elsewhere()
@@ -208,16 +228,12 @@ async def test_domains_without_keys_or_proof_do_not_sign(
     carrier = make_carrier(port=far.port)
     send(store, people.actor("alice"), "x@far.test")
     await carrier.sweep()
-    make_keys(store, 1)
-    clock.advance(6)
-    send(store, people.actor("alice"), "x@far.test")
-    await carrier.sweep()
     with store.transaction(1) as tx:
         domains.set_verification(tx, "example.test", ownership="FAILED", dkim="FAILED")
     clock.advance(6)
     send(store, people.actor("alice"), "x@far.test")
     await carrier.sweep()
-    assert [raw.startswith(b"DKIM-Signature") for _, _, raw in far.got] == [False, True, False]
+    assert [raw.startswith(b"DKIM-Signature") for _, _, raw in far.got] == [True, False]
 
 
 async def test_a_rotation_is_noticed_at_once(
@@ -241,13 +257,39 @@ async def test_a_rotation_is_noticed_at_once(
 async def test_strangers_letters_are_not_signed_for(
     store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
 ) -> None:
-    """Whoever writes a name of ours into a letter gets no signature for it by way of a rule that sends it on."""
+    """Whoever writes a name of ours into a letter gets no signature for it by way of a rule that sends it on, whoever asks who that is."""
     make_keys(store, 1)
     far = await open_elsewhere()
     dns[0].host("next.test")
     activate(store, people, "alice", 'redirect "x@next.test";')
     raw = b"Return-Path: <>\r\nFrom: mailer-daemon@example.test\r\nSubject: forged\r\n\r\ntext\r\n"
-    receive(store, "alice@example.test", sender="", raw=raw)
+    receive(store, "alice@example.test", sender="", raw=raw, assessment=UNKNOWN)
     receive(store, "alice@example.test", sender="a@far.test", raw=raw.replace(b"<>", b"<a@far.test>"))
     await make_carrier(port=far.port).sweep()
     assert [b"DKIM-Signature" in raw for _, _, raw in far.got] == [False, False]
+
+
+async def test_what_is_ours_is_signed_wherever_it_comes_from(
+    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere, clock: Clock
+) -> None:
+    """A user's letter that another's rule sends on, automatic replies, records of journals and reports about letters."""
+    clock.now = NOW
+    make_keys(store, 1)
+    keys = published(store)
+    far = await open_elsewhere()
+    for name in ("far.test", "next.test", "archive.test"):
+        dns[0].host(name)
+    with store.transaction(1) as tx:
+        tx.run("UPDATE domains SET test = 1 WHERE organization = :organization")
+        journaling.start(tx, "all@archive.test", "alice@example.test")
+    activate(store, people, "alice", 'require "vacation"; vacation "away";')
+    activate(store, people, "bob", 'require "reject"; if header "subject" "refused" { reject "no"; } else { redirect "x@next.test"; }')
+    send(store, people.actor("alice"), "bob@example.test")
+    receive(store, "alice@example.test", raw=letter(more="To: alice@example.test\r\n"))
+    receive(store, "alice@example.test", "bob@example.test", raw=letter("refused"))
+    await make_carrier(port=far.port).sweep()
+    found = sorted((recipients[0], headers.find(raw, "From") or b"") for _, recipients, raw in far.got)
+    assert [recipient for recipient, _ in found] == [*["all@archive.test"] * 3, *["stranger@far.test"] * 2, "x@next.test"]
+    assert [author.rpartition(b"@")[0].rpartition(b"<")[2] for _, author in found[3:]] == [b"alice", b"mailer-daemon", b"alice"]
+    for _, recipients, raw in far.got:
+        assert dkimpy.verify(raw, dnsfunc=lambda name, timeout=5: keys.get(name.decode(), b"")), (recipients, raw[:600])

@@ -60,6 +60,12 @@ def missing(tx: Tx, *, limit: int) -> list[MailDomain]:
     return domain_rows.page_without_keys(tx, pairs=PAIR, limit=limit)
 
 
+def keyless(tx: Tx, name: str) -> MailDomain | None:
+    """Find a verified domain that has no key to sign with yet."""
+    domain = domain_rows.find(tx, name)
+    return domain if domain is not None and domain.ownership == VERIFIED and not signing(tx, domain) else None
+
+
 def lacking(tx: Tx, domain: MailDomain) -> list[str]:
     """List the selectors of a domain under which there is no key yet."""
     there = dkim_keys.public(tx, domain.domain)

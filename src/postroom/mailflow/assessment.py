@@ -125,18 +125,22 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """All that is known of a letter; of one that was written here it is nothing, and need not be (`authentication` is None).
+    """All that is known of a letter. `server` is the name under which this server says it in the letter.
 
-    `server` is the name under which this server says it in the letter.
+    `ours` is the mark of what one of our users or this server wrote, of which nothing else need be known. It is set where a letter is
+    written, goes with it wherever it goes here, and is all that says so: nothing in a letter does.
     """
 
     authentication: Authentication | None = None
     content: Content = Content()
     server: str = ""
+    ours: bool = False
 
 
-OURS = Assessment()
+OURS = Assessment(ours=True)
 """A letter that one of our users or this server wrote."""
+UNKNOWN = Assessment()
+"""A letter of which nothing is known."""
 
 
 def pack(assessment: Assessment) -> str:

@@ -11,6 +11,7 @@ from postroom.formats import compose, xtext
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, inbound, queue
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.queue import SHORT_LIFETIME, Copy, Parcel
@@ -63,9 +64,9 @@ def send(tx: Tx, parcel: Parcel, prepared: Prepared, terms: Terms = USUAL) -> bo
         return False
     envelope = Envelope("", (parcel.sender,), international=not parcel.sender.isascii(), require_tls=parcel.require_tls)
     try:
-        inbound.deliver(tx, envelope, prepared, terms=terms)
+        inbound.deliver(tx, envelope, prepared, OURS, terms=terms)
     except errors.OverQuota:
-        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, lifetime=SHORT_LIFETIME)
+        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=OURS, lifetime=SHORT_LIFETIME)
     except (errors.TryLater, errors.InvalidParameter):
         return False
     return True

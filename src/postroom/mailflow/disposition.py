@@ -94,8 +94,8 @@ def returnable(assessment: Assessment, sender: str) -> bool:
     return path there, too.
     """
     known = assessment.authentication
-    if known is None or not sender:
-        return bool(sender)
+    if assessment.ours or known is None or not sender:
+        return assessment.ours and bool(sender)
     domain = sender.rpartition("@")[2].rstrip(".").lower()
     spf, dmarc = known.spf, known.dmarc
     if spf.result is Result.PASS and spf.scope == "mailfrom" and spf.domain.lower() == domain:

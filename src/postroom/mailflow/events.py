@@ -110,7 +110,7 @@ def rule_applied(tx: Tx, trace: str, rule: Rule, recipients: Sequence[str]) -> N
 
 def _verdicts(assessment: Assessment) -> dict[str, str]:
     """Sum up what is known of a letter; of one of our own nothing is."""
-    if assessment == OURS:
+    if assessment.ours:
         return {}
     known = assessment.authentication
     return {"spamVerdict": assessment.content.spam.value, **(_sender_verdicts(known) if known else {})}

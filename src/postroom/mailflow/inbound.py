@@ -14,7 +14,7 @@ from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, events, flow, hooks, journaling, judgement, outgoing, placing, queue, recipients
-from postroom.mailflow.assessment import OURS, Assessment, Content, Verdict
+from postroom.mailflow.assessment import OURS, UNKNOWN, Assessment, Content, Verdict
 from postroom.mailflow.authentication import results
 from postroom.mailflow.disposition import Circumstances, Disposition, Fate
 from postroom.mailflow.envelopes import Envelope, Limits, Source
@@ -113,7 +113,7 @@ def deliver(
     tx: Tx,
     envelope: Envelope,
     prepared: Prepared,
-    assessment: Assessment = OURS,
+    assessment: Assessment = UNKNOWN,
     refusing: bool = False,
     terms: Terms = outgoing.USUAL,
 ) -> None:

@@ -10,7 +10,7 @@ from postroom.formats import journal
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import events, queue
-from postroom.mailflow.assessment import Assessment
+from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.trace import without_return_path
 from postroom.policy import journaling
@@ -21,8 +21,7 @@ def record(tx: Tx, trace: str, envelope: Envelope, prepared: Prepared, recipient
     """Queue the record of a letter, if there is to be one, and tell of it."""
     found = journaling.find(tx)
     head = prepared.summary.letterhead
-    ours = assessment.authentication is None
-    if found is None or (ours and (not envelope.sender or head.author.startswith(f"{journaling.NAME}@"))):
+    if found is None or (assessment.ours and (not envelope.sender or head.author.startswith(f"{journaling.NAME}@"))):
         return
     raw = journal.write(
         sender=found.sender,
@@ -37,5 +36,5 @@ def record(tx: Tx, trace: str, envelope: Envelope, prepared: Prepared, recipient
     kept = contents.written(tx, written)
     wide = not (found.report + found.journal).isascii()
     later = Envelope(found.report, (found.journal,), eight_bit=not raw.isascii(), international=wide)
-    queue.enqueue(tx, later, contents.keep(tx, kept), size=kept.size)
+    queue.enqueue(tx, later, contents.keep(tx, kept), size=kept.size, assessment=OURS)
     events.journaling_initiated(tx, trace, found.journal)

@@ -7,7 +7,7 @@ from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, events, queue
-from postroom.mailflow.assessment import Assessment, Policy
+from postroom.mailflow.assessment import OURS, Assessment, Policy
 from postroom.mailflow.disposition import Circumstances, Disposition
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.routes import GATEWAY
@@ -20,7 +20,7 @@ from postroom.storage.engine import Tx
 def look_up(tx: Tx, envelope: Envelope, head: Letterhead, assessment: Assessment, *, refusing: bool = False) -> Circumstances:
     """Look up by what a letter is to be judged in this organization; rules have no say about our own reports, answers and records."""
     enforced = disposition.asked(assessment) is not Policy.NONE and dmarc.dmarc_enforced(tx)
-    ours = assessment.authentication is None and (not envelope.sender or head.author.startswith(f"{journaling.NAME}@"))
+    ours = assessment.ours and (not envelope.sender or head.author.startswith(f"{journaling.NAME}@"))
     rules = () if ours else tuple(flow_rules.page(tx, Way.INBOUND))
     return Circumstances(assessment, enforced, refusing, rules, author(head) if rules else "")
 
@@ -129,4 +129,4 @@ def report(
     text = b"Return-Path: <>\r\n" + text
     prepared = contents.written(tx, text)
     way = Envelope("", (sender,), eight_bit=not text.isascii(), international=not sender.isascii(), require_tls=envelope.require_tls)
-    queue.enqueue(tx, way, contents.keep(tx, prepared), size=prepared.size, lifetime=queue.SHORT_LIFETIME)
+    queue.enqueue(tx, way, contents.keep(tx, prepared), size=prepared.size, assessment=OURS, lifetime=queue.SHORT_LIFETIME)

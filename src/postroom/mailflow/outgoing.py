@@ -13,6 +13,7 @@ from postroom.formats import compose
 from postroom.mailbox import contents
 from postroom.mailflow import allowance, events, flow, queue, recipients
 from postroom.mailflow.allowance import Allowance
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.queue import Hold
 from postroom.policy import spikes
@@ -79,7 +80,7 @@ def _tell(tx: Tx, terms: Terms, email: str, spike: Spike, watch: Watch) -> None:
         )
         prepared = contents.written(tx, raw)
         envelope = Envelope("", (address,), eight_bit=not raw.isascii(), international=not address.isascii())
-        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size)
+        queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=OURS)
 
 
 def _administrators(tx: Tx, terms: Terms, domain: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from postroom.mailflow import destinations
-from postroom.mailflow.assessment import OURS, Assessment, pack, unpack
+from postroom.mailflow.assessment import UNKNOWN, Assessment, pack, unpack
 from postroom.mailflow.envelopes import NOTHING_SAID, Envelope, Wish
 from postroom.model.addresses import domain_key
 from postroom.storage.engine import Tx
@@ -67,7 +67,7 @@ class Parcel:
     queued_at: float
     copies: tuple[Copy, ...]
     trace: str = ""
-    assessment: Assessment = OURS
+    assessment: Assessment = UNKNOWN
     destination: str = ""
     returns: str = ""
     envelope_id: str = ""
@@ -103,17 +103,18 @@ def enqueue(
     content: int,
     *,
     size: int,
+    assessment: Assessment = UNKNOWN,
     author: str = "",
     trace: str = "",
-    assessment: Assessment = OURS,
     lifetime: float = LIFETIME,
     via: Mapping[str, str] | None = None,
     hold: Hold | None = None,
 ) -> int:
     """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id.
 
-    `trace` is the letter's id in the message flow, '' for what is in none; `assessment` what is known of a stranger's letter. `via` names
-    next hops other than a recipient's domain, by recipient; with a `hold` nothing leaves until it is released.
+    `assessment` is what is known of the letter: `OURS` only of what has been written here, as that is signed. `trace` is its id in the
+    message flow, '' for what is in none. `via` names next hops other than a recipient's domain, by recipient; with a `hold` nothing leaves
+    until it is released.
     """
     queued_at = max(tx.now, envelope.hold_until)
     due_at = NEVER if hold else queued_at

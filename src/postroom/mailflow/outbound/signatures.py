@@ -1,16 +1,16 @@
 """Which letters leave with a signature of ours, and by which keys: those that our users and this server wrote under a domain of ours.
 
-Keys are looked at anew when a mail domain has been changed, and every few seconds, so that a rotation is noticed by every process.
+They bear the mark of it since they were written; what only passes through has none, whatever its From line says. Keys are looked at anew
+when a mail domain has been changed, and every few seconds, so that a rotation is noticed by every process. A domain that is so new that it
+has none gets its first one here: no letter of ours leaves unsigned.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from postroom.directory import dkim, domains
-from postroom.formats import headers
 from postroom.mailflow import signing
 from postroom.mailflow.queue import Parcel
-from postroom.mailflow.sieve.delivery import REDIRECTED
 from postroom.mailflow.signing import Key
 from postroom.storage.engine import Store, Tx
 
@@ -22,9 +22,6 @@ MAX_SIGNATURES = 1024
 """Letters whose signatures are kept for their other recipients."""
 LARGE = 128 * 1024
 """Octets above which a letter is signed on a storage thread."""
-OWN = "mailer-daemon@"
-BY_ITSELF = b"auto-generated"
-"""What this server says in Auto-Submitted of what it writes unasked (RFC 3834 §5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,8 @@ class Signatures:
         self._stop_listening()
 
     async def sign(self, parcel: Parcel, raw: bytes) -> bytes:
-        """Give a letter as it leaves: signed, if it is ours and its domain has keys."""
-        domain = signing.author_domain(raw) if is_own(parcel, raw) else ""
+        """Give a letter as it leaves: signed, if it is ours and so is its domain."""
+        domain = signing.author_domain(raw) if parcel.assessment.ours else ""
         keys = await self._load(parcel.scope, domain) if domain else ()
         if not keys:
             return raw
@@ -75,7 +72,11 @@ class Signatures:
         if known is not None and 0 <= now - known.at < FRESH:
             return known.keys
         keys = await self._store.look(scope, keys_of, domain)
-        if keys:  # a new domain has its own within seconds
+        if not keys and (new := await self._store.look(scope, dkim.keyless, domain)):
+            made = await self._store.run(dkim.make, new.dkim_tokens[:1])
+            await self._store.transact(scope, dkim.keep, new, made)
+            keys = await self._store.look(scope, keys_of, domain)
+        if keys:
             self._keys[scope, domain] = _Loaded(keys, now)
         while len(self._keys) > MAX_DOMAINS:
             self._keys.popitem(last=False)
@@ -89,13 +90,3 @@ class Signatures:
 def keys_of(tx: Tx, domain: str) -> tuple[Key, ...]:
     """Load the keys that sign for a domain: none unless it is a verified one of the organization."""
     return tuple(signing.load(selector, private) for selector, private in dkim.signers(tx, domain))
-
-
-def is_own(parcel: Parcel, raw: bytes) -> bool:
-    """Say whether a user or this server wrote a letter; not so of what only passes through, whatever its From line says."""
-    if parcel.author:
-        return True
-    if parcel.sender or parcel.assessment.authentication is not None or headers.find_all(raw, REDIRECTED):
-        return False
-    by_itself = any(value.strip() == BY_ITSELF for value in headers.find_all(raw, "Auto-Submitted"))
-    return by_itself or any(OWN.encode() in value.lower() for value in headers.find_all(raw, "From"))

@@ -15,6 +15,7 @@ from postroom.formats.report_letter import Subject, Submitter
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import queue
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.authentication import dmarc
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.reports import dmarc_counts
@@ -104,5 +105,5 @@ def queue_letter(tx: Tx, letter: Letter, destination: str = "") -> int:
     envelope = Envelope("", (letter.recipient,), international=not letter.recipient.isascii())
     content = contents.keep(tx, letter.prepared)
     via = {letter.recipient: destination} if destination else None
-    queue.enqueue(tx, envelope, content, size=letter.prepared.size, lifetime=queue.SHORT_LIFETIME, via=via)
+    queue.enqueue(tx, envelope, content, size=letter.prepared.size, assessment=OURS, lifetime=queue.SHORT_LIFETIME, via=via)
     return 1

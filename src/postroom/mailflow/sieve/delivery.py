@@ -288,7 +288,7 @@ def _send(tx: Tx, raw: bytes, recipient: str, author: str, hold: Hold | None) ->
     prepared = contents.written(tx, raw)
     envelope = Envelope("", (recipient,), eight_bit=not raw.isascii(), international=not recipient.isascii())
     content = contents.keep(tx, prepared)
-    queue.enqueue(tx, envelope, content, size=prepared.size, author=author, lifetime=queue.SHORT_LIFETIME, hold=hold)
+    queue.enqueue(tx, envelope, content, size=prepared.size, author=author, assessment=OURS, lifetime=queue.SHORT_LIFETIME, hold=hold)
 
 
 def _owner(tx: Tx, mailbox: Mailbox) -> Owner | None:

@@ -395,18 +395,6 @@ async def test_one_who_cannot_be_written_to_keeps_nobody_else_from_his_letter(
     assert "utf-8; jürgen@old.test" in bounce.get_payload()[1].as_bytes().decode()
 
 
-async def test_eight_bits_go_as_they_are(
-    store: Store, people: People, make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
-) -> None:
-    far = await open_elsewhere()
-    far.answers = {"without": "8BITMIME"}
-    dns[0].host("far.test")
-    raw = letter(sender="alice@example.test", more="Message-ID: <a@b>\r\nDate: x\r\n") + "grüße\r\n".encode()
-    send(store, people.actor("alice"), "x@far.test", raw=raw)
-    await make_carrier(port=far.port).sweep()
-    assert far.got[0][2].endswith("grüße\r\n".encode())
-
-
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     return trustme.CA()

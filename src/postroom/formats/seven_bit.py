@@ -58,6 +58,11 @@ def fits(raw: bytes) -> bool:
     return _fits(raw, scanner.header_end(raw, 0, len(raw)), len(raw))
 
 
+def is_ascii(raw: bytes) -> bool:
+    """Say whether the body of a message has seven bits."""
+    return raw.isascii() or raw[scanner.header_end(raw, 0, len(raw)) :].isascii()
+
+
 def convert(raw: bytes) -> bytes | None:
     """Write a message with a body of seven bits; None when that cannot be done without changing what it says."""
     if fits(raw):

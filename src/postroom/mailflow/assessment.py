@@ -105,6 +105,11 @@ class Authentication:
     arc: Arc = Arc()
     dmarc: Dmarc = Dmarc()
 
+    @property
+    def says_nothing(self) -> bool:
+        """Say whether nobody has looked, so that only the client is known."""
+        return self == Authentication(self.address, self.hello)
+
 
 @dataclass(frozen=True, slots=True)
 class Content:

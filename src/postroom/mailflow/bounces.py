@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from postroom.formats import compose, xtext
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import disposition, inbound, queue
+from postroom.mailflow import disposition, inbound, queue, srs
 from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outgoing import USUAL, Terms
@@ -54,8 +54,12 @@ def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tupl
 
 
 def wanted(parcel: Parcel) -> bool:
-    """Say whether there is somebody to tell: nobody else's letter comes back to a return path that may be forged."""
-    return disposition.returnable(parcel.assessment, parcel.sender)
+    """Say whether there is somebody to tell: nobody else's letter comes back to a return path that may be forged.
+
+    Of one that we have written ourselves counts where it leads.
+    """
+    ours = bool(parcel.sealer) and parcel.sender.lower().endswith(f"@{parcel.sealer}".lower())
+    return disposition.returnable(parcel.assessment, srs.origin(parcel.sender) if ours else parcel.sender)
 
 
 def send(tx: Tx, parcel: Parcel, prepared: Prepared, terms: Terms = USUAL) -> bool:

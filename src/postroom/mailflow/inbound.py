@@ -402,4 +402,7 @@ def _wait(
     later = replace(envelope, recipients=tuple(addresses))
     if later.recipients:
         content = contents.keep(tx, prepared)
-        queue.enqueue(tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment, hold=hold, via=via)
+        sealer = "" if assessment.ours else recipients.home(tx, envelope.recipients)
+        queue.enqueue(
+            tx, later, content, size=prepared.size, author=author, trace=trace, assessment=assessment, hold=hold, via=via, sealer=sealer
+        )

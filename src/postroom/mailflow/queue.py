@@ -73,6 +73,7 @@ class Parcel:
     envelope_id: str = ""
     require_tls: bool = False
     lifetime: float = LIFETIME
+    sealer: str = ""
 
     @property
     def envelope(self) -> Envelope:
@@ -109,12 +110,13 @@ def enqueue(
     lifetime: float = LIFETIME,
     via: Mapping[str, str] | None = None,
     hold: Hold | None = None,
+    sealer: str = "",
 ) -> int:
     """Queue a kept content for the envelope's recipients and wake the carrier; gives the message's id.
 
     `assessment` is what is known of the letter: `OURS` only of what has been written here, as that is signed. `trace` is its id in the
     message flow, '' for what is in none. `via` names next hops other than a recipient's domain, by recipient; with a `hold` nothing leaves
-    until it is released.
+    until it is released. `sealer` is the mail domain of ours that passes on what others wrote, and seals it.
     """
     queued_at = max(tx.now, envelope.hold_until)
     due_at = NEVER if hold else queued_at
@@ -149,6 +151,7 @@ def enqueue(
             "envelope_id": envelope.envelope_id,
             "require_tls": int(envelope.require_tls),
             "lifetime": lifetime,
+            "sealer": sealer,
         },
         recipients=recipients,
     )
@@ -298,5 +301,6 @@ def _parcel(scope: int, rows: list[queries.Row]) -> Parcel:
         envelope_id=first[20],
         require_tls=bool(first[21]),
         lifetime=first[22],
+        sealer=first[23],
         copies=tuple(Copy(row[0], row[2], row[4], row[5], bool(row[6]), Wish(row[8], row[9])) for row in rows),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from postroom.directory import addresses, domains, entities, groups
 from postroom.mailflow import srs
 from postroom.model import errors
+from postroom.model.addresses import domain_key
 from postroom.model.entities import Kind
 from postroom.storage.engine import Tx
 from postroom.storage.queries import mailboxes
@@ -88,6 +89,12 @@ def addresses_of(tx: Tx, owners: Iterable[str]) -> list[str]:
     """List the primary addresses of entities that are registered."""
     found = (entities.get(tx, owner).email for owner in owners)
     return [email for email in found if email is not None]
+
+
+def home(tx: Tx, envelope_recipients: Iterable[str]) -> str:
+    """Give the mail domain of the first recipient that is in one of ours; '' when none is."""
+    places = (address.rpartition("@")[2] for address in envelope_recipients)
+    return next((domain_key(place) for place in places if is_ours(tx, place)), "")
 
 
 def is_ours(tx: Tx, domain: str) -> bool:

@@ -35,7 +35,7 @@ CLOSED = (
     b"content-id",
 )
 """Fields that nobody may add to what is signed."""
-OPEN = (b"sender", b"in-reply-to", b"references", b"list-id", b"list-unsubscribe", b"list-unsubscribe-post")
+OPEN = (b"sender", b"in-reply-to", b"references", b"list-id", b"list-post", b"list-unsubscribe", b"list-unsubscribe-post")
 """Fields that are signed where they are there."""
 MOST = 5
 """Fields of one name that are signed."""
@@ -88,13 +88,33 @@ def even(raw: bytes) -> bytes:
     return raw if raw.count(b"\r\n") == raw.count(b"\r") == raw.count(b"\n") else _LONE.sub(b"\r\n", raw)
 
 
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What a signature is over: the names of the fields, their octets, and the hash of the body, in base64."""
+
+    names: Sequence[bytes]
+    header: bytes
+    digest: str
+
+
 def fields(raw: bytes, domain: str, keys: Sequence[Key], now: float) -> bytes:
     """Sign a message with `even` lines for a domain; gives the fields that are to stand before it, one by each key."""
-    found, body = dkim.split(raw)
-    names = _names(found)
-    digest = base64.b64encode(hashlib.sha256(dkim.relaxed_body(body)).digest()).decode()
-    signed = b"".join([dkim.relaxed_header(_ended(field)) for field in dkim.choose(found, names)])
-    return b"".join(_field(key, f"d={domain}; s={key.selector};\r\n\tt={int(now)}", names, digest, signed) for key in keys)
+    over = covered(*dkim.split(raw))
+    return b"".join(_field(key, f"d={domain}; s={key.selector};\r\n\tt={int(now)}", over) for key in keys)
+
+
+def covered(found: Fields, body: bytes, also: Sequence[bytes] = ()) -> Covered:
+    """Choose what of a message is signed; fields of the names `also`, too."""
+    names = [*_counted(found, CLOSED, 1), *_counted(found, (*OPEN, *also), 0)]
+    header = b"".join([dkim.relaxed_header(_ended(field)) for field in dkim.choose(found, names)])
+    return Covered(names, header, base64.b64encode(hashlib.sha256(dkim.relaxed_body(body)).digest()).decode())
+
+
+def signature(start: str, key: Key, over: Covered) -> bytes:
+    """Write a signature that begins so."""
+    text = f"{start};\r\n\th={folded_names(over.names)};\r\n\tbh={over.digest};\r\n\tb="
+    made = key.sign(over.header + dkim.relaxed_header(text.encode()))
+    return f"{text}{folded(base64.b64encode(made).decode())}\r\n".encode()
 
 
 def folded(text: str) -> str:
@@ -112,15 +132,8 @@ def folded_names(names: Sequence[bytes]) -> str:
     return "\r\n\t ".join(lines).removesuffix(":")
 
 
-def _field(key: Key, place: str, names: Sequence[bytes], digest: str, signed: bytes) -> bytes:
-    start = f"DKIM-Signature: v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n\t{place};"
-    start += f"\r\n\th={folded_names(names)};\r\n\tbh={digest};\r\n\tb="
-    signature = key.sign(signed + dkim.relaxed_header(start.encode()))
-    return f"{start}{folded(base64.b64encode(signature).decode())}\r\n".encode()
-
-
-def _names(found: Fields) -> list[bytes]:
-    return [*_counted(found, CLOSED, 1), *_counted(found, OPEN, 0)]
+def _field(key: Key, place: str, over: Covered) -> bytes:
+    return signature(f"DKIM-Signature: v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n\t{place}", key, over)
 
 
 def _counted(found: Fields, names: Sequence[bytes], more: int) -> Iterator[bytes]:

@@ -49,6 +49,16 @@ def reverse(tx: Tx, address: str) -> str | None:
     return None
 
 
+def origin(address: str) -> str:
+    """Give the address that a return path stands for by its text alone, whoever wrote it; the address itself when it is no such one."""
+    local = address.rpartition("@")[0]
+    if match := _FIRST.fullmatch(local):
+        return f"{match[4]}@{match[3]}"
+    if match := _LATER.fullmatch(local):
+        return f"SRS0{match[3]}@{match[2]}"
+    return address
+
+
 def _rewritten(tx: Tx, local: str, place: str, domain: str) -> str:
     if match := _THEIR_FIRST.fullmatch(local):
         rest = match[1]

@@ -18,6 +18,7 @@ MAX_INSTANCES = 50
 MAX_SEALS = 20
 """Seals that are checked; who has more to show has no whole chain."""
 RESULTS, SIGNATURE, SEAL = b"arc-authentication-results", b"arc-message-signature", b"arc-seal"
+KINDS = (RESULTS, SIGNATURE, SEAL)
 _INSTANCE = re.compile(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([0-9]{1,3})[ \t\r\n]*(?:;|\Z)")
 
 
@@ -50,7 +51,7 @@ def verify(letter: Letter, now: float) -> Check[Arc]:
 
 def collect(letter: Letter) -> list[Set]:
     """Put the fields of a letter into sets by their numbers; raises `Fault` where they do not make a chain."""
-    kinds = [_by_number(letter, name) for name in (RESULTS, SIGNATURE, SEAL)]
+    kinds = [_by_number(letter, name) for name in KINDS]
     count = max(len(kind) for kind in kinds)
     if count > min(MAX_INSTANCES, MAX_SEALS):
         raise Fault(Result.FAIL, "too many sets")
@@ -58,6 +59,18 @@ def collect(letter: Letter) -> list[Set]:
     if any(set(kind) != wanted for kind in kinds):
         raise Fault(Result.FAIL, "a set is not whole")
     return [Set(*[kind[number] for kind in kinds]) for number in range(1, count + 1)]
+
+
+def numbers(letter: Letter) -> set[int]:
+    """Give the numbers that stand in the fields of a letter, whether they make a chain or not."""
+    found = set()
+    for name in KINDS:
+        for field in letter.fields.get(name, ())[: MAX_INSTANCES + 1]:
+            try:
+                found.add(_number(name, field) or 0)
+            except Fault:
+                continue
+    return found - {0}
 
 
 def sealed_header(sets: list[Set]) -> bytes:

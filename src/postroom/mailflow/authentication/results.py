@@ -23,7 +23,7 @@ def stamp(raw: bytes, assessment: Assessment) -> bytes:
         return raw
     raw = without_forged(raw, assessment.server)
     known = assessment.authentication
-    if known is None or known == Authentication(known.address, known.hello):
+    if known is None or known.says_nothing:
         return raw
     at = next((start for start, _ in fields.spans(raw, ("Received",))), 0)
     return raw[:at] + line(known, assessment.server) + raw[at:]
@@ -59,6 +59,12 @@ def line(found: Authentication, hostname: str) -> bytes:
     """Write our line."""
     parts = [f"{NAME}: {hostname}", *_methods(found)]
     return (";\r\n\t".join(parts) + "\r\n").encode()
+
+
+def sealed_line(found: Authentication, hostname: str, number: int) -> bytes:
+    """Write what our line says as a field of a seal, in ASCII (RFC 8617 §4.1.1)."""
+    parts = [f"ARC-{NAME}: i={number}; {hostname}", *_methods(found)]
+    return (";\r\n\t".join(parts) + "\r\n").encode("ascii", "replace")
 
 
 def _methods(found: Authentication) -> list[str]:

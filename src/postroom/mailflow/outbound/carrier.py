@@ -461,8 +461,7 @@ class Carrier:
             if lane.hop.scope is not None:
                 results = await self._hand_over(lane.hop.scope, parcel, raw)
             elif link is not None:
-                leaving = await self._signatures.sign(parcel, without_return_path(raw))
-                opened, results = await self._send(lane, parcel, leaving, link)
+                opened, results = await self._send(lane, parcel, without_return_path(raw), link)
         except errors.PostroomError as error:
             results = _for_all(parcel, verdicts.deferred("4.3.0", error.text))
         except Exception:
@@ -476,12 +475,15 @@ class Carrier:
         """Send to another server, over the open connection if it still stands."""
         if link.alive and link.sent < self._settings.messages_per_connection:
             with contextlib.suppress(Stale):
-                return link, await link.send(parcel, raw)
+                return link, await link.send(parcel, await self._leaving(parcel, raw, link))
         await link.quit()
         opened = await self._reach(lane)
         if isinstance(opened, Verdict):
             return opened, _for_all(parcel, opened)
-        return opened, await opened.send(parcel, raw)
+        return opened, await opened.send(parcel, await self._leaving(parcel, raw, opened))
+
+    async def _leaving(self, parcel: Parcel, raw: bytes, link: Link) -> bytes:
+        return await self._signatures.leaving(parcel, raw, eight_bit=link.eight_bit)
 
     async def _hand_over(self, scope: int, parcel: Parcel, raw: bytes) -> Results:
         """Deliver to another organization of this server."""

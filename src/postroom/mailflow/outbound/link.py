@@ -1,9 +1,9 @@
 """One conversation with another server, over aiosmtplib.
 
-Bodies go out as they came in. An 8-bit body is sent to a server without 8BITMIME all the same, because re-encoding
-it would break every signature on it, and such servers pass 8 bits on in practice; addresses and headers that need
-SMTPUTF8 are never sent to a server without it (RFC 6531 §3.5): that copy fails with 5.6.7. So does one that demands
-REQUIRETLS where the server does not promise it, or is not known to be who it should be (5.7.30, RFC 8689 §4.2.1).
+An 8-bit body is never sent to a server without 8BITMIME (RFC 6152 §3): it has been written with seven bits before, or else
+fails with 5.6.3. Nor are addresses and headers that need SMTPUTF8 sent to a server without it (RFC 6531 §3.5): that copy
+fails with 5.6.7. So does one that demands REQUIRETLS where the server does not promise it, or is not known to be who it
+should be (5.7.30, RFC 8689 §4.2.1).
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import cast
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponse
 
+from postroom.formats import seven_bit
 from postroom.formats.headers import header_block
 from postroom.mailflow import verdicts
 from postroom.mailflow.outbound.calling import TROUBLE, Line, Note, Place, call, trouble
@@ -57,6 +58,11 @@ class Link:
         """Say whether the connection stands."""
         return self._client.is_connected
 
+    @property
+    def eight_bit(self) -> bool:
+        """Say whether the server takes bodies of eight bits."""
+        return self._client.supports_extension("8bitmime")
+
     @classmethod
     async def open(cls, settings: Settings, place: Place, demand: Demand, note: Note, *, smarthost: bool) -> "Link | Verdict":
         """Call, encrypt as is demanded, and sign in if asked to; a verdict when this host will not do."""
@@ -90,6 +96,9 @@ class Link:
         foreign = self._foreign(parcel, raw)
         copies = [copy for copy in parcel.copies if copy not in foreign]
         results = [(copy, verdicts.failed("5.6.7", "The next server does not take internationalized mail", self.host)) for copy in foreign]
+        if not self.eight_bit and not seven_bit.is_ascii(raw):
+            refused = verdicts.failed("5.6.3", "The next server takes no bodies of eight bits, and this one has no other form", self.host)
+            return results + [(copy, refused) for copy in copies]
         if not copies:
             return results
         used, self.sent = self.sent > 0, self.sent + 1
@@ -151,7 +160,7 @@ class Link:
             words.append(b"SMTPUTF8")
         if self._client.supports_extension("size"):
             words.append(b"SIZE=%d" % len(raw))
-        if self._client.supports_extension("8bitmime") and not raw.isascii():
+        if self.eight_bit and not raw.isascii():
             words.append(b"BODY=8BITMIME")
         if parcel.require_tls:
             words.append(b"REQUIRETLS")

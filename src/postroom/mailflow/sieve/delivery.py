@@ -234,7 +234,9 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | N
         international=case.passage.envelope.international or not target.isascii(),
     )
     hold = None if recipients.is_ours(tx, target.rpartition("@")[2]) else hold
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=case.passage.assessment, hold=hold)
+    assessment = case.passage.assessment
+    sealer = "" if assessment.ours and outcome.content is None else owner.addresses[0].rpartition("@")[2]  # what was changed is not ours
+    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=assessment, hold=hold, sealer=sealer)
 
 
 def _return_path(tx: Tx, sender: str, owner: str, target: str) -> str:

@@ -115,9 +115,10 @@ class Letter:
     # Another header
 
     def add(self, name: str, value: str, *, last: bool) -> None:
-        """Put a field before all others or behind them (RFC 5293 §4)."""
+        """Put a field before all others, but for our own Return-Path, or behind them (RFC 5293 §4)."""
         field = name.encode() + b": " + _encoded(value) + b"\r\n"
-        self._header.insert(len(self._header) if last else 0, (name.lower(), field))
+        first = int(bool(self._header) and self._header[0][0] == "return-path")
+        self._header.insert(len(self._header) if last else first, (name.lower(), field))
         self.edited = True
 
     def delete(self, name: str, positions: Sequence[int]) -> None:

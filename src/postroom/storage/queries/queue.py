@@ -12,7 +12,7 @@ NEVER = 1e12
 _DUE = (
     "r.id, r.message, r.recipient, r.domain, r.attempts, r.last_reply, r.warned, r.destination, r.notify, r.original, m.content, m.size,"
     " m.sender, m.author, m.eight_bit, m.international, m.queued_at, m.trace, m.assessment, m.returns, m.envelope_id, m.require_tls,"
-    " m.lifetime"
+    " m.lifetime, m.sealer"
 )
 _ROWS = "queue_recipients r JOIN queue_messages m ON m.organization = r.organization AND m.id = r.message"
 
@@ -28,8 +28,9 @@ def insert(
     first = counters.next(tx, "queue_recipient", len(recipients))
     tx.run(
         "INSERT INTO queue_messages (organization, id, content, size, sender, author, trace, assessment, eight_bit, international, pending,"
-        " queued_at, returns, envelope_id, require_tls, lifetime) VALUES (:organization, :id, :content, :size, :sender, :author, :trace,"
-        " :assessment, :eight_bit, :international, :pending, :queued_at, :returns, :envelope_id, :require_tls, :lifetime)",
+        " queued_at, returns, envelope_id, require_tls, lifetime, sealer)"
+        " VALUES (:organization, :id, :content, :size, :sender, :author, :trace, :assessment,"
+        " :eight_bit, :international, :pending, :queued_at, :returns, :envelope_id, :require_tls, :lifetime, :sealer)",
         id=number,
         pending=len(recipients),
         **message,

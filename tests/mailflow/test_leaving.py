@@ -16,6 +16,7 @@ from postroom.mailflow.assessment import Assessment
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.filters.settings import Settings as FilterSettings
+from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Arrival, Screening
 from postroom.storage.engine import Store
@@ -60,7 +61,7 @@ def keys(store: Store, people: People, dns: tuple[NameServer, Resolver], clock: 
 
 
 async def come_in(
-    store: Store, resolver: Resolver, raw: bytes, recipient: str, *, scope: int = 1, sender: str = "s@far.test"
+    store: Store, resolver: Resolver, raw: bytes, recipient: str, *, scope: int = 1, sender: str = "s@far.test", terms: Terms = USUAL
 ) -> Assessment:
     """Let a stranger's letter come in as it does by SMTP: trace lines before it, its sender found out, delivered."""
     head = trace.lines(
@@ -70,7 +71,7 @@ async def come_in(
     screening = Screening(Filters(FilterSettings(headers=False)), resolver=resolver, hostname="mx.example.test", now=lambda: NOW)
     assessment = await screening.assess(Arrival("192.0.2.1", "mx.far.test", envelope, Raw(head + raw), len(head), len(head + raw)))
     prepared = inbound.prepare(store, scope, envelope, Raw(head + raw), LIMITS, assessment)
-    await store.transact(scope, inbound.deliver, envelope, prepared, assessment)
+    await store.transact(scope, inbound.deliver, envelope, prepared, assessment, terms=terms)
     return assessment
 
 

@@ -55,6 +55,16 @@ def remove_member(tx: Tx, group_reference: str, member_reference: str) -> None:
     members.delete(tx, group=group.id, member=get(tx, member_reference, MEMBERS).id)
 
 
+def may_be_left(tx: Tx, group: Entity) -> bool:
+    """Say whether members may leave a group themselves: not one that is hidden from them, nor one of an outside directory."""
+    return group.enabled and not group.hidden and outside.find(tx) is None
+
+
+def leave(tx: Tx, group: Entity, member: str) -> None:
+    """Take a member out of a group that `may_be_left`, at the member's own wish; who is not in it any more is out."""
+    members.delete(tx, group=group.id, member=member)
+
+
 def expand(tx: Tx, group_id: str) -> list[Entity]:
     """List those with a mailbox in a group and in the enabled groups within it, each once."""
     return [entity for entity in entities.reachable(tx, group_id) if entity.has_mailbox]

@@ -13,14 +13,15 @@ from functools import partial
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import disposition, events, flow, hooks, journaling, judgement, outgoing, placing, queue, recipients
+from postroom.mailflow import disposition, events, flow, hooks, journaling, judgement, lists, outgoing, placing, queue, recipients
 from postroom.mailflow.assessment import OURS, UNKNOWN, Assessment, Content, Verdict
 from postroom.mailflow.authentication import results
 from postroom.mailflow.disposition import Circumstances, Disposition, Fate
-from postroom.mailflow.envelopes import Envelope, Limits, Source
+from postroom.mailflow.envelopes import Envelope, Limits, Source, Wish
 from postroom.mailflow.filters import verdict_lines
 from postroom.mailflow.flow import Direction
 from postroom.mailflow.hooks import Passing
+from postroom.mailflow.lists import Letters
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.queue import Hold
 from postroom.mailflow.recipients import Division, Target
@@ -74,6 +75,7 @@ class Answered:
 
 
 NEW = Answered()
+NOBODY = Target("", (), group=False, emails=())
 
 
 def prepare(store: Store, scope: int, envelope: Envelope, source: Source, limits: Limits, assessment: Assessment = OURS) -> Prepared:
@@ -183,15 +185,16 @@ def distribute(
     copies = _Copies(judgement.look_up(tx, envelope, head, assessment, refusing=refusing))
     if waited and not author:
         copies.case, copies.trace = replace(copies.case, rulings=answered.rulings), answered.trace
-    copies.judged = {target.address: disposition.decide(copies.case, target.address) for target in division.here}
+    letters = Letters(tx, prepared, terms.leave_at)
+    copies.judged = {target.address: _judge(copies.case, target, letters) for target in division.here}
     if not waited:
         _require_wanted(copies.judged, division)
     wanted = [target for target in division.here if copies.judged[target.address].delivers]
     owners = {owner: email for target in wanted for owner, email in zip(target.owners, target.emails, strict=True)}
     alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group and not waited
     passage = Passage(envelope, assessment=assessment, refusable=alone, terms=terms)
-    via = {owner: target.address for target in reversed(wanted) for owner in target.owners}
-    _append_all(tx, owners, prepared, copies, passage, via)
+    via = {owner: target for target in reversed(wanted) for owner in target.owners}
+    _append_all(tx, owners, letters, copies, passage, via)
     stay = any(found.fate is Fate.WAIT for found in copies.judged.values()) or any(map(judgement.waits, (rules or {}).values()))
     if copies.full and len(copies.full) == len(owners) and not (division.elsewhere or stay or waited):
         raise errors.OverQuota("The mailbox is full")
@@ -213,8 +216,8 @@ def distribute(
         if hold is not None:
             events.held(tx, trace, division.elsewhere, hold.reason)
         wait(division.elsewhere, assessment=assessment, hold=hold, via=judgement.ways(rules or {}))
-    for known, owners_ in _without_room(copies, via, assessment).items():
-        wait(recipients.addresses_of(tx, owners_), assessment=known)
+    for (known, target), owners_ in _without_room(copies, via, assessment).items():
+        _wait_for_room(tx, passage, letters, target, owners_, trace=trace or copies.trace, author=author, assessment=known)
 
 
 def _require_wanted(judged: Mapping[str, Disposition], division: Division) -> None:
@@ -244,11 +247,11 @@ def hand_over(
     known = trace if source == tx.organization else ""
     case = judgement.look_up(tx, envelope, prepared.summary.letterhead, assessment)
     copies = _Copies(replace(case, heard=bool(known)), trace=known)
-    passage = Passage(envelope, assessment=assessment, terms=terms)
+    passage, letters = Passage(envelope, assessment=assessment, terms=terms), Letters(tx, prepared, terms.leave_at)
     for number, address in zip(numbers, envelope.recipients, strict=True):
         outcome = None
         if not queue.is_handed_over(tx, source, number):
-            outcome = _hand_over(tx, address, prepared, served, copies, passage)
+            outcome = _hand_over(tx, address, letters, served, copies, passage)
             if outcome is None:
                 queue.note_hand_over(tx, source, number)
         outcomes.append(outcome)
@@ -265,19 +268,27 @@ def hand_over(
     return outcomes
 
 
+def _judge(case: Circumstances, target: Target, letters: Letters) -> Disposition:
+    """Decide about a letter for an address; what has been through a group does not go there again."""
+    found = disposition.decide(case, target.address)
+    return Disposition(Fate.BOUNCE, lists.LOOP, found.policy) if found.delivers and letters.looped(target) else found
+
+
 def _append_all(
-    tx: Tx, owners: Mapping[str, str], prepared: Prepared, copies: _Copies, passage: Passage, via: Mapping[str, str]
+    tx: Tx, owners: Mapping[str, str], letters: Letters, copies: _Copies, passage: Passage, via: Mapping[str, Target]
 ) -> list[str]:
     """Put a letter into the mailbox of each, named by id and primary address, to whom it came `via` an address; give those without room."""
     full = []
     for owner, email in owners.items():
+        target = via[owner]
+        way = replace(passage, recipient=target.address, group=target.group)
         try:
-            junk = copies.judged[via[owner]].fate is Fate.JUNK
-            placed = placing.place(tx, owner, prepared, junk=junk, passage=replace(passage, recipient=via[owner]))
+            junk = copies.judged[target.address].fate is Fate.JUNK
+            placed = placing.place(tx, owner, letters.of(target, owner), junk=junk, passage=way)
         except errors.OverQuota:
             full.append(owner)
         else:
-            copies.content = placed.content
+            copies.keep(tx, letters.prepared)
             copies.places += [(email, folder) for folder in placed.folders]
             copies.applied += [(email, placed.applied)] if placed.applied else []
     copies.full += full
@@ -285,23 +296,22 @@ def _append_all(
 
 
 def _hand_over(
-    tx: Tx, address: str, prepared: Prepared, served: set[str], copies: _Copies, passage: Passage
+    tx: Tx, address: str, letters: Letters, served: set[str], copies: _Copies, passage: Passage
 ) -> errors.PostroomError | None:
-    target = recipients.resolve(tx, address)
+    target, prepared = recipients.resolve(tx, address), letters.prepared
     if target is None:
         return _pass_back(tx, address, prepared, copies, passage)
-    judged = disposition.decide(copies.case, address)
+    judged = _judge(copies.case, target, letters)
     copies.judged[address] = judged
     if not judged.delivers:
         return errors.LetterRefused(judged.reason) if judged.fate is Fate.BOUNCE else None
     owners = {owner: email for owner, email in zip(target.owners, target.emails, strict=True) if owner not in served}
-    full = _append_all(tx, owners, prepared, copies, passage, dict.fromkeys(owners, address))
+    full = _append_all(tx, owners, letters, copies, passage, dict.fromkeys(owners, target))
     if full and not target.group:
         return errors.OverQuota("The mailbox is full")
     served.update(owners)
     if full:
-        waiting = recipients.addresses_of(tx, full)
-        _wait(tx, passage.envelope, prepared, waiting, trace=copies.enter(tx, prepared), assessment=passage.assessment)
+        _wait_for_room(tx, passage, letters, target, full, trace=copies.enter(tx, prepared), assessment=passage.assessment)
     return None
 
 
@@ -339,15 +349,37 @@ def _call_hooks(
     hooks.post(tx, passing, lambda: copies.keep(tx, prepared), found)
 
 
-def _without_room(copies: _Copies, via: Mapping[str, str], assessment: Assessment) -> dict[Assessment, list[str]]:
-    """Sort those whose mailboxes are full by what is to be known of their copies later; what a hook has said of them is not asked again."""
-    found: dict[Assessment, list[str]] = {}
+def _without_room(copies: _Copies, via: Mapping[str, Target], assessment: Assessment) -> dict[tuple[Assessment, Target], list[str]]:
+    """Sort those whose mailboxes are full by what is to be known of their copies later, and by whom these were for.
+
+    What a hook has said of them is not asked again.
+    """
+    found: dict[tuple[Assessment, Target], list[str]] = {}
     for owner in copies.full:
-        ruling = copies.case.rulings.get(via[owner])
+        ruling = copies.case.rulings.get(via[owner].address)
         spam = {Action.JUNK: Verdict.FAIL, Action.NEVER_JUNK: Verdict.PASS}.get(ruling.action) if ruling else None
         known = replace(assessment, content=replace(assessment.content, spam=spam)) if spam else assessment
-        found.setdefault(known, []).append(owner)
+        found.setdefault((known, via[owner] if via[owner].group else NOBODY), []).append(owner)
     return found
+
+
+def _wait_for_room(
+    tx: Tx,
+    passage: Passage,
+    letters: Letters,
+    target: Target,
+    owners: Sequence[str],
+    *,
+    trace: str,
+    assessment: Assessment,
+    author: str = "",
+) -> None:
+    """Queue the copies of those without room; whoever wrote to a group hears nothing of its members (RFC 5321 §3.9.2)."""
+    addresses = recipients.addresses_of(tx, owners)
+    envelope = passage.envelope
+    if target.group:
+        envelope = replace(envelope, wishes={**envelope.wishes, **dict.fromkeys(addresses, Wish("NEVER"))})
+    _wait(tx, envelope, letters.shared(target), addresses, author=author, trace=trace, assessment=assessment)
 
 
 def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, assessment: Assessment) -> None:

@@ -26,11 +26,15 @@ log = structlog.get_logger("postroom.mailflow")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms users send: how much in a day, when it is suspicious, and who is postmaster where a domain has none, '' for nobody."""
+    """On which terms users send: how much in a day, when it is suspicious, and who is postmaster where a domain has none, '' for nobody.
+
+    `leave_at` is where members leave groups by a link in the letters that these send on: the start of an address, '' for nowhere.
+    """
 
     allowance: Allowance = field(default_factory=Allowance)
     spikes: Settings = field(default_factory=Settings)
     postmaster: str = ""
+    leave_at: str = ""
 
 
 USUAL = Terms()

@@ -14,12 +14,16 @@ from postroom.storage.queries import mailboxes
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address of this organization and the ids of those whose mailboxes it leads to, with their primary addresses."""
+    """An address of this organization and the ids of those whose mailboxes it leads to, with their primary addresses.
+
+    `entity` is the id of whom it stands for.
+    """
 
     address: str
     owners: tuple[str, ...]
     group: bool
     emails: tuple[str, ...]
+    entity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,10 @@ def resolve(tx: Tx, address: str) -> Target | None:
     if entity.kind is Kind.GROUP:
         members = groups.expand(tx, entity.id)
         owners, emails = tuple(member.id for member in members), tuple(member.email or address for member in members)
-        return Target(address, owners, group=True, emails=emails) if owners else None
-    return Target(address, (entity.id,), group=False, emails=(entity.email or address,)) if entity.has_mailbox else None
+        return Target(address, owners, group=True, emails=emails, entity=entity.id) if owners else None
+    if not entity.has_mailbox:
+        return None
+    return Target(address, (entity.id,), group=False, emails=(entity.email or address,), entity=entity.id)
 
 
 def admit(tx: Tx, address: str, size: int, bounce: bool = False) -> None:

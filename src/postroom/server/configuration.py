@@ -137,6 +137,7 @@ def check(settings: Settings) -> Settings:
     if not (settings.api.account.isascii() and settings.api.account.isdigit() and len(settings.api.account) == 12):
         raise ConfigurationError("[api] account must be twelve digits")
     _check_filters(settings)
+    _check_groups(settings)
     _check_sts(settings.mta_sts)
     for address in settings.spikes.tell:
         _checked("spikes.tell", _address, address)
@@ -183,6 +184,20 @@ def _check_filters(settings: Settings) -> None:
     for table in ("smtp", "web"):
         for text in getattr(settings, table).trusted_networks:
             _checked(f"{table}.trusted_networks", ipaddress.ip_network, text)
+
+
+def _check_groups(settings: Settings) -> None:
+    """Raise ConfigurationError for links that would lead nowhere."""
+    where = settings.groups.leave_at
+    if not where:
+        return
+    scheme, _, host = where.rstrip("/").partition("://")
+    if scheme != "https":
+        raise ConfigurationError("[groups] leave_at must begin with https://")
+    _checked("groups.leave_at", _domain, host.partition(":")[0])
+    _checked("groups.leave_at", endpoints.split, host, 443)
+    if not settings.web.listen_tls:
+        raise ConfigurationError("[groups] leave_at needs [web] listen_tls, where members leave")
 
 
 def _check_sts(part: MtaSts) -> None:

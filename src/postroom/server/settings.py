@@ -83,6 +83,13 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Where one address may stand for many clients, as a proxy does."""
 
 
+class Groups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[groups]` table: what letters to groups say of them."""
+
+    leave_at: str = ""
+    """Where members leave a group by one click (List-Unsubscribe): the start of the web door's address, `https://mail.example.org`."""
+
+
 class Smtp(SmtpSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[smtp]` table: mail from other servers."""
 
@@ -301,6 +308,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keys: Keys = Keys()
     api: Api = Api()
     web: Web = Web()
+    groups: Groups = Groups()
     smtp: Smtp = Smtp()
     submission: Submission = Submission()
     allowance: Allowance = Allowance()

@@ -56,7 +56,7 @@ from postroom.server.presented import Presented
 from postroom.server.reporting import Ledger
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.server.settings import Settings
-from postroom.server.web import sts
+from postroom.server.web import leaving, sts
 from postroom.server.web.site import Site
 from postroom.storage.engine import REGISTRY, Store
 
@@ -167,7 +167,7 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
 
 def terms(settings: Settings) -> Terms:
     """Give the terms on which users send, and their scripts."""
-    return Terms(settings.allowance, settings.spikes, settings.smtp.postmaster)
+    return Terms(settings.allowance, settings.spikes, settings.smtp.postmaster, settings.groups.leave_at.rstrip("/"))
 
 
 def demands(settings: Settings, resolver: Resolver, policies: Policies) -> Demands:
@@ -195,6 +195,8 @@ def filters(settings: Settings) -> Filters:
 def routes(settings: Settings, store: Store) -> Iterator[Route]:
     """List what the public web door answers; `postroom.server.web` says how one adds to it."""
     yield sts.route(settings, store)
+    if settings.groups.leave_at:
+        yield from leaving.routes(store)
     if settings.tls.acme.enabled:
         yield from challenges.routes(Folder(Path(settings.data)))
 

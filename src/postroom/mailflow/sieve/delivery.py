@@ -53,7 +53,8 @@ log = structlog.get_logger("postroom.sieve")
 class Passage:
     """How a letter comes to a mailbox: its envelope, the recipient that led there, and what is known of it.
 
-    `refusable` says that its sender waits for the answer, and that nobody else takes it; `terms` are those of what goes on from here.
+    `refusable` says that its sender waits for the answer, and that nobody else takes it; `group` that the recipient is one; `terms` are
+    those of what goes on from here.
     """
 
     envelope: Envelope
@@ -61,6 +62,7 @@ class Passage:
     assessment: Assessment = OURS
     refusable: bool = False
     terms: Terms = outgoing.USUAL
+    group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | N
     prepared = contents.written(tx, raw[: len(raw) - len(rest)] + line + rest)
     envelope = replace(
         case.passage.envelope,
-        sender=_return_path(tx, case.passage.envelope.sender, owner.addresses[0], target),
+        sender=_return_path(tx, case.passage, owner.addresses[0], target),
         recipients=(target,),
         eight_bit=case.passage.envelope.eight_bit or not rest.isascii(),
         international=case.passage.envelope.international or not target.isascii(),
@@ -239,9 +241,17 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | N
     queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=assessment, hold=hold, sealer=sealer)
 
 
-def _return_path(tx: Tx, sender: str, owner: str, target: str) -> str:
-    """Give the return path of what goes on to another: one in the owner's domain, where it comes from others and goes to others."""
-    if not sender or any(recipients.is_ours(tx, address.rpartition("@")[2]) for address in (sender, target)):
+def _return_path(tx: Tx, passage: Passage, owner: str, target: str) -> str:
+    """Give the return path of what goes on to another: one in the owner's domain, where it comes from others and goes to others.
+
+    What came through a group comes back to the owner, as whoever wrote to the group has not written there (RFC 5321 §3.9.2).
+    """
+    sender = passage.envelope.sender
+    if not sender or recipients.is_ours(tx, target.rpartition("@")[2]):
+        return sender
+    if passage.group:
+        return owner
+    if recipients.is_ours(tx, sender.rpartition("@")[2]):
         return sender
     return srs.forward(tx, sender, owner.rpartition("@")[2])
 

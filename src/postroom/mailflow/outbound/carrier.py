@@ -25,6 +25,7 @@ from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.hops import Hops
 from postroom.mailflow.outbound.lanes import Lane, Proven, Source, Turn, Turns
 from postroom.mailflow.outbound.link import Link, Results, Stale
+from postroom.mailflow.outbound.relay import Relay, RelayLink
 from postroom.mailflow.outbound.scales import Scales
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.settling import Settling, judge
@@ -39,6 +40,7 @@ from postroom.mailflow.verdicts import Fate, Verdict
 from postroom.model import errors
 from postroom.storage.engine import Store, Tx
 
+Way = Link | RelayLink
 CARRIED = Gauge("postroom_mailflow_in_flight", "Queued copies that are being carried")
 log = structlog.get_logger("postroom.mailflow")
 
@@ -72,11 +74,14 @@ class Carrier:
         outcomes: Sink = ignore,
         terms: Terms = USUAL,
         gateways: Mapping[str, Settings] | None = None,
+        relay: Relay | None = None,
     ) -> None:
         self._store = store
         self._settings = settings or Settings()
         self._signatures = Signatures(store)
-        self._dialler = Dialler(self._settings, resolver, now=store.now, demands=demands, outcomes=outcomes, gateways=gateways)
+        self._dialler = Dialler(
+            self._settings, resolver, now=store.now, demands=demands, outcomes=outcomes, gateways=gateways, relay=relay
+        )
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._terms = terms
         self._settling = Settling(store, self._settings, self._holder, terms)
@@ -348,7 +353,7 @@ class Carrier:
         self._staff(lane)
         self._wake.set()
 
-    async def _talk(self, lane: Lane, link: Link) -> Verdict | None:
+    async def _talk(self, lane: Lane, link: Way) -> Verdict | None:
         """Carry parcels until there are no more, or others have waited for the place; gives why no other connection is to be had."""
         until = asyncio.get_running_loop().time() + _TURN
         self._proven.note(lane.hop.name, self._store.now())
@@ -385,7 +390,7 @@ class Carrier:
             await asyncio.wait_for(lane.arrival.wait(), self._settings.keep_open)
         return bool(lane.parcels)
 
-    async def _reach(self, lane: Lane) -> Link | Verdict:
+    async def _reach(self, lane: Lane) -> Way | Verdict:
         """Open a connection, unless it is known that this leads to nothing."""
         if lane.down is not None:
             return lane.down
@@ -451,11 +456,11 @@ class Carrier:
         self._on_wake(source.scope)
         self._tidy(source)
 
-    async def _carry(self, lane: Lane, parcel: Parcel, link: Link | None) -> Link | Verdict | None:
+    async def _carry(self, lane: Lane, parcel: Parcel, link: Way | None) -> Way | Verdict | None:
         """Attempt one parcel, settle it, and give back the connection for the next, or why there is none."""
         results: Results | None = None
         raw: bytes | None = None
-        opened: Link | Verdict | None = link
+        opened: Way | Verdict | None = link
         try:
             raw = await self._store.read(parcel.scope, contents.read, parcel.content)
             if lane.hop.scope is not None:
@@ -471,7 +476,7 @@ class Carrier:
             await self._finish(lane, parcel, results, raw)
         return opened
 
-    async def _send(self, lane: Lane, parcel: Parcel, raw: bytes, link: Link) -> tuple[Link | Verdict, Results]:
+    async def _send(self, lane: Lane, parcel: Parcel, raw: bytes, link: Way) -> tuple[Way | Verdict, Results]:
         """Send to another server, over the open connection if it still stands."""
         if link.alive and link.sent < self._settings.messages_per_connection:
             with contextlib.suppress(Stale):
@@ -482,7 +487,7 @@ class Carrier:
             return opened, _for_all(parcel, opened)
         return opened, await opened.send(parcel, await self._leaving(parcel, raw, opened))
 
-    async def _leaving(self, parcel: Parcel, raw: bytes, link: Link) -> bytes:
+    async def _leaving(self, parcel: Parcel, raw: bytes, link: Way) -> bytes:
         return await self._signatures.leaving(parcel, raw, eight_bit=link.eight_bit)
 
     async def _hand_over(self, scope: int, parcel: Parcel, raw: bytes) -> Results:

@@ -6,6 +6,7 @@ What is demanded of the encryption to a host is found out before it is called (`
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +17,8 @@ from postroom.mailflow.outbound.demand import Demand
 from postroom.mailflow.outbound.demands import Demands, Domain, Refused
 from postroom.mailflow.outbound.hops import Hop
 from postroom.mailflow.outbound.link import Link
-from postroom.mailflow.outbound.settings import Settings
+from postroom.mailflow.outbound.relay import Relay, RelayLink
+from postroom.mailflow.outbound.settings import SES, Settings
 from postroom.mailflow.outbound.tls_outcome import Result, Sink, TlsOutcome, ignore
 from postroom.mailflow.resolver import Answer, NoAnswer, NoSuchName, Resolver
 from postroom.mailflow.verdicts import Fate, Verdict
@@ -47,6 +49,7 @@ class Dialler:
         demands: Demands | None = None,
         outcomes: Sink = ignore,
         gateways: Mapping[str, Settings] | None = None,
+        relay: Relay | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
@@ -54,15 +57,21 @@ class Dialler:
         self._now = now
         self._outcomes = outcomes
         self._gateways = gateways or {}
+        self._relay = relay
+        self._threads = ThreadPoolExecutor(settings.connections_to_smarthost, "relay") if relay else None
 
-    async def to(self, hop: Hop) -> Link | Verdict:
+    async def to(self, hop: Hop) -> Link | RelayLink | Verdict:
         """Open a connection to a next hop that is another server; a verdict when none will do."""
         if hop.gateway:
             return await self.to_gateway(hop.gateway)
         return await (self.to_domain(hop.domain, anyhow=hop.anyhow) if hop.domain else self.to_smarthost())
 
-    async def to_smarthost(self) -> Link | Verdict:
+    async def to_smarthost(self) -> Link | RelayLink | Verdict:
         """Open a connection to the smarthost; a verdict when it does not answer, which is never final."""
+        if self._settings.smarthost == SES:
+            if self._relay is None or self._threads is None:
+                return verdicts.deferred("4.3.5", "Amazon SES is the smarthost, and [aws] is not enabled")
+            return RelayLink(self._relay, self._threads)
         return await self._to_relay(self._settings, "smarthost")
 
     async def to_gateway(self, name: str) -> Link | Verdict:

@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+SES = "ses"
+"""The name of the smarthost that is Amazon SES, asked by its API."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[mail]` table. Times are seconds, sizes octets."""
@@ -11,7 +14,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hostname: str = "localhost"
     """The name the server gives itself to others; should be its name in DNS."""
     smarthost: str = ""
-    """`host:port` of a server that takes all mail for others; empty for the MX of each domain."""
+    """`host:port` of a server that takes all mail for others, or `ses` for the API of Amazon SES; empty for the MX of each domain."""
+    ses_configuration_set: str = ""
+    """The configuration set of Amazon SES under which mail leaves by its API; the account's default when empty."""
     smarthost_user: str = ""
     """The name to sign in with at the smarthost; empty for none. A password is sent under TLS only."""
     smarthost_password: str = ""

@@ -159,7 +159,7 @@ def test_an_administrator_holds_by_hand(house: House) -> None:
     assert any(line.startswith(fred.email) and line.endswith(" a call from the bank") for line in house.command())
     for verb in ("trust", "watch"):
         assert house.ask(verb, fred.email) == (1, "", "postroom: Mail of fred@shop.test is held back: release or drop it first.\n")
-    house.command("release", fred.email, "--until", "2999-12-31")
+    house.command("release", fred.email, "--until", "2999-12-31T02:00+02:00")
     house.sink.await_one(of("one"))
     assert any(line.startswith(fred.email) and " 2999-12-31 00:00Z" in line for line in house.command())
 

@@ -161,15 +161,16 @@ def _address(tx: Tx, user: str) -> str:
 
 
 def _until(store: Store, text: str | None, otherwise: float) -> float:
-    """Read a date, UTC, or a number of days; raises `InvalidParameter`."""
+    """Read a date, UTC unless it says otherwise, or a number of days; raises `InvalidParameter`."""
     if text is None:
         return otherwise
     try:
         if text.isascii() and text.isdigit():
             until = store.now() + int(text) * DAY
         else:
-            until = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp()
-    except ValueError:
+            moment = datetime.datetime.fromisoformat(text)
+            until = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise errors.InvalidParameter(f"{text} is neither a date such as 2027-01-31 nor a number of days.") from None
     if until <= store.now():
         raise errors.InvalidParameter(f"{text} is over already.")

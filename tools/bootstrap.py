@@ -25,7 +25,7 @@ VENV = ROOT / ".venv"
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 DEBIAN_PACKAGES = (
-    *("swaks", "libnet-ssleay-perl", "isync", "mutt", "postfix", "dovecot-imapd", "dovecot-lmtpd"),
+    *("swaks", "libnet-ssleay-perl", "isync", "mutt", "postfix", "postfix-mta-sts-resolver", "dovecot-imapd", "dovecot-lmtpd"),
     *("swift-proxy", "swift-account", "swift-container", "swift-object", "unzip"),
     *("slapd", "ldap-utils"),
     *("knot", "knot-dnsutils", "unbound", "dnsutils", "ldnsutils"),

@@ -245,6 +245,21 @@ async def test_what_failed_is_not_tried_again_at_once(store: Store, clock: Clock
     assert await known.find("far.test") == Found(POLICY)
 
 
+async def test_name_servers_that_never_answer_are_not_waited_for_each_time(
+    store: Store, clock: Clock, far: Far, serving: PolicyHost, ca: Path
+) -> None:
+    known = policies(store, far, serving, ca)
+    far.dns.failing.add("_mta-sts.far.test")
+    for _ in range(3):
+        assert await known.find("far.test") == sts.NOTHING
+    asked = far.dns.asked.count(("_mta-sts.far.test", "TXT"))
+    await known.find("far.test")
+    assert far.dns.asked.count(("_mta-sts.far.test", "TXT")) == asked
+    far.dns.failing.clear()
+    clock.advance(sts.PAUSE_SECONDS)
+    assert await known.find("far.test") == Found(POLICY)
+
+
 async def test_what_is_used_is_kept_fresh(store: Store, clock: Clock, far: Far, serving: PolicyHost, ca: Path) -> None:
     known = policies(store, far, serving, ca)
     await known.find("far.test")

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -35,7 +36,8 @@ AT_ONCE = 32
 """Policies that are fetched at once; letters wait for half of them at least, those that are due have the other half."""
 LOOK_SECONDS = 300.0
 _PAGE = 200
-_MOST_FAILURES = 10_000
+_MOST_REMEMBERED = 10_000
+T = TypeVar("T")
 
 log = structlog.get_logger("postroom.mailflow")
 
@@ -63,6 +65,7 @@ class Policies:
         self._under_way: dict[str, asyncio.Task[Found]] = {}
         self._running: asyncio.Task[None] | None = None
         self._failures: OrderedDict[str, tuple[str, float, Found]] = OrderedDict()  # id and until when, by domain
+        self._unanswered: OrderedDict[str, float] = OrderedDict()  # until when nobody is asked about a domain's record
 
     def start(self) -> None:
         """Keep policies fresh until `close`, where they are of use."""
@@ -111,10 +114,18 @@ class Policies:
         return Found(kept.policy)
 
     async def _announced(self, domain: str) -> str | None:
-        """Give the id that a domain announces; None where it announces none or nobody can say (RFC 8461 §3.1)."""
+        """Give the id that a domain announces; None where it announces none or nobody can say (RFC 8461 §3.1).
+
+        There are name servers that never answer for such a name; letters are not to wait for that one by one.
+        """
+        if self._store.now() < self._unanswered.get(domain, 0.0):
+            return None
         try:
             return sts_policy.identifier(await self._resolver.texts(f"_mta-sts.{domain}"))
-        except (NoSuchName, NoAnswer):
+        except NoSuchName:
+            return None
+        except NoAnswer:
+            _remember(self._unanswered, domain, self._store.now() + PAUSE_SECONDS)
             return None
 
     async def _update(self, domain: str, id: str) -> Found:
@@ -141,18 +152,20 @@ class Policies:
                 policy = await policy_host.fetch(domain, self._resolver, self._settings)
             except Failed as error:
                 failure = Found(None, error.result, error.details)
-                self._remember(domain, id, failure)
+                _remember(self._failures, domain, (id, self._store.now() + PAUSE_SECONDS, failure))
                 log.info("sts_policy_not_fetched", domain=domain, result=error.result, details=error.details)
                 return failure
         await self._store.transact(REGISTRY, _save, domain, id, policy, self._settings.cached)
         log.info("sts_policy_fetched", domain=domain, mode=policy.mode, max_age=policy.max_age)
         return Found(policy)
 
-    def _remember(self, domain: str, id: str, failure: Found) -> None:
-        self._failures.pop(domain, None)
-        self._failures[domain] = (id, self._store.now() + PAUSE_SECONDS, failure)
-        if len(self._failures) > _MOST_FAILURES:
-            self._failures.popitem(last=False)
+
+def _remember(memory: OrderedDict[str, T], domain: str, value: T) -> None:
+    """Note something of a domain, and forget what was noted first where that is too much."""
+    memory.pop(domain, None)
+    memory[domain] = value
+    if len(memory) > _MOST_REMEMBERED:
+        memory.popitem(last=False)
 
 
 def _save(tx: Tx, domain: str, id: str, policy: StsPolicy, most: int) -> None:

@@ -274,3 +274,12 @@ def test_journaling_is_set_and_ended(program, folder):
     assert shown.startswith("to all@archive.test, failures to postmaster@archive.test, from amazonjournaling@demo.")
     assert postroom(folder, "journal", "off").returncode == 0
     assert postroom(folder, "journal", "show").stdout == "off\n"
+
+
+def test_hooks_and_gateways_of_rules_have_to_be_there(program, folder):
+    for words in (["run-lambda", "--hook", "scan"], ["run-lambda"], ["run-lambda", "--hook", "scan", "--wait", "--minutes", "500"]):
+        refused = postroom(folder, "flow", "put", "in", "x", *words)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    assert "There is no [gateways.edge]" in postroom(folder, "flow", "put", "out", "x", "gateway", "--gateway", "edge").stderr
+    assert postroom(folder, "flow", "waiting").stdout == ""
+    assert postroom(folder, "flow", "gateways").stdout == ""

@@ -20,11 +20,14 @@ from postroom.formats import sts_policy
 from postroom.ldap import filters
 from postroom.ldap.link import Place
 from postroom.ldap.settings import MEANINGS, PROFILE
+from postroom.mailflow.outbound.settings import SES
 from postroom.mailflow.routes import host_and_port
 from postroom.model import addresses
 from postroom.model.errors import InvalidParameter
-from postroom.server import endpoints
+from postroom.server import endpoints, flow_settings
 from postroom.server.settings import Directory, Domains, MtaSts, Settings, Tls
+
+T = typing.TypeVar("T", bound=msgspec.Struct)
 
 
 class ConfigurationError(Exception):
@@ -99,6 +102,8 @@ def complete(settings: Settings, folder: Path) -> Settings:
         mta_sts=replace(settings.mta_sts, ca=_absolute(folder, settings.mta_sts.ca)),
         tls_policies={_domain_key(name): override for name, override in settings.tls_policies.items()},
         directories={name: _placed(folder, part) for name, part in settings.directories.items()},
+        hooks={name: _based(folder, part, "ca", "secret_file") for name, part in settings.hooks.items()},
+        gateways={name: _based(folder, part, "ca", "password_file") for name, part in settings.gateways.items()},
         reports=replace(settings.reports, organization=settings.reports.organization or hostname),
         availability=replace(settings.availability, ca=_absolute(folder, settings.availability.ca)),
         domains=_pointed(settings.domains, hostname),
@@ -123,7 +128,10 @@ def check(settings: Settings) -> Settings:
     for name, address in (("reports.address", settings.reports.address), ("reports.contact", settings.reports.contact)):
         if address:
             _checked(name, _address, address)
-    if settings.mail.smarthost:
+    if settings.mail.smarthost == SES:
+        if not settings.aws.enabled:
+            raise ConfigurationError('[mail] smarthost = "ses" needs [aws] enabled = true')
+    elif settings.mail.smarthost:
         _checked("mail.smarthost", endpoints.split, settings.mail.smarthost, 25)
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         raise ConfigurationError("[tls] needs both certificate and key, or neither")
@@ -142,6 +150,10 @@ def check(settings: Settings) -> Settings:
     for address in settings.spikes.tell:
         _checked("spikes.tell", _address, address)
     _check_directories(settings.directories)
+    try:
+        flow_settings.check(settings.organizations, settings.hooks, settings.gateways, aws=settings.aws.enabled)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
     return settings
 
 
@@ -347,6 +359,11 @@ def _tls(folder: Path, part: Tls) -> Tls:
 
 def _placed(folder: Path, part: Directory) -> Directory:
     return msgspec.structs.replace(part, ca=_absolute(folder, part.ca), bind_password_file=_absolute(folder, part.bind_password_file))
+
+
+def _based(folder: Path, part: T, *names: str) -> T:
+    """Let relative paths of a table start at a folder."""
+    return msgspec.structs.replace(part, **{name: _absolute(folder, getattr(part, name)) for name in names})
 
 
 def _named(hostname: str, default: str) -> str:

@@ -19,7 +19,7 @@ import structlog
 
 from postroom.directory import organizations
 from postroom.mailflow import estate
-from postroom.server import certificates, listeners, logs, memory, ready, wiring
+from postroom.server import certificates, configured, listeners, logs, memory, ready, wiring
 from postroom.server.acme.challenges import Answering
 from postroom.server.acme.folder import Folder
 from postroom.server.chosen import Chosen
@@ -62,6 +62,7 @@ def serve(settings: Settings, store: Store, outside: Outside) -> int:
         outside.ready_file.unlink(missing_ok=True)
     store.hear()
     organizations.recover(store, estate.settle)
+    configured.apply(store, settings.organizations)
     with _runner() as runner:
         status, in_time = runner.run(_main(settings, store, outside))
         sys.stdout.flush()

@@ -13,6 +13,7 @@ from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.outbound.demand import Override
+from postroom.mailflow.outbound.gateways import Gateway as GatewaySettings
 from postroom.mailflow.outbound.sts_settings import Settings as MtaStsSettings
 from postroom.mailflow.reports.settings import Settings as ReportSettings
 from postroom.mailflow.screening import Settings as AuthenticationSettings
@@ -22,6 +23,8 @@ from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.managesieve.settings import Settings as ManageSieveSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
 from postroom.server.availability import Settings as AvailabilitySettings
+from postroom.server.flow_settings import Organization
+from postroom.server.hooks.settings import Settings as HookSettings
 from postroom.server.journals.journal import Settings as JournalSettings
 
 
@@ -261,6 +264,17 @@ class Directory(LdapSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A `[directories.NAME]` table for each LDAP server or Active Directory from which an organization has its users and groups."""
 
 
+class Hook(HookSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[hooks.NAME]` table for each program that flow rules call: over HTTP, or a function of AWS Lambda."""
+
+
+class Gateway(GatewaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[gateways.NAME]` table for each server by way of which outbound flow rules send letters.
+
+    What it does not take for now is tried again, as with any server.
+    """
+
+
 class Availability(AvailabilitySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[availability]` table: how servers of others are asked when their people are free."""
 
@@ -325,6 +339,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     domains: Domains = Domains()
     aws: Aws = Aws()
     directories: dict[str, Directory] = {}
+    hooks: dict[str, Hook] = {}
+    gateways: dict[str, Gateway] = {}
+    organizations: dict[str, Organization] = {}
     availability: Availability = Availability()
     exports: Exports = Exports()
     policy: Policy = Policy()

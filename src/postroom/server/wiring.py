@@ -14,6 +14,7 @@ from postroom.api.settings import Settings as ApiSettings
 from postroom.aws.clients import Aws
 from postroom.aws.log_delivery import LogDelivery
 from postroom.aws.objects import ObjectUpload
+from postroom.aws.ses import Ses
 from postroom.directory import domains, organizations, outside, synchronization
 from postroom.directory.domains import Targets
 from postroom.directory.outside import Directories
@@ -25,7 +26,9 @@ from postroom.mailbox import contents
 from postroom.mailflow.filters import rspamd
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.outbound import Settings as OutboundSettings
 from postroom.mailflow.outbound.demands import Demands
+from postroom.mailflow.outbound.gateways import as_smarthost
 from postroom.mailflow.outbound.sts import Policies
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.resolver import Resolver
@@ -37,7 +40,7 @@ from postroom.policy.crowd import Crowd
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import doors, endpoints, reporting
+from postroom.server import configured, doors, endpoints, reporting
 from postroom.server.acme import challenges
 from postroom.server.acme.folder import Folder
 from postroom.server.availability import Probe
@@ -46,6 +49,8 @@ from postroom.server.configuration import ConfigurationError, time_of_day
 from postroom.server.dns import domain_work
 from postroom.server.dns.lookups import Lookups
 from postroom.server.exporting import Exporter
+from postroom.server.hooks.calls import Calls
+from postroom.server.hooks.worker import Hooking
 from postroom.server.http import HttpServer
 from postroom.server.journals import journal
 from postroom.server.journals.audit_log import AuditLog
@@ -80,6 +85,7 @@ class Rooms:
     directories: Backlog
     carrier: Carrier
     policies: Policies
+    hooks: Hooking
     exporter: Exporter
     authenticator: Authenticator
     gateway: Gateway
@@ -95,6 +101,7 @@ class Rooms:
         self.index.start()
         self.domains.start()
         self.directories.start()
+        self.hooks.start()
         self.exporter.start()
         self.policies.start()
         self.ledger.start()
@@ -103,9 +110,13 @@ class Rooms:
     async def close(self, grace: float) -> None:
         """End all rooms at once, each within `grace` seconds."""
         background = (self.schedule.close(), self.index.close(), self.domains.close(), self.directories.close(), self.carrier.close(grace))
-        await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self.exporter.close(grace))
+        await asyncio.gather(*(server.close(grace) for server in self.servers), *background, self._close_callers(grace))
         await asyncio.gather(self.gateway.close(), self.authenticator.close(), self.policies.close(), self.ledger.close())
         await asyncio.gather(*(asyncio.to_thread(journal.close, JOURNAL_SECONDS) for journal in (self.events, self.audit)))
+
+    async def _close_callers(self, grace: float) -> None:
+        """End what waits for networks on threads of its own."""
+        await asyncio.gather(self.exporter.close(grace), self.hooks.close(grace))
 
 
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSLContext | None = None) -> Rooms:
@@ -126,8 +137,18 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSL
         Backlog(store, contents.TOPIC, words.index),
         Backlog(store, domains.TOPIC, domains_work(settings, lent)),
         Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
-        Carrier(store, resolver, settings.mail, demands=demands(settings, resolver, policies), outcomes=ledger.sink, terms=terms(settings)),
+        Carrier(
+            store,
+            resolver,
+            settings.mail,
+            demands=demands(settings, resolver, policies),
+            outcomes=ledger.sink,
+            terms=terms(settings),
+            gateways=gateways(settings),
+            relay=Ses(lent, settings.mail.ses_configuration_set) if lent else None,
+        ),
         policies,
+        Hooking(store, calls(settings, store, lent), terms(settings)),
         Exporter(store, places(settings, lent)),
         authenticator,
         gateway,
@@ -168,6 +189,26 @@ def _servers(settings: Settings, store: Store, tls: ssl.SSLContext, authenticato
 def terms(settings: Settings) -> Terms:
     """Give the terms on which users send, and their scripts."""
     return Terms(settings.allowance, settings.spikes, settings.smtp.postmaster, settings.groups.leave_at.rstrip("/"))
+
+
+def calls(settings: Settings, store: Store, aws: Aws | None) -> Calls:
+    """Give what calls the hooks of flow rules; raises ConfigurationError when a secret or an authority cannot be read."""
+    try:
+        return Calls(settings.hooks, aws, store.now)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"[hooks] {error}") from None
+
+
+def gateways(settings: Settings) -> dict[str, OutboundSettings]:
+    """Give the gateways of flow rules, each as the smarthost of settings of its own; raises ConfigurationError for unreadable files."""
+    found = {}
+    for name, part in settings.gateways.items():
+        try:
+            found[name] = as_smarthost(part, settings.mail)
+            ssl.create_default_context(cafile=part.ca or None)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"[gateways.{name}] {error}") from None
+    return found
 
 
 def demands(settings: Settings, resolver: Resolver, policies: Policies) -> Demands:
@@ -252,6 +293,8 @@ def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | 
     forget_sent = sending.purge(settings.spikes)
     yield Job("purge-sending", forget_sent, 3600.0, "forgets how much users have sent, when it counts no more", by_age=True)
     yield Job("reports", reporting.work(settings), 900.0, "sends the reports of DMARC and TLS of days that are over", by_age=True)
+    write = configured.work(settings.organizations)
+    yield Job("configured-mail-flow", write, 60.0, "brings the mail rules of organizations in line with the configuration")
     night = time_of_day(settings.retention.at)
     yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night, by_age=True)
     yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night, by_age=True)

@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _show(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     with store.transaction(scope, write=False) as tx:
         found = journaling.find(tx)
-    print(f"to {found.journal}, failures to {found.report}, from {found.sender}" if found else "off")
+    origin = ", from the configuration" if found and found.configured else ""
+    print(f"to {found.journal}, failures to {found.report}, from {found.sender}{origin}" if found else "off")
 
 
 def _set(store: Store, scope: int, arguments: argparse.Namespace) -> None:

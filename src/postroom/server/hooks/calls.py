@@ -82,7 +82,8 @@ class _Post:
             body = answer.read(ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = f"it took more than {self._seconds:g} seconds"
-            raise Unanswered(f"The hook does not answer: {late if connection.over else _reason(error)}") from error
+            cut = connection.over or isinstance(error, TimeoutError)
+            raise Unanswered(f"The hook does not answer: {late if cut else _reason(error)}") from error
         finally:
             ending.cancel()
             connection.close()

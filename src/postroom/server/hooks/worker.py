@@ -167,6 +167,7 @@ class Hooking:
                 await self._store.transact(scope, hooks.again, self._holder, call, "Internal error")
         finally:
             self._works.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
+            self._woken[scope] = None  # it may have to be made again
             self._freed()
 
     async def _make(self, scope: int, call: Call) -> None:

@@ -8,6 +8,19 @@ from postroom.storage.engine import Tx
 Row = tuple[Any, ...]
 
 
+def by_destination(tx: Tx, destination: str) -> tuple[int, str]:
+    """Count the copies that wait for a destination, and give what was last said of the one that has been tried most."""
+    row = tx.one(
+        "SELECT COUNT(*) FROM queue_recipients WHERE organization = :organization AND destination = :destination", destination=destination
+    )
+    last = tx.one(
+        "SELECT last_reply FROM queue_recipients WHERE organization = :organization AND destination = :destination"
+        " ORDER BY attempts DESC, id LIMIT 1",
+        destination=destination,
+    )
+    return (row[0] if row else 0), (last[0] if last else "")
+
+
 def of_letters(tx: Tx, traces: Sequence[str], message_id: str, *, limit: int) -> list[Row]:
     """List what is queued of letters by their ids in the message flow, or by a Message-ID with its <>.
 

@@ -74,6 +74,7 @@ RECIPIENTS: dict[str, tuple[str, str, str, str]] = {
     "postmaster elsewhere": ("<postmaster@far.test>", "550", "250", AWAY),
     "foreign": ("<x@far.test>", "550", "250", AWAY),
     "foreign in capitals": ("<X@FAR.TEST>", "550", "250", AWAY),
+    "foreign, and a word of the sender's": ("<x@far.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@ours.test", "550", "250", AWAY),
     "percent": ("<x%far.test@ours.test>", "550", "550", ""),
     "percent in quotes": ('<"x%far.test"@ours.test>', "550", "550", ""),
     "percent twice": ("<x%far.test%ours.test@ours.test>", "550", "550", ""),
@@ -313,7 +314,7 @@ def test_what_is_taken_at_each_door_and_what_leaves(town: Town) -> None:
                 author = "alice@ours.test" if door.signed_in else "x@far.test"
                 assert dialogue.say(f"From: {author}\r\nTo: x@far.test\r\nSubject: {subject}\r\n\r\nx\r\n.")[:3] == "250"
                 if comes_to == AWAY:
-                    leaving.append((SENDERS[sender], path.rpartition(":")[2].strip("<>"), subject))
+                    leaving.append((SENDERS[sender], path.partition(">")[0].rpartition(":")[2].lstrip("<"), subject))
     assert wrong == []
     assert len(leaving) == 2 * 2 * sum(comes_to == AWAY for *_, comes_to in RECIPIENTS.values())
     eventually(lambda: len(town.sink.taken) >= len(leaving))

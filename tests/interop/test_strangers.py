@@ -124,3 +124,42 @@ def test_names_beyond_ascii_go_where_they_are_understood(laboratory: Laboratory,
         raw = letter.as_bytes(policy=letter.policy.clone(utf8=True, linesep="\r\n"))
         client.sendmail(alice.email, [letter["To"]], raw, mail_options=("SMTPUTF8", "BODY=8BITMIME"))
     assert "Reply-To: jürgen@müller.test".encode() in laboratory.peers[name].await_letter("bob", letter["Message-ID"].encode())
+
+
+def confirmed(raw: bytes) -> bytes:
+    """Give the part of a report that programs read."""
+    return raw.replace(b"\r\n", b"\n").partition(b"delivery-status\n")[2]
+
+
+def test_a_server_that_has_dsn_confirms_a_delivery_itself(laboratory: Laboratory, alice: User) -> None:
+    """What alice said of the envelope reaches Postfix, and her program's words come back in its report."""
+    letter = written(alice.email, f"bob@{laboratory.domains['postfix']}")
+    with smtplib.SMTP_SSL(*laboratory.ready.submissions, context=laboratory.ready.tls(), timeout=60) as client:
+        client.login(alice.email, alice.password)
+        said = ("NOTIFY=SUCCESS,FAILURE", f"ORCPT=rfc822;robert+2B1@{laboratory.domains['postfix']}")
+        client.send_message(letter, alice.email, [letter["To"]], mail_options=("RET=HDRS", "ENVID=order+2B7"), rcpt_options=said)
+    with Reader(laboratory.ready, alice) as reader:
+        report = confirmed(reader.await_letter(b"Original-Envelope-Id: order+7", letter["Message-ID"].encode()))
+    assert f"Original-Recipient: rfc822;robert+1@{laboratory.domains['postfix']}".encode() in report
+    assert f"Reporting-MTA: dns; mx.{laboratory.domains['postfix']}".encode() in report
+    assert b"Action: delivered" in report
+
+
+def test_exim_confirms_too(laboratory: Laboratory, alice: User) -> None:
+    letter = written(alice.email, f"bob@{laboratory.domains['exim']}")
+    with smtplib.SMTP_SSL(*laboratory.ready.submissions, context=laboratory.ready.tls(), timeout=60) as client:
+        client.login(alice.email, alice.password)
+        client.send_message(letter, alice.email, [letter["To"]], rcpt_options=("NOTIFY=SUCCESS",))
+    with Reader(laboratory.ready, alice) as reader:
+        report = confirmed(reader.await_letter(letter["Message-ID"].encode(), b"delivery-status"))
+    assert b"Action: delivered" in report
+
+
+def test_a_stranger_hears_of_a_delivery_here(laboratory: Laboratory, alice: User) -> None:
+    sender = f"bob@{laboratory.domains['postfix']}"
+    letter = written(sender, alice.email)
+    with smtplib.SMTP(laboratory.peers["postfix"].address, 25, timeout=60) as client:
+        client.send_message(letter, sender, [alice.email], mail_options=("ENVID=order9",), rcpt_options=("NOTIFY=SUCCESS",))
+    report = confirmed(laboratory.peers["postfix"].await_letter("bob", b"Original-Envelope-Id: order9"))
+    assert b"Reporting-MTA: dns; demo.postroom.test" in report
+    assert b"Action: delivered" in report

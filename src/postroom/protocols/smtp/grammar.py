@@ -8,26 +8,20 @@ dots anywhere in a local part; neither lets two readers see two different addres
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
-from postroom.formats import xtext
 from postroom.mailflow.envelopes import NOTHING_SAID, Wish
 from postroom.model.addresses import domain_key
 from postroom.model.errors import InvalidParameter
+from postroom.protocols.smtp import parameters
 
 LINE_LIMIT: Final = 4096
 """Octets of a command line, its CRLF included; 512 by RFC 5321 §4.5.3.1.4, more for its extensions."""
 PATH_LIMIT: Final = 254
 """Octets of an address (RFC 5321 §4.5.3.1.3). There are senders with local parts beyond the 64 of §4.5.3.1.1: those of
 mailing lists, which carry the recipient's address."""
-
-ENVELOPE_ID_LIMIT: Final = 100
-"""Characters of ENVID (RFC 3461 §4.4)."""
-ORIGINAL_LIMIT: Final = 500
-"""Characters of ORCPT (RFC 3461 §4.2)."""
-
+T = TypeVar("T")
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff"
 _LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[A-Za-z0-9:.\-]+\])"
@@ -36,13 +30,9 @@ _ROUTE = rf"@{_DOMAIN}(?:,@{_DOMAIN})*:"
 _PATH = re.compile(rf" *<(?:{_ROUTE})?(?P<local>{_LOCAL})@(?P<domain>{_DOMAIN})>(?P<rest>| .*)\Z", re.S)
 _POSTMASTER = re.compile(r" *<(?P<local>postmaster)>(?P<rest>| .*)\Z", re.I | re.S)
 _NULL = re.compile(r" *<>(?P<rest>| .*)\Z", re.S)
-_PARAMETER = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[\x21-\x3c\x3e-\x7e\u0080-\U0010ffff]+))?\Z")
 _PLAIN_QUOTED = re.compile(rf'"([{_ATEXT}]+)"\Z')
 _NAME = re.compile(r"[\x21-\x7e\u0080-\U0010ffff]{1,255}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NUMBER = re.compile(r"[0-9]{1,20}\Z")
-_KIND = re.compile(r"[A-Za-z0-9-]{1,40}\Z")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]{8,15}(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\Z")
 _MECHANISM = re.compile(r"[A-Za-z0-9_-]{1,20}\Z")
 
 
@@ -220,74 +210,22 @@ def _mail(rest: str) -> Mail:
     null = _NULL.match(rest, 5)
     if null:
         return _mail_parameters("", null["rest"])
-    local, domain, parameters = _path(rest, 5, "5.1.7")
-    return _mail_parameters(f"{local}@{domain}", parameters)
+    local, domain, said = _path(rest, 5, "5.1.7")
+    return _mail_parameters(f"{local}@{domain}", said)
 
 
 def _mail_parameters(sender: str, text: str) -> Mail:
-    found: dict[str, Any] = {}
-    for name, value in _parameters(text):
-        read = _OF_MAIL.get(name)
-        if read is None:
-            _refuse(555, "5.5.4", f"Parameter {name[:40]} not known")
-        said = read(value)
-        if said is None:
-            _refuse(501, "5.5.4", f"{name} has a bad value")
-        found |= said
+    found = _read(parameters.of_mail, text)
     if not found.get("international") and not sender.isascii():
         _refuse(553, "5.6.7", "This address needs SMTPUTF8")
-    if "hold_for" in found and "hold_until" in found:
-        _refuse(501, "5.5.4", "HOLDFOR or HOLDUNTIL, not both")
     return Mail(sender, **found)
 
 
-def _size(value: str | None) -> dict[str, Any] | None:
-    return {"size": int(value)} if value and _NUMBER.match(value) else None
-
-
-def _body(value: str | None) -> dict[str, Any] | None:
-    return {"eight_bit": value.upper() == "8BITMIME"} if value and value.upper() in {"7BIT", "8BITMIME"} else None
-
-
-def _returns(value: str | None) -> dict[str, Any] | None:
-    return {"returns": value.upper()} if value and value.upper() in {"FULL", "HDRS"} else None
-
-
-def _envelope_id(value: str | None) -> dict[str, Any] | None:
-    return {"envelope_id": value} if value and len(value) <= ENVELOPE_ID_LIMIT and xtext.is_xtext(value) else None
-
-
-def _hold_for(value: str | None) -> dict[str, Any] | None:
-    return {"hold_for": int(value)} if value and re.fullmatch(r"[0-9]{1,9}", value) else None
-
-
-def _hold_until(value: str | None) -> dict[str, Any] | None:
-    """Read a date and time of RFC 3339, the `date-time` of RFC 4865 §2."""
-    if not value or not _MOMENT.match(value):
-        return None
+def _read(reader: Callable[[str], T], text: str) -> T:
     try:
-        return {"hold_until": datetime.fromisoformat(value.upper()).timestamp()}
-    except (ValueError, OverflowError):
-        return None
-
-
-def _flag(name: str) -> "_Reader":
-    """Make the reader of a parameter without a value."""
-    return lambda value: {name: True} if value is None else None
-
-
-_Reader = Callable[[str | None], "dict[str, Any] | None"]
-_OF_MAIL: Final[dict[str, _Reader]] = {
-    "SIZE": _size,
-    "BODY": _body,
-    "SMTPUTF8": _flag("international"),
-    "AUTH": lambda value: {} if value else None,  # whom another server says it heard is of no use here (RFC 4954 §5)
-    "RET": _returns,
-    "ENVID": _envelope_id,
-    "REQUIRETLS": _flag("require_tls"),
-    "HOLDFOR": _hold_for,
-    "HOLDUNTIL": _hold_until,
-}
+        return reader(text)
+    except parameters.BadParameter as bad:
+        _refuse(555 if bad.unknown else 501, "5.5.4", str(bad))
 
 
 def _rcpt(rest: str) -> Rcpt:
@@ -295,40 +233,10 @@ def _rcpt(rest: str) -> Rcpt:
         _refuse(501, "5.5.4", "RCPT TO:<address>")
     postmaster = _POSTMASTER.match(rest, 3)
     if postmaster:
-        local, domain, parameters = postmaster["local"], "", postmaster["rest"]
+        local, domain, said = postmaster["local"], "", postmaster["rest"]
     else:
-        local, domain, parameters = _path(rest, 3, "5.1.3")
-    return Rcpt(local, domain, _wish(parameters))
-
-
-def _wish(text: str) -> Wish:
-    notify = original = ""
-    for name, value in _parameters(text):
-        if name == "NOTIFY":
-            notify = _notify(value or "")
-        elif name == "ORCPT":
-            original = _original(value or "")
-        else:
-            _refuse(555, "5.5.4", f"Parameter {name[:40]} not known")
-    return Wish(notify, original)
-
-
-def _notify(value: str) -> str:
-    """Read NEVER, or a list of what is to be told (RFC 3461 §4.1)."""
-    words = value.upper().split(",")
-    if words != ["NEVER"] and not (set(words) <= {"SUCCESS", "FAILURE", "DELAY"} and len(set(words)) == len(words)):
-        _refuse(501, "5.5.4", "NOTIFY has a bad value")
-    return ",".join(words)
-
-
-def _original(value: str) -> str:
-    """Read a type and an address in xtext, or in UTF-8 as it stands (RFC 3461 §4.2, RFC 6533 §3)."""
-    kind, semicolon, address = value.partition(";")
-    if not semicolon or not _KIND.match(kind) or not address or len(value) > ORIGINAL_LIMIT:
-        _refuse(501, "5.5.4", "ORCPT has a bad value")
-    if not (xtext.is_xtext(address) or (kind.lower() == "utf-8" and "=" not in address)):
-        _refuse(501, "5.5.4", "ORCPT has a bad value")
-    return value
+        local, domain, said = _path(rest, 3, "5.1.3")
+    return Rcpt(local, domain, _read(parameters.of_rcpt, said))
 
 
 def _path(rest: str, start: int, status: str) -> tuple[str, str, str]:
@@ -346,17 +254,6 @@ def _path(rest: str, start: int, status: str) -> tuple[str, str, str]:
             _refuse(501, status, "Not a domain name")
     plain = _PLAIN_QUOTED.match(local)
     return (plain[1] if plain else local), domain, found["rest"]
-
-
-def _parameters(text: str) -> list[tuple[str, str | None]]:
-    """Split ESMTP parameters; each may come once (RFC 5321 §4.1.1.11)."""
-    found: list[tuple[str, str | None]] = []
-    for word in text.split():
-        match = _PARAMETER.match(word)
-        if not match or any(match["name"].upper() == name for name, _ in found):
-            _refuse(501, "5.5.4", "Bad parameter")
-        found.append((match["name"].upper(), match["value"]))
-    return found
 
 
 def _bdat(rest: str) -> Bdat:

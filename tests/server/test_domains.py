@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,14 +41,27 @@ def publish(nameserver: Nameserver, printed: str) -> None:
         nameserver.zone.setdefault((name, kind), []).append(value)
 
 
+def policy_of(program: Program, name: str) -> tuple[int, bytes]:
+    """Ask the web door for a domain's MTA-STS policy, whatever certificate it shows; gives status and body."""
+    host, port = json.loads((program.folder / "ready.json").read_text())["web_tls"]
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(host, port, context=context, timeout=30)
+    connection.request("GET", "/.well-known/mta-sts.txt", headers={"Host": f"mta-sts.{name}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
 @pytest.mark.effect("RegisterMailDomain", "GetMailDomain")
 def test_a_domain_from_registration_to_its_published_keys(tmp_path: Path, nameserver: Nameserver) -> None:
-    config = configured(tmp_path, f'[dns]\nnameservers = ["127.0.0.1:{nameserver.port}"]\n')
+    web = '[web]\nlisten_tls = ["127.0.0.1:0"]\n[mta_sts]\nmode = "testing"\n'
+    config = configured(tmp_path, f'[dns]\nnameservers = ["127.0.0.1:{nameserver.port}"]\n{web}')
     with running(Program(["serve", "--config", str(config)], tmp_path / "run")) as program:
         client = workmail(program)
         organization = client.create_organization(Alias="letters")["OrganizationId"]
         here = {"OrganizationId": organization, "DomainName": NAME}
         client.register_mail_domain(**here)
+        assert policy_of(program, NAME)[0] == 404
         assert client.get_mail_domain(**here)["OwnershipVerificationStatus"] == "PENDING"
         refused = postroom(config, "domains", "verify", NAME)
         assert refused.returncode == 1
@@ -57,10 +73,13 @@ def test_a_domain_from_registration_to_its_published_keys(tmp_path: Path, namese
         assert [line.split()[:2] for line in listed.splitlines()] == [[f"{one['Hostname']}.", one["Type"]] for one in shown]
         selectors = re.findall(rf"^(\w{{32}}-ed25519)\._domainkey\.{NAME}\. CNAME \1\.dkim\.mail\.lab\.test\.$", beside, re.MULTILINE)
         assert len(selectors) == 3
+        sts = rf'; for MTA-STS, mode testing, .*\n_mta-sts\.{NAME}\. TXT "v=STSv1; id=\w+;"\nmta-sts\.{NAME}\. CNAME mail\.lab\.test\.$'
+        assert re.search(sts, beside)
         publish(nameserver, listed)
         client.register_mail_domain(**here)  # asks DNS at once, not within a minute
         eventually(lambda: client.get_mail_domain(**here)["OwnershipVerificationStatus"] == "VERIFIED")
         eventually(lambda: client.get_mail_domain(**here)["DkimVerificationStatus"] == "VERIFIED")
+        assert policy_of(program, NAME) == (200, b"version: STSv1\r\nmode: testing\r\nmx: mail.lab.test\r\nmax_age: 604800\r\n")
         user = client.create_user(OrganizationId=organization, Name="alice", DisplayName="Alice")["UserId"]
         client.register_to_work_mail(OrganizationId=organization, EntityId=user, Email=f"alice@{NAME}")
 

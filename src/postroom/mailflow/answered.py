@@ -93,7 +93,7 @@ def _send_on(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], 
     passing = call.passing
     leaving = tuple(address for address, rule in rules.items() if rule.action not in (Action.DROP, Action.BOUNCE))
     judgement.tell_rules(tx, passing.trace, rules)
-    sealer = (_address(tx, passing.forwarder) or "").rpartition("@")[2]
+    sealer = "" if passing.assessment.ours else _address(tx, passing.forwarder).rpartition("@")[2]
     for address in leaving:
         later = replace(envelope, recipients=(address,))
         hold = None if recipients.is_ours(tx, address.rpartition("@")[2]) else _hold(tx, passing.forwarder)

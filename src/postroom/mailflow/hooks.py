@@ -30,7 +30,7 @@ from postroom.storage.engine import Tx
 from postroom.storage.queries import hook_calls as rows
 
 TOPIC = "hooks"
-LEASE = 120.0
+LEASE = 45.0
 """Seconds for which a call is leased: as many as it may take, and to write down what comes of it."""
 FIRST_WAIT = 5.0
 LONGEST_WAIT = 600.0

@@ -28,9 +28,12 @@ def look_up(tx: Tx, envelope: Envelope, head: Letterhead, assessment: Assessment
 def outgoing(tx: Tx, head: Letterhead, recipients: Iterable[str]) -> dict[str, Rule]:
     """Find the rules that decide about a letter that goes out, by recipient."""
     rules = flow_rules.page(tx, Way.OUTBOUND)
-    if not rules:
-        return {}
-    found = {address: flow_rules.decide(rules, author(head), flow_rules.key(address)) for address in recipients}
+    return decided(rules, author(head), recipients) if rules else {}
+
+
+def decided(rules: Sequence[Rule], sender: str, recipients: Iterable[str]) -> dict[str, Rule]:
+    """Find which of some rules decides about a letter, by recipient; `sender` is a key, as `flow_rules.key` gives it."""
+    found = {address: flow_rules.decide(rules, sender, flow_rules.key(address)) for address in recipients}
     return {address: rule for address, rule in found.items() if rule is not None}
 
 

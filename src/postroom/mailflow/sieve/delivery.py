@@ -27,7 +27,7 @@ from postroom.mailflow.assessment import OURS, Assessment
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.queue import Hold
-from postroom.mailflow.sieve import interpreter, vacation
+from postroom.mailflow.sieve import interpreter, leaving, vacation
 from postroom.mailflow.sieve.letter import Letter
 from postroom.mailflow.sieve.machine import Circumstances
 from postroom.mailflow.sieve.outcome import KEPT, Filing, Outcome, Vacation
@@ -35,6 +35,7 @@ from postroom.mailflow.sieve.vacation import Owner
 from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.model.flags import Flag
+from postroom.policy.flow_rules import Rule
 from postroom.storage.engine import Tx
 from postroom.storage.queries import entities
 from postroom.storage.queries import sieve as queries
@@ -93,11 +94,11 @@ def deliver(tx: Tx, mailbox: Mailbox, prepared: Prepared, passage: Passage, *, n
     outcome = _run(tx, case, name, script)
     if outcome.refusal is not None:
         return _refuse(tx, case, name, outcome.refusal)
-    redirects, hold = _permitted(tx, case, outcome.redirects)
+    redirects, hold, rules = _permitted(tx, case, outcome.redirects)
     filings = outcome.filings or ((Filing(),) if outcome.redirects and not redirects else ())
     places = _file(tx, case, outcome, filings)
     for target in redirects:
-        _redirect(tx, case, outcome, target, hold)
+        _redirect(tx, case, outcome, target, hold, rules.get(target))
     answered = outcome.vacation is not None and _answer(tx, case, outcome.vacation)
     actions = (*(["FILE"] if places else []), *(["REDIRECT"] if redirects else []), *(["REPLY"] if answered else []))
     return Applied(name, actions or ("DISCARD",), places, redirects)
@@ -194,23 +195,25 @@ def _mask(tx: Tx, mailbox: Mailbox, flags: Sequence[str]) -> int:
 # What leaves
 
 
-def _permitted(tx: Tx, case: _Case, redirects: Sequence[str]) -> tuple[tuple[str, ...], Hold | None]:
-    """Give the addresses to which a letter is redirected, and whether it has to wait.
+def _permitted(tx: Tx, case: _Case, redirects: Sequence[str]) -> tuple[tuple[str, ...], Hold | None, dict[str, Rule]]:
+    """Give the addresses to which a letter is redirected, whether it has to wait, and the organization's rules about them.
 
-    There are none for junk, for what has been here before, and beyond the day's allowance.
+    There are none for junk, for what has been here before, where a rule lets nothing go, and beyond the day's allowance.
     """
     if not redirects or case.junk:
-        return (), None
+        return (), None, {}
     own = _owner(tx, case.mailbox)
     before = [value.decode("utf-8", "replace") for value in case.letter.values(REDIRECTED)]
     if own is None or len(before) >= MAX_REDIRECTIONS or any(vacation.key(value) in own.keys for value in before):
         log.info("not_redirected", scope=tx.organization, owner=case.mailbox.owner, reason="loop")
-        return (), None
+        return (), None, {}
+    rules = leaving.find(tx, own.addresses[0], redirects)
+    targets = leaving.permitted(tx, rules, redirects)
     try:
-        return tuple(redirects), _count(tx, case, own, redirects, case.prepared.size)
+        return targets, _count(tx, case, own, targets, case.prepared.size), rules
     except errors.LimitExceeded:
         log.info("not_redirected", scope=tx.organization, owner=case.mailbox.owner, reason="allowance")
-        return (), None
+        return (), None, {}
 
 
 def _count(tx: Tx, case: _Case, owner: Owner, targets: Sequence[str], octets: int) -> Hold | None:
@@ -220,7 +223,7 @@ def _count(tx: Tx, case: _Case, owner: Owner, targets: Sequence[str], octets: in
     return outgoing.count(tx, case.passage.terms, case.mailbox.owner, email, sender=email, here=here, elsewhere=elsewhere, octets=octets)
 
 
-def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | None) -> None:
+def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | None, rule: Rule | None) -> None:
     """Queue a copy, with its return path rewritten where it goes to others (RFC 5228 §4.2)."""
     owner = _owner(tx, case.mailbox)
     assert owner is not None
@@ -238,7 +241,7 @@ def _redirect(tx: Tx, case: _Case, outcome: Outcome, target: str, hold: Hold | N
     hold = None if recipients.is_ours(tx, target.rpartition("@")[2]) else hold
     assessment = case.passage.assessment
     sealer = "" if assessment.ours and outcome.content is None else owner.addresses[0].rpartition("@")[2]  # what was changed is not ours
-    queue.enqueue(tx, envelope, contents.keep(tx, prepared), size=prepared.size, assessment=assessment, hold=hold, sealer=sealer)
+    leaving.send(tx, envelope, prepared, rule, owner=case.mailbox.owner, assessment=assessment, hold=hold, sealer=sealer)
 
 
 def _return_path(tx: Tx, passage: Passage, owner: str, target: str) -> str:
@@ -269,11 +272,14 @@ def _answer(tx: Tx, case: _Case, wanted: Vacation) -> bool:
     if not queries.note_reply(tx, case.mailbox.id, mark, tx.now + wanted.seconds):
         return False
     raw = replies.write(vacation.reply(wanted, case.letter, sender, owner), now=tx.now)
+    rules = leaving.find(tx, owner.addresses[0], (sender,))
+    if not leaving.permitted(tx, rules, (sender,)):
+        return False
     try:
         hold = _count(tx, case, owner, (sender,), len(raw))
     except errors.LimitExceeded:
         return False
-    _send(tx, raw, sender, author=case.mailbox.owner, hold=hold)
+    _send(tx, raw, sender, author=case.mailbox.owner, hold=hold, rule=rules.get(sender))
     return True
 
 
@@ -295,12 +301,11 @@ def _refuse(tx: Tx, case: _Case, name: str, reason: str) -> Applied:
     return Applied(name, ("BOUNCE",))
 
 
-def _send(tx: Tx, raw: bytes, recipient: str, author: str, hold: Hold | None) -> None:
+def _send(tx: Tx, raw: bytes, recipient: str, *, author: str, hold: Hold | None, rule: Rule | None) -> None:
     """Queue a reply, with the null return path."""
     prepared = contents.written(tx, raw)
     envelope = Envelope("", (recipient,), eight_bit=not raw.isascii(), international=not recipient.isascii())
-    content = contents.keep(tx, prepared)
-    queue.enqueue(tx, envelope, content, size=prepared.size, author=author, assessment=OURS, lifetime=queue.SHORT_LIFETIME, hold=hold)
+    leaving.send(tx, envelope, prepared, rule, owner=author, author=author, lifetime=queue.SHORT_LIFETIME, hold=hold)
 
 
 def _owner(tx: Tx, mailbox: Mailbox) -> Owner | None:

@@ -177,6 +177,14 @@ def test_how_it_is_written(raw: bytes, made: bytes) -> None:
     assert seven_bit.convert(raw) == made
 
 
+def test_messages_that_others_may_have_signed_are_written_anew_only_where_they_must() -> None:
+    raw = wrapped(part(b"Content-Type: text/plain", EIGHT), part(b"Content-Type: message/rfc822", b"Subject: x\r\n\r\n" + EIGHT))
+    assert seven_bit.convert(raw, carried=False) is None
+    assert (seven_bit.convert(raw) or b"").isascii()
+    plain = wrapped(part(b"Content-Type: text/plain", EIGHT), part(b"Content-Type: message/rfc822", b"Subject: x\r\n\r\ntext"))
+    assert seven_bit.convert(plain, carried=False) == seven_bit.convert(plain) != plain
+
+
 def test_long_lines_are_broken() -> None:
     raw = b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n" + b"word " * 400 + b"\r\n"
     made = seven_bit.convert(raw)

@@ -146,6 +146,27 @@ async def test_users_letters_leave_with_seven_bits_before_they_are_signed(
     assert far.got[0][2] == old.got[0][2]
 
 
+async def test_messages_that_a_letter_carries_stay_as_they_are_where_that_can_be(
+    store: Store, people: People, keys: Callable[..., bytes], make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
+) -> None:  # fmt: skip
+    far = await open_elsewhere()
+    old = await open_elsewhere(host="127.0.0.2", port=far.port)
+    old.answers = {"without": "8BITMIME SMTPUTF8"}
+    dns[0].host("far.test")
+    dns[0].host("old.test", "127.0.0.2")
+    signed = by_far(b"From: s@far.test\r\n" + EIGHT.encode() + "\r\ngr\u00fc\u00dfe\r\n".encode())
+    head = b"From: alice@example.test\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    send(store, people.actor("alice"), "x@far.test", "y@old.test", raw=head + signed)
+    await make_carrier(port=far.port).sweep()
+    for place, whole in ((far, True), (old, False)):
+        ((_, _, got),) = place.got
+        assert dkimpy.verify(got, dnsfunc=keys)
+        carried = got.partition(b"\r\n\r\n")[2]
+        assert (carried == signed) is whole
+        assert dkimpy.verify(carried, dnsfunc=keys) is whole
+    assert old.got[0][2].isascii()
+
+
 async def test_strangers_letters_are_written_anew_only_for_servers_without_eight_bits(
     store: Store, people: People, keys: Callable[..., bytes], make_carrier: MakeCarrier, dns: tuple[NameServer, Resolver], open_elsewhere: OpenElsewhere
 ) -> None:  # fmt: skip

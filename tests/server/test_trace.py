@@ -9,6 +9,7 @@ import socketserver
 import threading
 
 from postroom.mailflow import destinations, queue
+from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.verdicts import Fate, Verdict
 from postroom.server import cli
@@ -84,8 +85,8 @@ def test_what_waits_in_the_queue_is_shown_with_its_attempts_and_the_last_reply(t
 
 def test_what_is_known_of_a_destination_out_of_reach_is_told_with_its_copies(store, organization, clock):
     with store.transaction(organization.number) as tx:
-        queue.enqueue(tx, Envelope(sender="a@example.test", recipients=("x@far.test",)), 1, size=9, trace="t1")
-        queue.enqueue(tx, Envelope(sender="a@example.test", recipients=("y@far.test",)), 2, size=9, trace="t2", hold=queue.Hold("admin", "why"))
+        queue.enqueue(tx, Envelope(sender="a@example.test", recipients=("x@far.test",)), 1, size=9, assessment=OURS, trace="t1")
+        queue.enqueue(tx, Envelope(sender="a@example.test", recipients=("y@far.test",)), 2, size=9, assessment=OURS, trace="t2", hold=queue.Hold("admin", "why"))
         destinations.put_off(tx, "far.test", Verdict(Fate.DEFERRED, "4.4.1", "no route", host="mx.far.test"))
     clock.advance(1)
     (told,) = trace.queued_in(store, organization.number, ["t1", "t9"], "<none@far.test>")

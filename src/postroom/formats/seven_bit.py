@@ -39,6 +39,7 @@ class _Work:
     """A message, and what is to stand in the place of its pieces, in order."""
 
     raw: bytes
+    carried: bool = True
     edits: list[tuple[int, int, bytes]] = field(default_factory=list)
     parts: int = 0
 
@@ -63,11 +64,14 @@ def is_ascii(raw: bytes) -> bool:
     return raw.isascii() or raw[scanner.header_end(raw, 0, len(raw)) :].isascii()
 
 
-def convert(raw: bytes) -> bytes | None:
-    """Write a message with a body of seven bits; None when that cannot be done without changing what it says."""
+def convert(raw: bytes, *, carried: bool = True) -> bytes | None:
+    """Write a message with a body of seven bits; None when that cannot be done without changing what it says.
+
+    Messages that it carries are written anew only if they may be (`carried`): others may have signed them.
+    """
     if fits(raw):
         return raw
-    work = _Work(raw)
+    work = _Work(raw, carried)
     try:
         _convert(work, scanner.scan(raw), (), 0, whole=True)
     except _Stuck:
@@ -97,6 +101,8 @@ def _convert(work: _Work, entity: Entity, boundaries: tuple[bytes, ...], depth: 
     kind = _kind(entity)
     if kind[0] == b"multipart":
         _convert_multipart(work, entity, boundaries, depth)
+    elif kind[0] == b"message" and not work.carried:
+        raise _Stuck
     elif kind == (b"message", b"rfc822") and entity.encoding in _IDENTITY:
         _relabel(work, entity)
         _convert(work, entity.children[0], boundaries, depth + 1, whole=True)

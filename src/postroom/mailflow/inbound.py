@@ -193,7 +193,7 @@ def distribute(
     owners = {owner: email for target in wanted for owner, email in zip(target.owners, target.emails, strict=True)}
     alone = len(envelope.recipients) == 1 and len(division.here) == 1 and not division.here[0].group and not waited
     passage = Passage(envelope, assessment=assessment, refusable=alone, terms=terms)
-    via = {owner: target for target in reversed(wanted) for owner in target.owners}
+    via = _ways(wanted)
     _append_all(tx, owners, letters, copies, passage, via)
     stay = any(found.fate is Fate.WAIT for found in copies.judged.values()) or any(map(judgement.waits, (rules or {}).values()))
     if copies.full and len(copies.full) == len(owners) and not (division.elsewhere or stay or waited):
@@ -266,6 +266,15 @@ def hand_over(
         if source != tx.organization and copies.content is not None and recorded:
             journaling.record(tx, copies.trace, envelope, prepared, recorded, assessment)
     return outcomes
+
+
+def _ways(targets: Sequence[Target]) -> dict[str, Target]:
+    """Say by way of which address each owner gets the letter: the own one before that of a group, else the first."""
+    found: dict[str, Target] = {}
+    for target in sorted(targets, key=lambda target: target.group):
+        for owner in target.owners:
+            found.setdefault(owner, target)
+    return found
 
 
 def _judge(case: Circumstances, target: Target, letters: Letters) -> Disposition:

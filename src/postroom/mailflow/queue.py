@@ -104,7 +104,7 @@ def enqueue(
     content: int,
     *,
     size: int,
-    assessment: Assessment = UNKNOWN,
+    assessment: Assessment,
     author: str = "",
     trace: str = "",
     lifetime: float = LIFETIME,

@@ -3,6 +3,7 @@
 What is ours bears the mark of it since it was written, whatever a From line says. It leaves with a body of seven bits, so that no server on
 the way has a reason to change what is signed (RFC 6376 §5.3). What others wrote stays as it is, as they may have signed it; only for a
 server that takes no eight bits it is written anew, before it is sealed, and the seal tells of the signatures that it bore (RFC 6152 §3).
+So it is with messages that letters of ours carry, in reports, in records of a journal or as attachments.
 
 Keys are looked at anew when a mail domain has been changed, and every few seconds, so that a rotation is noticed by every process. A domain
 that is so new that it has none gets its first one here: no letter of ours leaves unsigned.
@@ -56,23 +57,23 @@ class Signatures:
     async def leaving(self, parcel: Parcel, raw: bytes, *, eight_bit: bool) -> bytes:
         """Give a letter as it leaves to a server, which takes bodies of eight bits or does not."""
         if parcel.assessment.ours and not parcel.sealer:
-            return await self._sign(parcel, await self._seven(raw))
+            return await self._sign(parcel, await self._seven(raw, carried=not eight_bit), eight_bit=eight_bit)
         if not eight_bit and not seven_bit.is_ascii(raw):
-            raw = await self._seven(raw)
+            raw = await self._seven(raw, carried=True)
         return await self._seal(parcel, raw) if parcel.sealer else raw
 
-    async def _seven(self, raw: bytes) -> bytes:
-        """Write a letter with a body of seven bits, if that can be."""
-        made = await self._run(raw, seven_bit.convert, raw)
+    async def _seven(self, raw: bytes, *, carried: bool) -> bytes:
+        """Write a letter with a body of seven bits, if that can be, messages that it carries only where they must."""
+        made = await self._run(raw, seven_bit.convert, raw, carried=carried)
         return raw if made is None else made
 
-    async def _sign(self, parcel: Parcel, raw: bytes) -> bytes:
+    async def _sign(self, parcel: Parcel, raw: bytes, *, eight_bit: bool) -> bytes:
         domain = signing.author_domain(raw)
         keys = await self._load(parcel.scope, domain) if domain else ()
         if not keys:
             return raw
         raw = signing.even(raw)
-        mark = (parcel.scope, parcel.content, domain, *(key.mark for key in keys))
+        mark = (parcel.scope, parcel.content, domain, eight_bit, *(key.mark for key in keys))
         return await self._before(mark, raw, signing.fields, raw, domain, keys, self._store.now()) + raw
 
     async def _seal(self, parcel: Parcel, raw: bytes) -> bytes:

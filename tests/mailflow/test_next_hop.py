@@ -374,8 +374,8 @@ async def test_a_deleted_organizations_queue_is_not_asked_for_any_more(store: St
     other = make_organization(store, number=2, alias="other")
     carrier = make_carrier()
     organizations.delete(store, other, force=True)
-    await carrier._guarded_serve(2)
-    assert 2 not in carrier._due
+    await carrier._supply._guarded_serve(2)
+    assert 2 not in carrier._supply._due
 
 
 async def test_a_clock_that_jumps_sends_nothing_twice(
@@ -386,7 +386,7 @@ async def test_a_clock_that_jumps_sends_nothing_twice(
     dns[0].host("far.test")
     send(store, people.actor("alice"), "x@far.test")
     carrier = make_carrier(port=far.port)
-    await carrier._serve(1)
+    await carrier._supply.serve(1)
     clock.advance(queue.LEASE + 1)
     await carrier.sweep()
     assert (waiting(store), len(far.bodies)) == ([], 1)

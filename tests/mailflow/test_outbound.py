@@ -501,7 +501,7 @@ async def test_run_wakes_at_a_new_letter_and_ends_at_close(
     send(store, people.actor("alice"), "first@far.test")
     running = asyncio.create_task(carrier.run())
     async with asyncio.timeout(10):
-        while len(far.got) < 1 or carrier._lanes or carrier._woken or waiting(store):
+        while len(far.got) < 1 or carrier._supply.lanes or carrier._supply._woken or waiting(store):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)  # it has nothing more to do
         await asyncio.to_thread(send, store, people.actor("alice"), "second@far.test")
@@ -526,7 +526,7 @@ async def test_close_gives_back_what_was_not_sent(
     carrier = make_carrier(port=silent.sockets[0].getsockname()[1], connections_per_domain=1)
     running = asyncio.create_task(carrier.run())
     async with asyncio.timeout(10):
-        while not carrier._lanes:
+        while not carrier._supply.lanes:
             await asyncio.sleep(0.01)
     await carrier.close(0.1)
     await running
@@ -549,7 +549,7 @@ async def test_who_hangs_up_while_the_carrier_closes_has_not_delayed_anything(
     carrier = make_carrier(port=silent.sockets[0].getsockname()[1])
     running = asyncio.create_task(carrier.run())
     async with asyncio.timeout(10):
-        while not carrier._lanes:
+        while not carrier._supply.lanes:
             await asyncio.sleep(0.01)
     await carrier.close(5)
     await running

@@ -3,7 +3,8 @@
 Parcels stand in *lanes*, one for each next hop (`lanes`): another organization of this server, a domain's mail exchangers, or the
 smarthost. A few workers walk each lane, every one over one connection that serves parcel after parcel; who carries mail has one of the
 places for connections, and lets another have it after a while. A hop that cannot be reached is tried by one worker with one parcel; then
-all that waits for it is put off together. What a worker learns of a parcel is settled in one transaction (`settling`).
+all that waits for it is put off together. What a worker learns of a parcel is settled in one transaction (`settling`). What there is to be
+carried is found and leased by `supply`.
 """
 
 import asyncio
@@ -11,19 +12,16 @@ import contextlib
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import structlog
-from prometheus_client import Gauge
 
 from postroom.mailbox import contents
 from postroom.mailflow import destinations, inbound, queue, verdicts
 from postroom.mailflow.outbound.demands import Demands
 from postroom.mailflow.outbound.dialling import Dialler
-from postroom.mailflow.outbound.hops import Hops
-from postroom.mailflow.outbound.lanes import Lane, Proven, Source, Turn, Turns
+from postroom.mailflow.outbound.lanes import Lane, Source
 from postroom.mailflow.outbound.link import Link, Results, Stale
 from postroom.mailflow.outbound.relay import Relay, RelayLink
 from postroom.mailflow.outbound.scales import Scales
@@ -31,6 +29,7 @@ from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.settling import Settling, judge
 from postroom.mailflow.outbound.signatures import Signatures
 from postroom.mailflow.outbound.slots import Slots
+from postroom.mailflow.outbound.supply import Supply
 from postroom.mailflow.outbound.tls_outcome import Sink, ignore
 from postroom.mailflow.outgoing import USUAL, Terms
 from postroom.mailflow.queue import Parcel
@@ -41,13 +40,8 @@ from postroom.model import errors
 from postroom.storage.engine import Store, Tx
 
 Way = Link | RelayLink
-CARRIED = Gauge("postroom_mailflow_in_flight", "Queued copies that are being carried")
 log = structlog.get_logger("postroom.mailflow")
 
-_LONGEST_SLEEP = 300.0
-_RESCAN = 60.0
-_PAGE = 1000
-_TRIALS_AT_ONCE = 16
 _TURN = 5.0
 """Seconds after which a worker lets others have its place."""
 _STREAK = 10
@@ -85,228 +79,62 @@ class Carrier:
         self._holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._terms = terms
         self._settling = Settling(store, self._settings, self._holder, terms)
-        self._hops = Hops(store, self._settings)
-        self._turns = Turns(self._settings)
-        self._proven = Proven()
-        self._lanes: dict[str, Lane] = {}
-        self._sources: dict[tuple[int, str], Source] = {}
+        self._supply = Supply(store, self._settings, self._holder, self._staff)
         self._out_of_reach: dict[str, tuple[float, Verdict]] = {}  # until when, by hop
-        self._held: dict[int, set[int]] = {}  # leased row numbers by scope
-        self._woken: dict[int, None] = {}  # in the order in which they are served
-        self._wake = asyncio.Event()
-        self._due: dict[int, float] = {}  # when to look again, in the loop's time, by scope
         self._slots = Slots(self._settings.connections)
         self._memory = Scales(self._settings.memory)
         self._closing = False
         self._ended = asyncio.Event()
         self._ended.set()
-        self._stop_listening = store.notifier.on(queue.TOPIC, self._on_wake)
 
     async def run(self) -> None:
         """Carry until `close`."""
         self._ended.clear()
-        renewing = asyncio.get_running_loop().create_task(self._renew_leases())
+        renewing = asyncio.get_running_loop().create_task(self._supply.renew_leases())
         try:
-            await self._reclaim()
-            await self._run()
+            await self._supply.reclaim()
+            await self._supply.run()
         finally:
             renewing.cancel()
             self._ended.set()
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        rescan_at = 0.0
-        while not self._closing:
-            if loop.time() >= rescan_at:
-                await self._look_everywhere()
-                # another server may queue mail in the same database; beside an embedded store only commands do, which tell
-                rescan_at = loop.time() + (_RESCAN if self._store.engine == "postgresql" else 10 * _RESCAN)
-            now = loop.time()
-            for scope in [*self._woken, *(scope for scope, at in self._due.items() if at <= now)]:
-                await self._guarded_serve(scope)
-            await self._feed()
-            await self._sleep(min([rescan_at, *self._due.values()]) - loop.time())
 
     async def sweep(self) -> None:
         """Carry all that is due at this moment, and wait for it."""
         while True:
             for scope in await self._store.run(self._store.scopes):
-                await self._serve(scope)
-            if not self._lanes:
+                await self._supply.serve(scope)
+            if not self._supply.lanes:
                 return
-            while any(lane.workers for lane in self._lanes.values()):
-                await self._wake.wait()  # every worker says when it has settled something, and when it is done
-                self._wake.clear()
-                await self._feed()
+            while any(lane.workers for lane in self._supply.lanes.values()):
+                await self._supply.wake.wait()  # every worker says when it has settled something, and when it is done
+                self._supply.wake.clear()
+                await self._supply.feed()
 
     async def close(self, grace: float = 2.0) -> None:
         """Finish what is being sent within `grace` seconds and give the rest back to the queue."""
         self._closing = True
-        self._stop_listening()
+        self._supply.close()
         self._signatures.close()
-        self._wake.set()
-        for lane in self._lanes.values():
+        for lane in self._supply.lanes.values():
             lane.arrival.set()
-        if workers := [task for lane in self._lanes.values() for task in lane.workers]:
+        if workers := [task for lane in self._supply.lanes.values() for task in lane.workers]:
             _, late = await asyncio.wait(workers, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._ended.wait()
-        for lane in list(self._lanes.values()):
+        for lane in list(self._supply.lanes.values()):
             while lane.parcels:
                 await self._finish(lane, lane.parcels.popleft(), None)
-        await self._give_up_claims()
+        await self._supply.give_up_claims()
 
-    # Finding work
-
-    def _on_wake(self, scope: int) -> None:
-        self._woken[scope] = None
-        self._wake.set()
-
-    async def _sleep(self, seconds: float) -> None:
-        if self._woken or self._closing:
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(min(seconds, _LONGEST_SLEEP), 0.05))
-        self._wake.clear()
-
-    async def _reclaim(self) -> None:
-        """Take over at once what a process that was killed has left behind; an embedded store is served by one process at a time."""
-        if self._store.engine != "sqlite":
-            return
-        for scope in await self._store.run(self._store.scopes):
-            try:
-                await self._store.transact(scope, queue.reclaim, self._holder)
-            except Exception:
-                log.warning("leases_not_taken_over", scope=scope, exc_info=True)  # they run out
-
-    async def _look_everywhere(self) -> None:
-        try:
-            self._woken.update(dict.fromkeys(await self._store.run(self._store.scopes)))
-        except Exception:
-            log.warning("organizations_not_listed", exc_info=True)
-
-    async def _guarded_serve(self, scope: int) -> None:
-        """Serve a scope; trouble there must not stop the others."""
-        try:
-            await self._serve(scope)
-        except errors.OrganizationNotFound:
-            log.info("queue_gone", scope=scope)  # deleted, and its queue with it
-        except Exception:
-            log.warning("queue_not_served", scope=scope, exc_info=True)
-            self._due[scope] = asyncio.get_running_loop().time() + _RESCAN
-
-    async def _serve(self, scope: int) -> None:
-        """Let the destinations of which something is due in a scope have their turns, and note when to look again."""
-        self._woken.pop(scope, None)
-        self._due.pop(scope, None)
-        while not self._closing:
-            found, wait = await self._store.read(scope, _look, _PAGE)
-            if not found:
-                if wait is not None:
-                    self._due[scope] = asyncio.get_running_loop().time() + wait
-                return
-            for name, blocked in found:
-                await self._expect(scope, name, blocked=blocked)
-            await self._feed()
-            if scope in self._due:
-                return  # something went wrong
-            left = [name for name, _ in found if (source := self._sources.get((scope, name))) and source.waiting and not source.claimed]
-            await self._store.transact(scope, queue.claim, left)
-            for name in left:
-                if source := self._sources.get((scope, name)):
-                    source.claimed = True
-
-    async def _expect(self, scope: int, name: str, *, blocked: bool) -> None:
-        """Find the lane of a destination, and let it ask for a turn there."""
-        source = self._sources.get((scope, name))
-        if source is None:
-            hop = await self._hops.find(name)
-            lane = self._lanes.get(hop.name)
-            if lane is None:
-                proven = hop.scope is not None or self._proven.knows(hop.name, self._store.now())
-                lane = self._lanes[hop.name] = Lane(hop, self._hops.most(hop), proven)
-            source = self._sources[scope, name] = lane.source(scope, name)
-            source.troubled = blocked and hop.scope is None
-        source.claimed = False
-        self._turns.ask(source)
-
-    async def _feed(self) -> None:
-        """Lease as much as there is room for, first for hops that answer."""
-        while not self._closing:
-            turns = self._turns.proven() or self._turns.trials(_TRIALS_AT_ONCE)
-            if not turns:
-                return
-            await asyncio.gather(*(self._lease(turn) for turn in turns))
-
-    async def _lease(self, turn: Turn) -> None:
-        source, lane, parcels, more = turn.source, turn.source.lane, list[Parcel](), False
-        try:
-            lease = self._store.transact(source.scope, queue.lease, self._holder, source.destination, turn.most, claimed=source.claimed)
-            parcels, more = await lease
-        except errors.OrganizationNotFound:
-            log.info("queue_gone", scope=source.scope)
-        except Exception:
-            log.warning("queue_not_served", scope=source.scope, destination=source.destination, exc_info=True)
-            self._due[source.scope] = asyncio.get_running_loop().time() + _RESCAN
-        source.claimed = more
-        held = self._held.setdefault(source.scope, set())
-        # a clock that jumped lets leases run out of what is being carried here already
-        fresh = [replace(parcel, copies=tuple(copy for copy in parcel.copies if copy.number not in held)) for parcel in parcels]
-        copies = sum(len(parcel.copies) for parcel in fresh)
-        self._turns.taken(turn, copies)
-        if not copies:
-            self._turns.trial_over(lane)
-        for parcel in fresh:
-            if parcel.copies:
-                self._queue_up(source, parcel)
-        if more and not (source.troubled and copies):  # what becomes of the first decides about the others
-            self._turns.ask(source)
-        self._tidy(source)
-
-    def _queue_up(self, source: Source, parcel: Parcel) -> None:
-        """Put a parcel into its lane and see that somebody walks it.
-
-        What takes several transactions is several parcels, so that each is settled as soon as it has arrived.
-        """
-        lane = source.lane
-        self._held[parcel.scope].update(copy.number for copy in parcel.copies)
-        CARRIED.inc(len(parcel.copies))
-        step = self._settings.recipients_per_message if lane.hop.scope is None else len(parcel.copies)
-        parts = [replace(parcel, copies=parcel.copies[at : at + step]) for at in range(0, len(parcel.copies), step)]
-        for part in parts:
-            lane.add(source, part)
-        lane.arrival.set()
-        self._staff(lane)
+    # Carrying
 
     def _staff(self, lane: Lane) -> None:
         """See that enough workers walk a lane: one until it is known whether it leads anywhere."""
         most = 0 if self._closing else lane.most if lane.proven and lane.down is None else 1
         while len(lane.workers) < min(most, len(lane.parcels)):
             lane.workers.add(asyncio.get_running_loop().create_task(self._walk(lane)))
-
-    async def _renew_leases(self) -> None:
-        while True:
-            await asyncio.sleep(queue.LEASE / 3)
-            claims: dict[int, list[str]] = {}
-            for source in self._sources.values():
-                if source.claimed:
-                    claims.setdefault(source.scope, []).append(source.destination)
-            for scope in {*self._held, *claims}:
-                numbers = self._held.get(scope, set())
-                try:
-                    if numbers or scope in claims:
-                        await self._store.transact(scope, queue.renew, self._holder, tuple(numbers), claims.get(scope, ()))
-                except Exception:
-                    log.warning("lease_not_renewed", scope=scope, exc_info=True)
-
-    async def _give_up_claims(self) -> None:
-        for source in [source for source in self._sources.values() if source.claimed]:
-            with contextlib.suppress(Exception):  # it runs out
-                await self._store.transact(source.scope, destinations.let_go, source.destination)
-
-    # Carrying
 
     async def _walk(self, lane: Lane) -> None:
         """Carry a lane's parcels until none is left, or others want the place."""
@@ -319,12 +147,12 @@ class Carrier:
         finally:
             lane.workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             if not lane.workers:
-                self._turns.trial_over(lane)
-            self._turns.consider(lane)
+                self._supply.turns.trial_over(lane)
+            self._supply.turns.consider(lane)
             self._staff(lane)
             if lane.over:
-                self._lanes.pop(lane.hop.name, None)
-            self._wake.set()
+                self._supply.lanes.pop(lane.hop.name, None)
+            self._supply.wake.set()
 
     async def _walk_outside(self, lane: Lane) -> None:
         """Find a connection and carry over it; without one it is known by now what becomes of the parcels."""
@@ -348,15 +176,15 @@ class Carrier:
     def _answered(self, lane: Lane) -> None:
         """Note that a hop answers, and let its whole lane have turns."""
         lane.proven = True
-        self._turns.trial_over(lane)
-        self._turns.consider(lane)
+        self._supply.turns.trial_over(lane)
+        self._supply.turns.consider(lane)
         self._staff(lane)
-        self._wake.set()
+        self._supply.wake.set()
 
     async def _talk(self, lane: Lane, link: Way) -> Verdict | None:
         """Carry parcels until there are no more, or others have waited for the place; gives why no other connection is to be had."""
         until = asyncio.get_running_loop().time() + _TURN
-        self._proven.note(lane.hop.name, self._store.now())
+        self._supply.proven.note(lane.hop.name, self._store.now())
         lane.links += 1
         try:
             while (lane.parcels or await self._linger(lane)) and not self._closing:
@@ -407,8 +235,8 @@ class Carrier:
         """Settle what is known of a hop without a connection; while others have one, they carry on, and nobody tries for more."""
         if verdict.fate is Fate.FAILED:
             lane.down, lane.proven = verdict, True
-            self._turns.trial_over(lane)
-            self._turns.consider(lane)
+            self._supply.turns.trial_over(lane)
+            self._supply.turns.consider(lane)
             while lane.parcels and not self._closing:
                 await self._finish(lane, lane.parcels.popleft(), verdict)
         elif lane.links:
@@ -421,11 +249,11 @@ class Carrier:
         now = self._store.now()
         self._out_of_reach = {name: found for name, found in self._out_of_reach.items() if found[0] > now}
         self._out_of_reach[lane.hop.name] = (now + _REMEMBERED, verdict)
-        self._proven.forget(lane.hop.name)
+        self._supply.proven.forget(lane.hop.name)
         lane.proven = False
         if lane.parcels and not tried:
             await self._finish(lane, lane.parcels.popleft(), verdict)
-        self._turns.drop(lane)
+        self._supply.turns.drop(lane)
         for source in list(lane.sources.values()):
             await self._put_off_source(source, verdict)
 
@@ -435,7 +263,7 @@ class Carrier:
         waiting = [parcel for parcel in lane.parcels if (parcel.scope, parcel.destination) == (source.scope, source.destination)]
         for parcel in waiting:
             lane.parcels.remove(parcel)
-        self._turns.withdraw(source)
+        self._supply.turns.withdraw(source)
         source.claimed, source.troubled, source.streak = False, True, 0
         log.info("destination_put_off", scope=source.scope, destination=source.destination, status=verdict.status, reply=verdict.text)
         try:
@@ -452,9 +280,9 @@ class Carrier:
         except Exception:
             log.warning("not_put_off", destination=source.destination, exc_info=True)  # claim and leases run out
         for parcel in waiting:
-            self._released(source, parcel)
-        self._on_wake(source.scope)
-        self._tidy(source)
+            self._supply.released(source, parcel)
+        self._supply.woke(source.scope)
+        self._supply.tidy(source)
 
     async def _carry(self, lane: Lane, parcel: Parcel, link: Way | None) -> Way | Verdict | None:
         """Attempt one parcel, settle it, and give back the connection for the next, or why there is none."""
@@ -523,17 +351,17 @@ class Carrier:
         except Exception:
             log.warning("not_settled", message=parcel.message, exc_info=True)  # its lease runs out, and it is tried again
         finally:
-            self._released(source, parcel)
+            self._supply.released(source, parcel)
         if results and not taken:
-            self._on_wake(parcel.scope)
+            self._supply.woke(parcel.scope)
             more = not await self._lost_patience(source, results) and more
         elif taken:
             source.streak = 0
         if more and not self._closing:
-            self._turns.ask(source)
-        self._turns.consider(lane)
-        self._wake.set()
-        self._tidy(source)
+            self._supply.turns.ask(source)
+        self._supply.turns.consider(lane)
+        self._supply.wake.set()
+        self._supply.tidy(source)
 
     async def _lost_patience(self, source: Source, results: Results) -> bool:
         """Put off a destination that puts off one letter after the other; tells whether that was so."""
@@ -542,29 +370,6 @@ class Carrier:
             return False
         await self._put_off_source(source, results[-1][1])
         return True
-
-    def _released(self, source: Source, parcel: Parcel) -> None:
-        """Count a parcel among those under way no more."""
-        copies = len(parcel.copies)
-        self._held.get(parcel.scope, set()).difference_update(copy.number for copy in parcel.copies)
-        source.lane.count(source, -copies)
-        self._turns.in_flight -= copies
-        CARRIED.dec(copies)
-
-    def _tidy(self, source: Source) -> None:
-        """Forget a source and a lane of which nothing is left."""
-        lane = source.lane
-        if not source.leased and not source.waiting:
-            lane.sources.pop((source.scope, source.destination), None)
-            self._sources.pop((source.scope, source.destination), None)
-        if lane.over:
-            self._lanes.pop(lane.hop.name, None)
-
-
-def _look(tx: Tx, limit: int) -> tuple[list[tuple[str, bool]], float | None]:
-    """Give the destinations of which something is due, and in how many seconds something will be."""
-    return queue.due(tx, limit), queue.next_due(tx)
-
 
 def _put_off(tx: Tx, holder: str, destination: str, verdict: Verdict, given: Sequence[Parcel]) -> list[Parcel]:
     """Put off a destination and give parcels for it back; those are leased of which somebody is to hear."""

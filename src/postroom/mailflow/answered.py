@@ -93,11 +93,11 @@ def _send_on(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], 
     passing = call.passing
     leaving = tuple(address for address, rule in rules.items() if rule.action not in (Action.DROP, Action.BOUNCE))
     judgement.tell_rules(tx, passing.trace, rules)
-    sealer = "" if passing.assessment.ours else _address(tx, passing.forwarder).rpartition("@")[2]
     for address in leaving:
         later = replace(envelope, recipients=(address,))
         hold = None if recipients.is_ours(tx, address.rpartition("@")[2]) else _hold(tx, passing.forwarder)
-        queue.enqueue(tx, later, contents.keep(tx, prepared), size=prepared.size, assessment=passing.assessment, hold=hold, sealer=sealer)
+        content = contents.keep(tx, prepared)
+        queue.enqueue(tx, later, content, size=prepared.size, assessment=passing.assessment, hold=hold, sealer=passing.sealer)
     back = [(address, rule.message) for address, rule in rules.items() if rule.action is Action.BOUNCE]
     judgement.give_back(tx, envelope, prepared, passing.assessment, back)
 

@@ -58,7 +58,7 @@ Caller = Callable[["Call"], bytes]
 class Passing:
     """A letter on its way through rules: its envelope, its id in the message flow, the user who sends it, '' for nobody here.
 
-    `recorded` says that journaling has seen it, `forwarder` whose script sends it on.
+    `recorded` says that journaling has seen it, `forwarder` whose script sends it on, `sealer` the mail domain that seals it then.
     """
 
     envelope: Envelope
@@ -68,6 +68,7 @@ class Passing:
     author: str = ""
     recorded: bool = False
     forwarder: str = ""
+    sealer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 import pytest
 
+from postroom.mailflow import queue
 from postroom.mailflow.events import MailEvent
 from postroom.policy.flow_rules import Action, Rule, Way
 from postroom.storage.engine import Store
 from postroom.storage.queries import queue as rows
 from tests.hook_server import Hook, answer
-from tests.mailflow.letters import letter, receive
+from tests.mailflow.letters import letter, receive, send
 from tests.mailflow.test_flow_rules import KNOWN, applied, queued
 from tests.mailflow.test_sieve import activate, places
 from tests.people import People
@@ -76,3 +77,22 @@ async def test_automatic_replies_are_letters_of_the_user(store: Store, people: P
     assert (queued(store), waiting(store)) == ([], 1)
     await working(store, hook).sweep()
     assert queued(store) == [("", "bob@far.test")]
+
+
+@pytest.mark.parametrize(
+    ("script", "sealer"),
+    [
+        ('redirect "x@far.test";', ""),
+        ('require "editheader"; addheader "X-A" "b"; redirect "x@far.test";', "example.test"),
+    ],
+)
+async def test_what_waited_for_a_hook_is_still_whose_it_was(store: Store, people: People, hook: Hook, script: str, sealer: str) -> None:
+    """A colleague's letter is signed as it stands, one that a script has changed and a stranger's are not."""
+    put(store, LEAVING)
+    activate(store, people, "alice", script)
+    send(store, people.actor("bob"), ALICE)
+    receive(store, ALICE, assessment=KNOWN)
+    await working(store, hook).sweep()
+    with store.transaction(1) as tx:
+        found = [(parcel.assessment.ours, parcel.sealer) for parcel in queue.behind(tx, 0, 10)]
+    assert sorted(found) == sorted([(True, sealer), (False, "example.test")])

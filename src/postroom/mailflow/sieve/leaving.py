@@ -51,7 +51,8 @@ def send(
         called = rule.action is Action.LAMBDA
         trace = flow.enter(tx, content, Direction.OUTGOING) if called else flow.passing_id(tx)
         judgement.tell_rules(tx, trace, known)
-        hooks.post(tx, Passing(envelope, trace, prepared.summary.letterhead, assessment, forwarder=owner), lambda: content, known)
+        passing = Passing(envelope, trace, prepared.summary.letterhead, assessment, forwarder=owner, sealer=sealer)
+        hooks.post(tx, passing, lambda: content, known)
         if judgement.waits(rule):
             return
     queue.enqueue(

@@ -16,7 +16,7 @@ from postroom.storage.queries import destinations
 
 FILES = Path(migrations.__file__).parent / "schema" / "organization"
 LATER = ("0010_flow.sql", "0015_delivery.sql")
-NEW = "0018_destinations.sql"
+NEW = ("0018_destinations.sql", "0023_sealers.sql")
 
 
 def statements(text: str) -> list[str]:
@@ -67,8 +67,9 @@ def tx(store: Store, organization: Organization) -> Iterator[Tx]:
     with contextlib.suppress(Undone), store.transaction(organization.number) as tx:
         go_back(tx, store.engine)
         fill(tx)
-        for sql in statements(dialect.schema(store.engine, (FILES / NEW).read_text())):
-            tx.run(sql)
+        for name in NEW:
+            for sql in statements(dialect.schema(store.engine, (FILES / name).read_text())):
+                tx.run(sql)
         yield tx
         raise Undone
 

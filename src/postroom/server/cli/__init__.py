@@ -21,6 +21,8 @@ VERBS = {
     "flow": "rules for letters that come in and go out: list, show, put, delete, test",
     "queue": "mail that waits to be sent: list, destinations, show, retry, hold, release, drop",
     "senders": "users who write to far more others than before: list, release, drop, trust, watch, hold",
+    "sieve": "rules of users: list, show, check, put, activate, deactivate, delete",
+    "vacation": "an automatic reply for somebody who is away: on, off, show",
     "journal": "records of all letters that come in and go out: show, set, off",
     "jobs": "background work: list, run",
     "audit": "who has called the API: by operation, user, organization, time and outcome",

@@ -1,7 +1,6 @@
 """`postroom flow`: rules of an organization for letters that come in and go out. A running server obeys them at once."""
 
 import argparse
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from postroom.mailflow import destinations, hooks
@@ -9,7 +8,6 @@ from postroom.mailflow.routes import GATEWAY
 from postroom.model import errors
 from postroom.policy import flow_rules
 from postroom.policy.flow_rules import Action, Rule, Way
-from postroom.server import opening
 from postroom.server.cli import options
 from postroom.server.flow_settings import WORDS
 from postroom.server.settings import Settings
@@ -66,13 +64,7 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one of them."""
-    store = opening.open_store(options.settings(arguments))
-    action: Callable[[Store, int, argparse.Namespace], None] = arguments.action
-    try:
-        action(store, options.organization(store, arguments.organization).number, arguments)
-    finally:
-        store.close()
-    return 0
+    return options.act(arguments)
 
 
 def _list(store: Store, scope: int, arguments: argparse.Namespace) -> None:

@@ -1,10 +1,8 @@
 """`postroom journal`: whether all letters of an organization are recorded, and where. A running server obeys at once."""
 
 import argparse
-from collections.abc import Callable
 
 from postroom.policy import journaling
-from postroom.server import opening
 from postroom.server.cli import options
 from postroom.storage.engine import Store
 
@@ -24,13 +22,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one of them."""
-    store = opening.open_store(options.settings(arguments))
-    action: Callable[[Store, int, argparse.Namespace], None] = arguments.action
-    try:
-        action(store, options.organization(store, arguments.organization).number, arguments)
-    finally:
-        store.close()
-    return 0
+    return options.act(arguments)
 
 
 def _show(store: Store, scope: int, arguments: argparse.Namespace) -> None:

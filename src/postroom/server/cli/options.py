@@ -6,7 +6,7 @@ from pathlib import Path
 from postroom.directory import organizations
 from postroom.model import errors
 from postroom.model.organizations import Organization, OrganizationStatus
-from postroom.server import configuration
+from postroom.server import configuration, opening
 from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
 
@@ -49,3 +49,13 @@ def organization(store: Store, wanted: str | None) -> Organization:
         return found[0]
     names = ", ".join(one.alias for one in active) or "none"
     raise errors.OrganizationNotFound(f"Say which organization with --organization; there are: {names}.")
+
+
+def act(arguments: argparse.Namespace) -> int:
+    """Open the store and run `arguments.action(store, scope, arguments)` in the organization that is meant."""
+    store = opening.open_store(settings(arguments))
+    try:
+        arguments.action(store, organization(store, arguments.organization).number, arguments)
+    finally:
+        store.close()
+    return 0

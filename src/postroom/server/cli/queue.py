@@ -12,7 +12,6 @@ from postroom.formats.headers import header_block
 from postroom.mailflow import interventions
 from postroom.mailflow.interventions import Waiting
 from postroom.model import errors
-from postroom.server import opening
 from postroom.server.cli import options
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries.queue import NEVER
@@ -60,13 +59,7 @@ def _add(actions: Any, name: str, action: Callable[..., None], text: str) -> arg
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one of them."""
-    store = opening.open_store(options.settings(arguments))
-    action: Callable[[Store, int, argparse.Namespace], None] = arguments.action
-    try:
-        action(store, options.organization(store, arguments.organization).number, arguments)
-    finally:
-        store.close()
-    return 0
+    return options.act(arguments)
 
 
 def _list(store: Store, scope: int, arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import ipaddress
 
 from postroom.mailflow.assessment import Result
-from postroom.mailflow.authentication.questions import Check, Query
+from postroom.mailflow.authentication.questions import Check, Query, is_same
 from postroom.mailflow.resolver import NoAnswer, NoSuchName
 
 MOST_NAMES = 3
@@ -32,13 +32,6 @@ def check(address: str) -> Check[tuple[Result, str]]:
         except NoAnswer:
             trouble = True
             continue
-        if any(_same(text, client) for text in found):
+        if any(is_same(text, client) for text in found):
             return Result.PASS, name
     return (Result.TEMPERROR if trouble else Result.FAIL), ""
-
-
-def _same(text: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    try:
-        return ipaddress.ip_address(text) == address
-    except ValueError:
-        return False

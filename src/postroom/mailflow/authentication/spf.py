@@ -9,10 +9,10 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
 
 from postroom.mailflow.assessment import Result, Spf
-from postroom.mailflow.authentication.questions import Check, Query
+from postroom.mailflow.authentication import spf_record
+from postroom.mailflow.authentication.questions import Check, Query, is_same
 from postroom.mailflow.resolver import NoAnswer, NoSuchName
 from postroom.model.addresses import domain_key
 from postroom.model.errors import InvalidParameter
@@ -20,29 +20,11 @@ from postroom.model.errors import InvalidParameter
 MOST_TERMS = 10
 MOST_EMPTY = 2
 MOST_HOSTS = 10
-MAX_RECORD = 4096
-"""Characters of a record that is read."""
-_QUALIFIERS = {"+": Result.PASS, "-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
-_TERM = re.compile(r"(?P<qualifier>[+\-~?]?)(?P<name>[A-Za-z][A-Za-z0-9_.-]*)(?P<sign>[:=/]?)(?P<rest>.*)\Z", re.S)
-_MACRO = re.compile(
-    r"%(?:\{(?P<letter>[A-Za-z])(?P<digits>[0-9]*)(?P<reverse>[Rr]?)(?P<delimiters>[.\-+,/_=]*)\}|(?P<literal>[%_-])|(?P<bad>.?))", re.S
-)
-_CIDR = re.compile(r"(?P<domain>.*?)(?:/(?P<four>[0-9]+))?(?://(?P<six>[0-9]+))?\Z", re.S)
 _LABEL = re.compile(r"[^.\x00-\x1f\x7f]{1,63}\Z")
-_TOP = re.compile(r"(?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])\.?\Z")
 _LITERALS = {"%": "%", "_": " ", "-": "%20"}
 _ASKING = frozenset({"a", "mx", "ptr", "exists", "include"})
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class _Stop(Exception):
-    """The evaluation is over, whatever else stands in the record."""
-
-    def __init__(self, result: Result, reason: str) -> None:
-        super().__init__(reason)
-        self.result = result
-        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -62,26 +44,12 @@ class _Evaluation:
     def count_term(self) -> None:
         self.terms += 1
         if self.terms > MOST_TERMS:
-            raise _Stop(Result.PERMERROR, "too many look-ups")
+            raise spf_record.Stop(Result.PERMERROR, "too many look-ups")
 
     def count_empty(self) -> None:
         self.empty += 1
         if self.empty > MOST_EMPTY:
-            raise _Stop(Result.PERMERROR, "too many look-ups that find nothing")
-
-
-@dataclass(frozen=True, slots=True)
-class _Mechanism:
-    name: str
-    result: Result
-    rest: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    mechanisms: tuple[_Mechanism, ...]
-    redirect: str | None = None
-    explanation: str | None = None
+            raise spf_record.Stop(Result.PERMERROR, "too many look-ups that find nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +83,7 @@ def evaluate(client: Client, sender: str, domain: str, now: float) -> Check[Spf]
     evaluation = _Evaluation(mapped or address, whole, client.hello, now, client.receiver)
     try:
         result = yield from _check_host(evaluation, domain, top=True)
-    except _Stop as stop:
+    except spf_record.Stop as stop:
         return Spf(stop.result, domain, reason=stop.reason)
     return Spf(result, domain, reason=evaluation.explanation if result is Result.FAIL else "")
 
@@ -127,7 +95,7 @@ def _check_host(evaluation: _Evaluation, domain: str, *, top: bool = False) -> C
     record = yield from _find(name)
     if record is None:
         return Result.NONE
-    parsed = _parse(record)
+    parsed = spf_record.parse(record)
     for mechanism in parsed.mechanisms:
         if (yield from _matches(evaluation, mechanism, name)):
             if top and mechanism.result is Result.FAIL and parsed.explanation:
@@ -138,10 +106,10 @@ def _check_host(evaluation: _Evaluation, domain: str, *, top: bool = False) -> C
     evaluation.count_term()
     target = yield from _expand(evaluation, parsed.redirect, name)
     if _ascii(target) is None:
-        raise _Stop(Result.PERMERROR, "redirect to no domain")
+        raise spf_record.Stop(Result.PERMERROR, "redirect to no domain")
     result = yield from _check_host(evaluation, target, top=top)
     if result is Result.NONE:
-        raise _Stop(Result.PERMERROR, "redirect to a domain without a record")
+        raise spf_record.Stop(Result.PERMERROR, "redirect to a domain without a record")
     return result
 
 
@@ -152,137 +120,21 @@ def _find(domain: str) -> Check[str | None]:
     except NoSuchName:
         return None
     except NoAnswer:
-        raise _Stop(Result.TEMPERROR, f"{domain} cannot be asked for") from None
+        raise spf_record.Stop(Result.TEMPERROR, f"{domain} cannot be asked for") from None
     found = [text for text in texts if text.lower() == "v=spf1" or text.lower().startswith("v=spf1 ")]
     if len(found) > 1:
-        raise _Stop(Result.PERMERROR, f"{domain} has several records")
+        raise spf_record.Stop(Result.PERMERROR, f"{domain} has several records")
     return found[0] if found else None
 
 
-# Reading a record
-
-
-def _parse(record: str) -> _Record:
-    """Read a record whole, before any of it is obeyed (RFC 7208 §4.6)."""
-    if len(record) > MAX_RECORD or not record.isascii() or any(char < " " or char == "\x7f" for char in record):
-        _refuse("no record can be like this")
-    mechanisms: list[_Mechanism] = []
-    modifiers: dict[str, str] = {}
-    for text in record[len("v=spf1") :].split():
-        term = _TERM.match(text)
-        if term is None:
-            _refuse(f"{text[:40]} is no term")
-        name = term["name"].lower()
-        if term["sign"] == "=":
-            _check_modifier(name, term, modifiers)
-        else:
-            mechanisms.append(_mechanism(name, term))
-    return _Record(tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"))
-
-
-def _check_modifier(name: str, term: "re.Match[str]", modifiers: dict[str, str]) -> None:
-    if term["qualifier"]:
-        _refuse("a modifier has no qualifier")
-    if name in ("redirect", "exp"):
-        if name in modifiers:
-            _refuse(f"{name} stands there twice")
-        _check_domain(term["rest"])
-        modifiers[name] = term["rest"]
-    else:
-        _check_macros(term["rest"])
-
-
-def _mechanism(name: str, term: "re.Match[str]") -> _Mechanism:
-    sign, rest = term["sign"], term["rest"]
-    if name == "all":
-        if sign:
-            _refuse("all stands alone")
-    elif name in ("include", "exists"):
-        if sign != ":":
-            _refuse(f"{name} needs a domain")
-        _check_domain(rest)
-    elif name in ("ip4", "ip6"):
-        if sign != ":":
-            _refuse(f"{name} needs a network")
-        _network(name, rest)
-    elif name in ("a", "mx", "ptr"):
-        if sign == ":" and not rest:
-            _refuse(f"{name} needs a domain behind its colon")
-        rest = ("/" if sign == "/" else "") + rest
-        domain, _, _ = _cidr(rest) if name != "ptr" else (rest, 0, 0)
-        if name == "ptr" and sign == "/":
-            _refuse("ptr has no mask")
-        if sign == ":" and not domain:
-            _refuse(f"{name} needs a domain behind its colon")
-        if domain:
-            _check_domain(domain)
-    else:
-        _refuse(f"unknown mechanism {name[:40]}")
-    return _Mechanism(name, _QUALIFIERS[term["qualifier"] or "+"], rest)
-
-
-def _check_domain(text: str) -> None:
-    """Refuse what cannot be a domain: its end is a macro or a top-level label (RFC 7208 §7.1)."""
-    _check_macros(text)
-    if not text:
-        _refuse("a domain is missing")
-    if text.endswith("}") and _MACRO.search(text, text.rfind("%")):
-        return
-    last = text.removesuffix(".").rpartition(".")
-    if not last[1] or not _TOP.match(last[2]):
-        _refuse(f"{text[:60]} is no domain")
-
-
-def _check_macros(text: str, letters: str = "slodiphv") -> None:
-    for macro in _MACRO.finditer(text):
-        letter = macro["letter"]
-        if macro["bad"] is not None or (letter and letter.lower() not in letters) or (macro["digits"] and int(macro["digits"][:4]) == 0):
-            _refuse(f"{macro[0][:10]} is no macro")
-
-
-def _cidr(text: str) -> tuple[str, int, int]:
-    """Split `domain/24//64` into domain and prefix lengths (RFC 7208 §5.6)."""
-    match = _CIDR.match(text)
-    assert match is not None
-    four, six = match["four"], match["six"]
-    for digits, most in ((four, 32), (six, 128)):
-        if digits and (len(digits) > 3 or int(digits) > most or (digits[0] == "0" and digits != "0")):
-            _refuse("no such mask")
-    _, slash, behind = match["domain"].rpartition("/")
-    if slash and (not behind or behind.isdigit()):
-        _refuse("no such mask")
-    return match["domain"], int(four) if four else 32, int(six) if six else 128
-
-
-def _network(name: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    address, slash, mask = text.partition("/")
-    if slash and not re.fullmatch(r"0|[1-9][0-9]{0,2}", mask, re.ASCII):
-        _refuse("no such mask")
-    try:
-        if name == "ip4":
-            return ipaddress.IPv4Network(text, strict=False)
-        if "%" in address:
-            _refuse("no address")
-        return ipaddress.IPv6Network(text, strict=False)
-    except ValueError:
-        _refuse(f"{text[:60]} is no network")
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise _Stop(Result.PERMERROR, reason)
-
-
-# Obeying it
-
-
-def _matches(evaluation: _Evaluation, mechanism: _Mechanism, domain: str) -> Check[bool]:
+def _matches(evaluation: _Evaluation, mechanism: spf_record.Mechanism, domain: str) -> Check[bool]:
     name = mechanism.name
     if name in _ASKING:
         evaluation.count_term()
     if name == "all":
         return True
     if name in ("ip4", "ip6"):
-        return evaluation.address in _network(name, mechanism.rest)
+        return evaluation.address in spf_record.network(name, mechanism.rest)
     if name == "include":
         return (yield from _include(evaluation, mechanism.rest, domain))
     if name == "exists":
@@ -290,14 +142,14 @@ def _matches(evaluation: _Evaluation, mechanism: _Mechanism, domain: str) -> Che
         return bool((yield from _ask(evaluation, "A", target)))
     if name == "ptr":
         return (yield from _ptr(evaluation, mechanism.rest, domain))
-    given, four, six = _cidr(mechanism.rest)
+    given, four, six = spf_record.cidr(mechanism.rest)
     target = (yield from _expand(evaluation, given, domain)) if given else domain
     length = four if evaluation.address.version == 4 else six
     if name == "a":
         return (yield from _has_address(evaluation, target, length))
     hosts = yield from _ask(evaluation, "MX", target)
     if len(hosts) > MOST_HOSTS:
-        _refuse("too many exchanges")
+        spf_record.refuse("too many exchanges")
     for host in hosts:
         if host and (yield from _has_address(evaluation, host, length)):
             return True
@@ -308,7 +160,7 @@ def _include(evaluation: _Evaluation, text: str, domain: str) -> Check[bool]:
     target = yield from _expand(evaluation, text, domain)
     result = yield from _check_host(evaluation, target)
     if result is Result.NONE:
-        _refuse(f"{target[:100]} has no record to include")
+        spf_record.refuse(f"{target[:100]} has no record to include")
     return result is Result.PASS
 
 
@@ -346,16 +198,9 @@ def _valid_names(evaluation: _Evaluation) -> Check[list[str]]:
                 addresses = yield Query(kind, name)
             except (NoSuchName, NoAnswer):
                 continue
-            if any(_same(text, evaluation.address) for text in addresses):
+            if any(is_same(text, evaluation.address) for text in addresses):
                 evaluation.names.append(name.rstrip(".").lower())
     return evaluation.names
-
-
-def _same(text: str, address: Address) -> bool:
-    try:
-        return ipaddress.ip_address(text) == address
-    except ValueError:
-        return False
 
 
 def _ask(evaluation: _Evaluation, kind: str, name: str) -> Check[list[str]]:
@@ -366,7 +211,7 @@ def _ask(evaluation: _Evaluation, kind: str, name: str) -> Check[list[str]]:
     except NoSuchName:
         found = []
     except NoAnswer:
-        raise _Stop(Result.TEMPERROR, f"{name[:100]} cannot be asked for") from None
+        raise spf_record.Stop(Result.TEMPERROR, f"{name[:100]} cannot be asked for") from None
     if not found:
         evaluation.count_empty()
     return found
@@ -381,9 +226,9 @@ def _explain(evaluation: _Evaluation, text: str, domain: str) -> Check[str]:
         found = yield Query("TXT", target)
         if len(found) != 1 or not found[0].isascii():
             return ""
-        _check_macros(found[0], "slodiphvcrt")
+        spf_record.check_macros(found[0], "slodiphvcrt")
         return (yield from _expand(evaluation, found[0], domain, explaining=True))[:500]
-    except (NoSuchName, NoAnswer, _Stop):
+    except (NoSuchName, NoAnswer, spf_record.Stop):
         return ""
 
 
@@ -395,7 +240,7 @@ def _expand(evaluation: _Evaluation, text: str, domain: str, *, explaining: bool
         return text if explaining else _fitting(text)
     parts: list[str] = []
     at = 0
-    for macro in _MACRO.finditer(text):
+    for macro in spf_record.MACRO.finditer(text):
         parts.append(text[at : macro.start()])
         at = macro.end()
         if macro["literal"]:
@@ -453,7 +298,7 @@ def _letter(evaluation: _Evaluation, letter: str, domain: str, *, explaining: bo
             return evaluation.receiver
         case "t" if explaining:
             return str(int(evaluation.now))
-    _refuse(f"%{{{letter}}} is no macro here")
+    spf_record.refuse(f"%{{{letter}}} is no macro here")
 
 
 def _best(names: list[str], domain: str) -> str:

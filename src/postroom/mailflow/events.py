@@ -82,7 +82,7 @@ def held(tx: Tx, trace: str, recipients: Sequence[str], reason: str) -> None:
 
 
 def sender_held(tx: Tx, trace: str, sender: str, *, recipients: int, busiest: int) -> None:
-    """Tell that what a user sends to others is held back from now on, with the recipients of this hour and of the busiest of the days before."""
+    """Tell that what a user sends to others is held back from now on; the recipients are of this hour and of the busiest before."""
     _tell(tx, trace, "SENDER_HELD", {"sender": sender, "recipientsThisHour": recipients, "recipientsOfBusiestHour": busiest})
 
 

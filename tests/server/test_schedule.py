@@ -170,4 +170,4 @@ async def test_a_job_that_deletes_by_age_waits_for_a_day_when_the_clock_has_leap
 
 def test_what_deletes_by_age_says_so():
     jobs = {job.name for job in wiring.jobs(Settings()) if job.by_age}
-    assert jobs == {"purge-message-flow", "purge-mailboxes", "purge-exports", "retention", "forget-changes"}
+    assert jobs == {"purge-message-flow", "purge-mailboxes", "purge-exports", "purge-sending", "reports", "retention", "forget-changes"}

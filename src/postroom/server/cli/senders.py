@@ -9,9 +9,7 @@ from postroom.mailflow import held
 from postroom.model import errors
 from postroom.policy import spikes
 from postroom.policy.spikes import DAY, FOR_GOOD, Watch
-from postroom.server import opening
 from postroom.server.cli import options
-from postroom.server.settings import Settings
 from postroom.storage.engine import Store, Tx
 
 PAGE = 500
@@ -50,17 +48,10 @@ def _add_until(parser: argparse.ArgumentParser, text: str) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one of them."""
-    settings = options.settings(arguments)
-    store = opening.open_store(settings)
-    action: Callable[[Store, int, Settings, argparse.Namespace], None] = arguments.action
-    try:
-        action(store, options.organization(store, arguments.organization).number, settings, arguments)
-    finally:
-        store.close()
-    return 0
+    return options.act(arguments)
 
 
-def _list(store: Store, scope: int, settings: Settings, arguments: argparse.Namespace) -> None:
+def _list(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     print(f"{'SENDER':<36} {'STATE':<7} {'SINCE':<17} {'UNTIL':<17} {'HELD':>7} {'LETTERS':>7} {'MB':>7} REASON")
     for watch in _watched(store, scope):
         with store.transaction(scope, write=False) as tx:
@@ -85,8 +76,9 @@ def _line(address: str, watch: Watch, waiting: int) -> str:
     return f"{address:<36} {state:<7} {_time(watch.since):<17} {until:<17} {sizes} {watch.reason}"
 
 
-def _release(store: Store, scope: int, settings: Settings, arguments: argparse.Namespace) -> None:
-    until = _until(store, arguments.until, store.now() + settings.spikes.trusted_hours * 3600)
+def _release(store: Store, scope: int, arguments: argparse.Namespace) -> None:
+    hours = options.settings(arguments).spikes.trusted_hours
+    until = _until(store, arguments.until, store.now() + hours * 3600)
     with store.transaction(scope) as tx:
         user = _known(tx, arguments.sender)
         spikes.trust(tx, user, until, "released")
@@ -100,7 +92,7 @@ def _release(store: Store, scope: int, settings: Settings, arguments: argparse.N
     print(f"{arguments.sender}: mail goes to {released} recipients; trusted until {_time(until)}")
 
 
-def _drop(store: Store, scope: int, settings: Settings, arguments: argparse.Namespace) -> None:
+def _drop(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     with store.transaction(scope, write=False) as tx:
         user = _known(tx, arguments.sender)
         watch = spikes.find(tx, user)
@@ -116,7 +108,7 @@ def _drop(store: Store, scope: int, settings: Settings, arguments: argparse.Name
     print(f"{arguments.sender}: mail to {dropped} recipients thrown away")
 
 
-def _trust(store: Store, scope: int, settings: Settings, arguments: argparse.Namespace) -> None:
+def _trust(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     until = _until(store, arguments.until, FOR_GOOD)
     with store.transaction(scope) as tx:
         user = _known(tx, arguments.sender)
@@ -124,14 +116,14 @@ def _trust(store: Store, scope: int, settings: Settings, arguments: argparse.Nam
         spikes.trust(tx, user, until, "trusted")
 
 
-def _watch(store: Store, scope: int, settings: Settings, arguments: argparse.Namespace) -> None:
+def _watch(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     with store.transaction(scope) as tx:
         user = _known(tx, arguments.sender)
         _refuse_held(tx, user, arguments.sender)
         spikes.watch_again(tx, user)
 
 
-def _hold(store: Store, scope: int, settings: Settings, arguments: argparse.Namespace) -> None:
+def _hold(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     with store.transaction(scope) as tx:
         user = entities.get(tx, arguments.sender).id
         watch = spikes.find(tx, user)

@@ -14,7 +14,6 @@ from postroom.directory import dkim, domains
 from postroom.directory.domains import Targets
 from postroom.jobs.dkim import make_keys
 from postroom.model.organizations import Organization
-from postroom.server import cli
 from postroom.server.certificates import local
 from postroom.server.dns import domain_looks
 from postroom.server.dns.domain_looks import Situation
@@ -39,19 +38,19 @@ def knot(tmp_path: Path) -> Iterator[Knot]:
         yield running_knot
 
 
-def test_what_it_says_to_paste_is_all_there_is_to_do(tmp_path: Path, knot: Knot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_says_to_paste_is_all_there_is_to_do(tmp_path: Path, knot: Knot) -> None:
     config = configured(tmp_path, f'[dns]\nnameservers = ["{knot.address}"]\n')
 
     def check(*arguments: str) -> tuple[int, str]:
-        status = cli.main(["check", "--config", str(config), "domain", *arguments])
-        return status, capsys.readouterr().out
+        done = postroom(config, "check", "domain", *arguments)
+        return done.returncode, done.stdout
 
     with running(Program(["serve", "--config", str(config)], tmp_path / "run")) as program:
         client = workmail(program)
         organization = client.create_organization(Alias="letters")["OrganizationId"]
         here = {"OrganizationId": organization, "DomainName": NAME}
         client.register_mail_domain(**here)
-        eventually(lambda: f"-> {HOST}" in check(NAME)[1] and "it has none yet" not in check(NAME)[1])
+        assert postroom(config, "domains", "keys", NAME).returncode == 0  # so that there are keys
         lines: list[str] = []
         for _ in range(3):  # that a name has an address comes before whether the address has a name
             status, printed = check(NAME, "--json")
@@ -72,7 +71,6 @@ def test_what_it_says_to_paste_is_all_there_is_to_do(tmp_path: Path, knot: Knot,
         text = postroom(config, "check", "domain", NAME).stdout
         assert re.search(rf"^ok       MX: {NAME} MX 10 {HOST}$", text, re.MULTILINE)
         assert text.endswith("All that is needed is right.\n")
-        assert check("other.test") == (1, "")
 
 
 ON_ONE_ENGINE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

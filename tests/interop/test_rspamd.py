@@ -25,13 +25,13 @@ from postroom.mailflow.assessment import Authentication, Result
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Arrival, Screening
-from postroom.server import cli
 from tests.interop import correspondence
 from tests.interop.correspondence import Keys, Sent
 from tests.interop.knot import Knot
 from tests.interop.rspamd import PASSWORD, Rspamd
 from tests.interop.tools import need, run
 from tests.program import Program, Ready, User, running
+from tests.server.served import postroom
 
 COUNT = int(os.environ.get("POSTROOM_TEST_LETTERS", "120"))
 SEED = 20_260
@@ -261,8 +261,12 @@ def test_what_rspamd_rejects_is_refused_and_ham_passes(tmp_path: Path, rspamd: R
 
 def test_rspamd_learns_from_what_is_moved_into_junk_and_out_of_it(tmp_path: Path, rspamd: Rspamd, knot: Knot) -> None:
     with running(serving(tmp_path, rspamd, knot, reject="false")) as program:
-        user, teaching = program.ready.users[0], ["jobs", "--config", str(tmp_path / "data" / "postroom.toml"), "run", "teach-filters"]
-        assert cli.main(teaching) == 0  # as it does within a minute by itself, and from then on it is noted who moves what
+        user, config = program.ready.users[0], tmp_path / "data" / "postroom.toml"
+
+        def teach() -> int:
+            return postroom(config, "jobs", "run", "teach-filters").returncode
+
+        assert teach() == 0  # as it does within a minute by itself, and from then on it is noted who moves what
         before = rspamd.learned()
         in_junk = bring(program.ready, user, GTUBE)
         offers = [bring(program.ready, user, f"Unbelievable pills number {at}, cheaper than ever, order today without any prescription") for at in range(3)]
@@ -275,8 +279,8 @@ def test_rspamd_learns_from_what_is_moved_into_junk_and_out_of_it(tmp_path: Path
             client.copy("1", '"Junk Email"')
             client.select('"Junk Email"')
             client._simple_command("MOVE", "2", "INBOX")
-        assert cli.main(teaching) == 0
+        assert teach() == 0
         learned = {kind: number - before[kind] for kind, number in rspamd.learned().items()}
         assert learned == {"all": 4, "spam": 3, "ham": 1}
-        assert cli.main(teaching) == 0
+        assert teach() == 0
         assert rspamd.learned()["all"] - before["all"] == 4

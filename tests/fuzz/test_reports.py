@@ -39,13 +39,13 @@ def mangled(seed: int) -> bytes:
 
 @pytest.mark.parametrize("start", range(0, 2000, 1000))
 def test_a_budget_of_mangled_reports(start: int) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for seed in range(start, start + 1000):
         raw = mangled(seed)
         for read in (dmarc_report.read, tls_report.read, received_reports.in_file):
             with suppress(ValueError):
                 read(raw)
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_a_budget_of_mangled_reports(start: int) -> None:
 def test_a_small_file_that_unpacks_to_much_costs_little(hostile: bytes) -> None:
     assert len(hostile) < 2_000_000
     tracemalloc.start()
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ValueError, match=r"."):
         received_reports.in_file(hostile)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     assert peak < 300 << 20

@@ -19,12 +19,16 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from postroom.mailflow.assessment import Authentication, Result
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.screening import Arrival, Screening
+from postroom.server import findings
+from postroom.server.findings import Level
+from postroom.server.settings import Settings
 from tests.interop import correspondence
 from tests.interop.correspondence import Keys, Sent
 from tests.interop.knot import Knot
@@ -284,3 +288,13 @@ def test_rspamd_learns_from_what_is_moved_into_junk_and_out_of_it(tmp_path: Path
         assert learned == {"all": 4, "spam": 3, "ham": 1}
         assert teach() == 0
         assert rspamd.learned()["all"] - before["all"] == 4
+
+
+def test_check_finds_a_controller_that_takes_another_password(rspamd: Rspamd) -> None:
+    def looked(password: str) -> list[tuple[Level, str]]:
+        told = {"address": rspamd.address, "controller": f"127.0.0.1:{rspamd.controller}", "password": password}
+        settings = msgspec.convert({"filters": {"rspamd": told}}, Settings)
+        return [(finding.level, finding.text) for finding in findings.of_filters(settings)]
+
+    assert [level for level, _ in looked(PASSWORD)] == [Level.GOOD, Level.GOOD]
+    assert looked("another")[1] == (Level.WARNING, "its controller takes another password")

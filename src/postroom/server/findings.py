@@ -58,16 +58,18 @@ def of_directories(directories: Directories) -> Iterator[Finding]:
 def of_filters(settings: Settings) -> Iterator[Finding]:
     """Speak to each filter that is configured."""
     part = settings.filters
+    teacher = rspamd.Client(part.rspamd)
     clients = (
-        (rspamd.NAME, part.rspamd.address, rspamd.Client(part.rspamd)),
-        (spamassassin.NAME, part.spamassassin.address, spamassassin.Client(part.spamassassin)),
-        (clamav.NAME, part.clamav.address, clamav.Client(part.clamav)),
+        (rspamd.NAME, part.rspamd.address, teacher.reach),
+        (rspamd.NAME, part.rspamd.controller if part.rspamd.password else "", teacher.reach_controller),
+        (spamassassin.NAME, part.spamassassin.address, spamassassin.Client(part.spamassassin).reach),
+        (clamav.NAME, part.clamav.address, clamav.Client(part.clamav).reach),
     )
-    for name, address, client in clients:
+    for name, address, reach in clients:
         if not address:
             continue
         try:
-            asyncio.run(client.reach())
+            asyncio.run(reach())
         except Unavailable as error:
             advice = f"Look at [filters.{name}], and whether it runs; letters come in unseen or not at all."
             yield Finding(Level.WARNING, name, str(error), advice)

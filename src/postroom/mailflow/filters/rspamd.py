@@ -50,6 +50,13 @@ class Client:
             raise Unavailable(f"rspamd answered {status} {wire.safe(body.decode('utf-8', 'replace'))[:200]}")
         return status in _LEARNED
 
+    async def reach_controller(self) -> None:
+        """Find out whether its controller is there and takes the password; raises `Unavailable`."""
+        head = f"GET /auth HTTP/1.0\r\nHost: {NAME}\r\nPassword: {wire.safe(self.settings.password)}\r\n\r\n".encode()
+        status, _ = _split(await wire.converse(self.settings.controller, [head], self.settings.seconds))
+        if status != 200:
+            raise Unavailable("its controller takes another password" if status in (401, 403) else f"its controller answered {status}")
+
     async def reach(self) -> None:
         """Find out whether it is there; raises `Unavailable`."""
         head = f"GET /ping HTTP/1.0\r\nHost: {NAME}\r\n\r\n".encode()

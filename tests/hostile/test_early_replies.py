@@ -1,7 +1,8 @@
-"""A server that answers before it is asked, behind its 220 to STARTTLS: what anybody could have put there is no answer of the server under TLS."""
+"""What anybody could have put in before TLS: replies behind a server's 220 to STARTTLS are none of its own, commands behind ours are nobody's."""
 
 from __future__ import annotations
 
+import base64
 import smtplib
 import socketserver
 import ssl
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import trustme
 
+from tests.hostile.attacks import blind, dial, read_all, read_until
 from tests.interop.reader import Reader
-from tests.program import demo, running
+from tests.program import Ready, User, demo, running
 
 EARLY = b"250-mx.far.test\r\n250 SIZE\r\n250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 Go on\r\n250 2.0.0 Taken\r\n221 Bye\r\n"
 """All that a client needs to hear to believe that its letter has arrived."""
@@ -65,3 +67,19 @@ def test_a_letter_is_not_taken_for_delivered_by_what_was_said_before_tls(tmp_pat
     assert verbs[:3] == [b"EHLO", b"MAIL", b"RCPT"]
     assert b"DATA" not in verbs
     assert "OUTGOING_EMAIL_SENT" not in events
+
+
+def test_managesieve_nothing_typed_before_tls_counts_after_it(ready: Ready, bystander: User) -> None:
+    login = base64.b64encode(f"\0{bystander.email}\0{bystander.password}".encode())
+    with dial(ready.managesieve, 15) as sock:
+        read_until(sock, b"OK ")
+        sock.sendall(b'STARTTLS\r\nAUTHENTICATE "PLAIN" "%b"\r\nPUTSCRIPT "injected" {5+}\r\nkeep;\r\n' % login)
+        answer = read_until(sock, b"\r\n")
+        if answer.startswith(b"OK"):
+            with blind(ready).wrap_socket(sock, server_hostname="localhost") as safe:
+                safe.sendall(b"LISTSCRIPTS\r\nLOGOUT\r\n")
+                answers = read_all(safe, 5)
+            assert b"injected" not in answers
+            assert b"NO" in answers, "nobody has signed in"
+        else:
+            assert answer[:2] in (b"NO", b"BY", b""), answer

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import smtplib
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,11 @@ service auth {{
     mode = 0666
   }}
 }}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service stats {{
   chroot =
 }}
@@ -68,22 +77,31 @@ destinations = ["other.test"]
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def asked() -> Iterator[Path]:
     """Run the Dovecot that knows the password; yield its socket."""
     need("postfix", "postfix")
     command = need("dovecot", "dovecot-core")
-    folder = tmp_path_factory.mktemp("dovecot")
-    for one in (folder, *folder.parents[:3]):
-        one.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="dovecot-"))  # not tmp_path: other users must be able to walk into it
+    folder.chmod(0o755)
     (folder / "users").write_text(f"postroom:{PASSWORD}\n")
     (folder / "dovecot.conf").write_text(DOVECOT.format(folder=folder))
     process = subprocess.Popen([command, "-F", "-c", str(folder / "dovecot.conf")], stdin=subprocess.DEVNULL)
     try:
-        eventually(lambda: (folder / "auth").exists())
+        eventually(lambda: greets(folder / "auth"))
         yield folder / "auth"
     finally:
         process.terminate()
         process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def greets(path: Path) -> bool:
+    """Tell whether somebody answers at a socket."""
+    with socket.socket(socket.AF_UNIX) as asking, suppress(OSError):
+        asking.settimeout(5)
+        asking.connect(str(path))
+        return asking.recv(7) == b"VERSION"
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -154,4 +172,10 @@ def test_a_gateway_that_refuses_the_password_keeps_nothing_and_says_so(program: 
     submit(program, "x@other.test", "first")
     shown = eventually(lambda: "535" in gateways(program)["wrong"] and gateways(program)["wrong"])
     assert "1 waiting" in shown
+    lines = postroom(program.folder / "postroom.toml", "flow", "gateways", "--try").stdout.splitlines()
+    assert next(line.strip() for line in lines if line.startswith(" ")) == "lets this server in"
+    assert "535" in lines[-1]
     assert "no such password" not in program.log.read_text() + shown
+    checked = postroom(program.folder / "postroom.toml", "check", "--no-dns").stdout
+    assert "gateway: edge lets this server in" in checked
+    assert "gateway: wrong: 535" in checked

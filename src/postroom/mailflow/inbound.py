@@ -260,7 +260,8 @@ def hand_over(
         taken = [address for address, outcome in pairs if outcome is None or isinstance(outcome, errors.LetterRefused)]
         _arrive(tx, taken, prepared, copies, assessment, known=bool(known))
         if not known:
-            _call_hooks(tx, envelope, prepared, copies, taken, assessment, recorded=source == tx.organization)
+            confirmed = _confirmed(envelope)  # by who hands it over
+            _call_hooks(tx, confirmed, prepared, copies, taken, assessment, recorded=source == tx.organization)
         stay = {address for address, found in copies.judged.items() if found.fate is Fate.WAIT}
         recorded = [address for address in taken if address not in stay]
         if source != tx.organization and copies.content is not None and recorded:
@@ -304,9 +305,7 @@ def _append_all(
     return full
 
 
-def _hand_over(
-    tx: Tx, address: str, letters: Letters, served: set[str], copies: _Copies, passage: Passage
-) -> errors.PostroomError | None:
+def _hand_over(tx: Tx, address: str, letters: Letters, served: set[str], copies: _Copies, passage: Passage) -> errors.PostroomError | None:
     target, prepared = recipients.resolve(tx, address), letters.prepared
     if target is None:
         return _pass_back(tx, address, prepared, copies, passage)
@@ -353,9 +352,19 @@ def _call_hooks(
 ) -> None:
     """Note the calls that rules want for those to whom a letter has come."""
     rules = {address: copies.judged[address].rule for address in addresses if address in copies.judged}
-    passing = Passing(envelope, copies.trace, prepared.summary.letterhead, assessment, recorded=recorded)
     found = {address: rule for address, rule in rules.items() if rule is not None}
-    hooks.post(tx, passing, lambda: copies.keep(tx, prepared), found)
+    if found:
+        passing = Passing(envelope, copies.trace, prepared.summary.letterhead, assessment, recorded=recorded)
+        hooks.post(tx, passing, lambda: copies.keep(tx, prepared), found)
+
+
+def _confirmed(envelope: Envelope) -> Envelope:
+    """Give an envelope of whose delivery nobody wants to hear any more (RFC 3461 §4.1)."""
+    wishes = dict(envelope.wishes)
+    for address, wish in envelope.wishes.items():
+        if wish.success:
+            wishes[address] = replace(wish, notify=",".join(word for word in wish.notify.split(",") if word != "SUCCESS") or "NEVER")
+    return replace(envelope, wishes=wishes)
 
 
 def _without_room(copies: _Copies, via: Mapping[str, Target], assessment: Assessment) -> dict[tuple[Assessment, Target], list[str]]:
@@ -399,9 +408,7 @@ def _send_back(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, 
         events.refused(tx, copies.trace, address, reason=found.reason, status="5.7.1")
 
 
-def _confirm(
-    tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, assessment: Assessment, targets: Sequence[Target]
-) -> None:
+def _confirm(tx: Tx, envelope: Envelope, prepared: Prepared, copies: _Copies, assessment: Assessment, targets: Sequence[Target]) -> None:
     """Let a sender who wants that know of the recipients who have a letter by now."""
     delivered = {target.address: target.group for target in targets if target.group or not set(target.owners) <= set(copies.full)}
     judgement.confirm(tx, envelope, prepared, assessment, delivered)

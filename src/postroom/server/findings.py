@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +53,16 @@ def of_directories(directories: Directories) -> Iterator[Finding]:
             yield Finding(Level.BAD, "directory", error.text, f"Look at [directories.{directory.name}], and at the directory.")
         else:
             yield Finding(Level.GOOD, "directory", f"{directory.name} answers")
+
+
+def of_gateways(tried: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Tell which gateways of flow rules let this server in, by what is the matter with each."""
+    for name, trouble in tried:
+        if trouble:
+            advice = f"Look at [gateways.{name}], and at the gateway; letters wait for it in the queue."
+            yield Finding(Level.WARNING, "gateway", f"{name}: {trouble}", advice)
+        else:
+            yield Finding(Level.GOOD, "gateway", f"{name} lets this server in")
 
 
 def of_filters(settings: Settings) -> Iterator[Finding]:

@@ -26,9 +26,7 @@ from postroom.mailbox import contents
 from postroom.mailflow.filters import rspamd
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.outbound import Carrier
-from postroom.mailflow.outbound import Settings as OutboundSettings
 from postroom.mailflow.outbound.demands import Demands
-from postroom.mailflow.outbound.gateways import as_smarthost
 from postroom.mailflow.outbound.sts import Policies
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.resolver import Resolver
@@ -40,7 +38,7 @@ from postroom.policy.crowd import Crowd
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import configured, doors, endpoints, reporting
+from postroom.server import configured, doors, endpoints, gateways, reporting
 from postroom.server.acme import challenges
 from postroom.server.acme.folder import Folder
 from postroom.server.availability import Probe
@@ -144,7 +142,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSL
             demands=demands(settings, resolver, policies),
             outcomes=ledger.sink,
             terms=terms(settings),
-            gateways=gateways(settings),
+            gateways=gateways.configured(settings),
             relay=Ses(lent, settings.mail.ses_configuration_set) if lent else None,
         ),
         policies,
@@ -197,18 +195,6 @@ def calls(settings: Settings, store: Store, aws: Aws | None) -> Calls:
         return Calls(settings.hooks, aws, store.now)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"[hooks] {error}") from None
-
-
-def gateways(settings: Settings) -> dict[str, OutboundSettings]:
-    """Give the gateways of flow rules, each as the smarthost of settings of its own; raises ConfigurationError for unreadable files."""
-    found = {}
-    for name, part in settings.gateways.items():
-        try:
-            found[name] = as_smarthost(part, settings.mail)
-            ssl.create_default_context(cafile=part.ca or None)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"[gateways.{name}] {error}") from None
-    return found
 
 
 def demands(settings: Settings, resolver: Resolver, policies: Policies) -> Demands:

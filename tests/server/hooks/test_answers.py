@@ -9,7 +9,8 @@ import pytest
 
 from postroom.directory import registration
 from postroom.mailbox import contents
-from postroom.mailflow import hooks, queue
+from postroom.mailflow import hooks, queue, submission
+from postroom.mailflow.envelopes import Envelope, Wish
 from postroom.mailflow.events import MailEvent
 from postroom.mailflow.outbound import Carrier, Settings
 from postroom.mailflow.resolver import Resolver
@@ -22,7 +23,7 @@ from postroom.storage.engine import Store
 from postroom.storage.queries import mailboxes
 from tests.conftest import Clock, make_organization
 from tests.hook_server import SECRET, Hook, answer
-from tests.mailflow.letters import letter, receive, send
+from tests.mailflow.letters import LIMITS, Raw, letter, receive, send
 from tests.mailflow.test_disposition import SPAM
 from tests.mailflow.test_flow_rules import KNOWN, applied, queued
 from tests.mailflow.test_sieve import places
@@ -210,6 +211,23 @@ async def test_letters_of_another_organization_wait_here_too(store: Store, peopl
     await working(store, hook).sweep()
     assert (waiting(store, 2), len(inbox(store, 2, dave))) == (0, 1)
     assert [event.name for event in told if event.scope == 2] == ["ORGANIZATION_EMAIL_RECEIVED", "RULE_APPLIED", "MAILBOX_EMAIL_DELIVERED"]
+
+
+async def test_a_delivery_is_confirmed_once(store: Store, people: People, hook: Hook) -> None:
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(2) as tx:
+        add_user(tx, "dave", other.default_domain)
+    put(store, SCAN, scope=2)
+    actor = people.actor("alice")
+    prepared = submission.prepare(store, actor, Raw(letter(sender=ALICE)), LIMITS)
+    envelope = Envelope(ALICE, ("dave@other.test",), wishes={"dave@other.test": Wish("SUCCESS,FAILURE")})
+    with store.transaction(1) as tx:
+        submission.submit(tx, actor, envelope, prepared)
+    carrier = Carrier(store, Resolver(["127.0.0.1:9"]), Settings(hostname="mx.example.test"))
+    await carrier.sweep()
+    await working(store, hook).sweep()
+    await carrier.sweep()
+    assert [raw.count(b"Action: delivered") for raw in inbox(store, 1, people.ids["alice"])] == [1]
 
 
 async def test_a_letter_without_room_keeps_the_answer_and_is_not_asked_about_again(store: Store, people: People, hook: Hook) -> None:

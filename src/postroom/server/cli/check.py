@@ -9,7 +9,7 @@ import msgspec
 
 from postroom.directory import dkim
 from postroom.model.errors import PostroomError
-from postroom.server import certificate_findings, dns_findings, findings, logs, opening, wiring
+from postroom.server import certificate_findings, dns_findings, findings, gateways, logs, opening, wiring
 from postroom.server.certificates import Files
 from postroom.server.chosen import Chosen
 from postroom.server.cli import domains, options
@@ -114,6 +114,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from findings.of_postmaster(settings)
     yield from findings.of_directories(wiring.directories(settings))
     yield from findings.of_filters(settings)
+    yield from findings.of_gateways(gateways.tried(settings))
     yield from sts.findings(settings)
     lookups = Lookups(settings.dns.nameservers)
     if dns:

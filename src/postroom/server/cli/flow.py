@@ -8,6 +8,7 @@ from postroom.mailflow.routes import GATEWAY
 from postroom.model import errors
 from postroom.policy import flow_rules
 from postroom.policy.flow_rules import Action, Rule, Way
+from postroom.server import gateways
 from postroom.server.cli import options
 from postroom.server.flow_settings import WORDS
 from postroom.server.settings import Settings
@@ -54,7 +55,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     test.add_argument("recipient")
     test.set_defaults(action=_test)
     actions.add_parser("waiting", help="list calls of hooks that have not been answered yet").set_defaults(action=_waiting)
-    actions.add_parser("gateways", help="show whether gateways take mail, and what waits for them").set_defaults(action=_gateways)
+    gate = actions.add_parser("gateways", help="show whether gateways take mail, and what waits for them")
+    gate.add_argument("--try", dest="tried", action="store_true", help="connect and sign in to each")
+    gate.set_defaults(action=_gateways)
 
 
 def _add_rule(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +137,7 @@ def _call(call: hooks.Call, due_at: float, now: float) -> str:
 def _gateways(store: Store, scope: int, arguments: argparse.Namespace) -> None:
     """Show every gateway that is configured, and those that rules or letters only think of."""
     settings = options.settings(arguments)
+    tried = dict(gateways.tried(settings)) if arguments.tried else {}
     with store.transaction(scope, write=False) as tx:
         wanted = {rule.target for rule in flow_rules.page(tx, Way.OUTBOUND) if rule.action is Action.GATEWAY}
         names = sorted({*settings.gateways, *wanted})
@@ -144,6 +148,8 @@ def _gateways(store: Store, scope: int, arguments: argparse.Namespace) -> None:
         since = f" since {_moment(known.since)}, next at {_moment(known.blocked_until)}" if known and known.blocked else ""
         said = (known.reply if known and known.blocked else "") or reply
         print(f"{name:<24} {part.address if part else '-':<32} {state}{since}, {count} waiting{': ' if said else ''}{said}")
+        if name in tried:
+            print(f"{'':<24} {tried[name] or 'lets this server in'}")
 
 
 def _require_known(settings: Settings, rule: Rule) -> None:

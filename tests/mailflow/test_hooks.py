@@ -75,6 +75,18 @@ def test_a_call_is_made_again_after_longer_and_longer_waits_until_its_time_is_ov
     assert (call.attempts, call.last_reply) == (len(waits), "no answer")
 
 
+def test_what_could_not_be_done_in_time_is_tried_less_and_less_often(store: Store, organization: Organization, clock: Clock) -> None:
+    posted(store, {PEOPLE[0]: replace(SCAN, minutes=0)})
+    waits = []
+    for _ in range(9):
+        (call,) = leased(store)
+        with store.transaction(1) as tx:
+            hooks.again(tx, "me", call, "no room on the disk")
+            waits.append(hooks.next_due(tx) or 0.0)
+        clock.advance(waits[-1])
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
+
+
 def test_who_has_lost_a_call_settles_nothing(store: Store, organization: Organization, clock: Clock) -> None:
     posted(store, {PEOPLE[0]: SCAN})
     (mine,) = leased(store)

@@ -151,10 +151,12 @@ def give_back(tx: Tx, holder: str, call: Call) -> None:
 
 
 def again(tx: Tx, holder: str, call: Call, reply: str) -> None:
-    """Make a call again later, once more when its time is over; `reply` is what was the matter."""
+    """Make a call again later, for the last time when its time is over unless what it leads to cannot be done; `reply` is what is wrong."""
     attempts = call.attempts + 1
     wait = min(FIRST_WAIT * 2.0 ** min(attempts - 1, 16), LONGEST_WAIT)
-    due_at = min(tx.now + wait, max(call.ends_at, tx.now + FIRST_WAIT))
+    due_at = tx.now + wait
+    if call.ends_at > tx.now:
+        due_at = min(due_at, max(call.ends_at, tx.now + FIRST_WAIT))
     rows.put_back(tx, call.number, holder=holder, due_at=due_at, attempts=attempts, last_reply=" ".join(reply.split())[:500])
 
 

@@ -114,7 +114,8 @@ def page() -> str:
         heading = f"## `[{name}]`\n" + (f"\n{about[0].upper()}{about[1:]}\n" if about else "") if name else "## At the top of the file\n"
         shown = [(key, kind, "needed" if default is None else f"`{toml(default)}`", text) for key, default, kind, text in rows]
         lines = [f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in shown]
-        parts.append("\n".join([heading, "| setting | type | default | meaning |", "| --- | --- | --- | --- |", *lines]) + "\n")
+        header = ["| setting | type | default | meaning |", "| --- | --- | --- | --- |"] if lines else []
+        parts.append("\n".join([heading, *header, *lines]).rstrip("\n") + "\n")
     return "\n".join(parts)
 
 

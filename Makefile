@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT    = $(PYTHON) tools/bootstrap.py
 BIN     = .venv/bin
 
-.PHONY: run test check bench lock clean
+.PHONY: run test test-thorough check bench lock clean
 
 run:            ## start the demo: an organization with two users, on high ports
 	@$(BOOT) run
@@ -12,6 +12,10 @@ run:            ## start the demo: an organization with two users, on high ports
 test:           ## install what the tests need and run them all
 	@$(BOOT) dev --system
 	@$(BIN)/python tools/run_tests.py $(ARGS)
+
+test-thorough:  ## the same with whole programs on every engine, and crashes and random operations many times over
+	@$(BOOT) dev --system
+	@POSTROOM_TEST_THOROUGH=1 $(BIN)/python tools/run_tests.py $(ARGS)
 
 check:          ## lint, types, import contracts
 	@$(BOOT) dev

@@ -37,6 +37,10 @@ def postgres_answers() -> bool:
 
 
 ENGINES = ["sqlite", "postgresql"] if postgres_answers() else ["sqlite"]
+THOROUGH = os.environ.get("POSTROOM_TEST_THOROUGH") == "1"
+"""Whether tests of whole programs run on every engine, and those that repeat do so as often as they can (`make test-thorough`)."""
+PROGRAM_ENGINES = ENGINES if THOROUGH else ENGINES[:1]
+"""The engines under whole programs; the rules below them are tried on every engine in any case."""
 
 
 def pytest_report_header() -> list[str]:

@@ -21,13 +21,14 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from postroom.mailbox import contents
 from postroom.storage.keys import LocalKeyring
 from postroom.storage.sqlite import open_store
+from tests.conftest import THOROUGH
 from tests.crash import letters
 from tests.crash.ledger import Ledger, Numbers
 from tests.crash.writers import Client, Sender, Stage, Writer
 from tests.interop.reader import Reader
 from tests.program import Ready, User, demo, hire, running
 
-KILLS = 20
+KILLS = 20 if THOROUGH else 8
 SEED = os.environ.get("POSTROOM_CRASH_SEED", "1")
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import new_database, postgres_answers
+from tests.conftest import PROGRAM_ENGINES, new_database, postgres_answers
 from tests.crash import letters
 from tests.hook_server import SECRET, Hook, Reply, answer, hook_server
 from tests.interop.reader import Reader
@@ -38,7 +38,7 @@ LETTERS = 6
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=PROGRAM_ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """What `[storage]` says."""
     with ExitStack() as stack:

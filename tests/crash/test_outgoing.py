@@ -1,13 +1,12 @@
 """Killed again and again while mail leaves: all of it arrives, and twice only what the dead program may not have heard of.
 
 The sink notes of each letter whether its client went on after the 250, which ours does only when it has written down that the letter has
-left. So a copy may come again only if the conversation ended with that 250. POSTROOM_CRASH_SEED draws other moments, POSTROOM_CRASH_LETTERS=500 sends five thousand copies.
+left. So a copy may come again only if the conversation ended with that 250. POSTROOM_CRASH_SEED draws other moments; thoroughly, five thousand copies leave.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import smtplib
 import threading
@@ -20,13 +19,14 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP
 
+from tests.conftest import THOROUGH
 from tests.crash.test_crash import SEED
 from tests.program import demo, hire, running
 
-KILLS = 20
+KILLS = 20 if THOROUGH else 6
 DOMAINS = 10
 """A letter has a recipient in each of so many domains, and leaves for each of them by itself."""
-LETTERS = int(os.environ.get("POSTROOM_CRASH_LETTERS", "100"))
+LETTERS = 500 if THOROUGH else 100
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
@@ -58,7 +58,7 @@ class Sink:
         return "221 bye"
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
         subject = next(line[9:] for line in envelope.content.decode().splitlines() if line.startswith("Subject: "))
         session.last = [Taking() for _ in envelope.rcpt_tos]
         for recipient, taking in zip(envelope.rcpt_tos, session.last, strict=True):
@@ -100,7 +100,7 @@ def test_all_that_leaves_arrives_and_twice_only_what_nobody_can_know_of(tmp_path
         under_way = 0
         for _ in range(KILLS):
             before = len(elsewhere.taken)
-            time.sleep(chance.uniform(0.05, 0.6))
+            time.sleep(chance.uniform(0.02, 0.4))
             program.kill()
             under_way += before < LETTERS * DOMAINS
             program.launch()

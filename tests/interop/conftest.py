@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from tests.conftest import ENGINES, new_database
+from tests.conftest import PROGRAM_ENGINES, new_database
 from tests.program import Program, Ready, User, demo, hire, running
 
 _numbers = itertools.count(0)
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.interop)
 
 
-@pytest.fixture(scope="session", params=ENGINES)
+@pytest.fixture(scope="session", params=PROGRAM_ENGINES)
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """Run the demo on each engine that is there."""
     database = new_database() if request.param == "postgresql" else nullcontext("")

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from postroom.server import cli
-from tests.conftest import ENGINES, new_database
+from tests.conftest import PROGRAM_ENGINES, new_database
 from tests.interop.nameserver import Nameserver
 from tests.interop.tools import need, run
 from tests.program import Endpoint, Program, User, running
@@ -268,7 +268,7 @@ def _sieve(connection: socket.socket, said: bytes, wanted: bytes) -> None:
     assert heard.splitlines()[-1].startswith(wanted), heard
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=PROGRAM_ENGINES)
 def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
     with new_database() if request.param == "postgresql" else nullcontext("") as dsn, Sink() as sink, Nameserver(ZONE) as names:

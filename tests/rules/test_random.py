@@ -17,11 +17,12 @@ from postroom.model.organizations import Organization
 from postroom.storage.engine import Store
 from postroom.storage.queries import entities
 from tests.api.conftest import ACCOUNT, REGION, Gate
+from tests.conftest import THOROUGH
 from tests.rules.directory import TIME, Fault
 from tests.rules.policies import World
 from tests.rules.requests import Params, Requests
 
-STEPS = int(os.environ.get("POSTROOM_RULES_STEPS", "10000"))
+STEPS = int(os.environ.get("POSTROOM_RULES_STEPS", "10000" if THOROUGH else "4000"))
 SEED = int(os.environ.get("POSTROOM_RULES_SEED", "1"))
 MODEL = load()
 NAMES = {name.lower(): name for name in MODEL.operations}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from postroom.server import cli
-from tests.conftest import ENGINES, new_database
+from tests.conftest import PROGRAM_ENGINES, new_database
 from tests.interop.reader import Reader
 from tests.program import Program, User, running
 from tests.server.served import configured, eventually, workmail
@@ -73,7 +73,7 @@ class House:
         return sorted(one.recipient for one in self.sink.taken if one.subject == subject)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=PROGRAM_ENGINES)
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("queue")
     with new_database() if request.param == "postgresql" else nullcontext("") as dsn, Moody() as sink:

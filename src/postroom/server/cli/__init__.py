@@ -50,9 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.describe(verb)
             verb.set_defaults(run=module.run)
     parsed = parser.parse_args(options)
-    os.umask(0o077)  # what any verb makes is for the user that runs it
+    others = os.umask(0o077)  # what any verb makes is for the user that runs it
     try:
         return int(parsed.run(parsed))
     except (ConfigurationError, PortTaken, PostroomError) as error:
         print(f"postroom: {error}", file=sys.stderr)
         return 1
+    finally:
+        os.umask(others)

@@ -22,16 +22,18 @@ PATH_LIMIT: Final = 254
 """Octets of an address (RFC 5321 §4.5.3.1.3). There are senders with local parts beyond the 64 of §4.5.3.1.1: those of
 mailing lists, which carry the recipient's address."""
 T = TypeVar("T")
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff"
-_LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
+# what is not ASCII is left in by leaving out the rest of ASCII: ranges up to U+10FFFF take long to compile
+_ATEXT = r"[^\x00-\x20\"(),:;<>@\[\\\]\x7f]"
+_LETTER = r"[^\x00-/:-@\[-^`{-\x7f]"
+_LABEL = rf"{_LETTER}(?:[^\x00-,./:-@\[-^`{{-\x7f]*{_LETTER})?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[A-Za-z0-9:.\-]+\])"
-_LOCAL = rf'(?:[{_ATEXT}]+|"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*")'
+_LOCAL = rf'(?:{_ATEXT}+|"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*")'
 _ROUTE = rf"@{_DOMAIN}(?:,@{_DOMAIN})*:"
 _PATH = re.compile(rf" *<(?:{_ROUTE})?(?P<local>{_LOCAL})@(?P<domain>{_DOMAIN})>(?P<rest>| .*)\Z", re.S)
 _POSTMASTER = re.compile(r" *<(?P<local>postmaster)>(?P<rest>| .*)\Z", re.I | re.S)
 _NULL = re.compile(r" *<>(?P<rest>| .*)\Z", re.S)
-_PLAIN_QUOTED = re.compile(rf'"([{_ATEXT}]+)"\Z')
-_NAME = re.compile(r"[\x21-\x7e\u0080-\U0010ffff]{1,255}\Z")
+_PLAIN_QUOTED = re.compile(rf'"({_ATEXT}+)"\Z')
+_NAME = re.compile(r"[^\x00-\x20\x7f]{1,255}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MECHANISM = re.compile(r"[A-Za-z0-9_-]{1,20}\Z")
 

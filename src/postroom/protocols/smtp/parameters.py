@@ -12,7 +12,7 @@ ENVELOPE_ID_LIMIT: Final = 100
 """Characters of ENVID (RFC 3461 §4.4)."""
 ORIGINAL_LIMIT: Final = 500
 """Characters of ORCPT (RFC 3461 §4.2)."""
-_PARAMETER = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[\x21-\x3c\x3e-\x7e\u0080-\U0010ffff]+))?\Z")
+_PARAMETER = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[^\x00-\x20=\x7f]+))?\Z")
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
 _KIND = re.compile(r"[A-Za-z0-9-]{1,40}\Z")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]{8,15}(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\Z")

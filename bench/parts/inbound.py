@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import certificate, corpus, dovecot, figures, imap_wire, machine, ours, postfix, programs, smtp_load
+from bench.parts import sending
 from bench.plan import Plan
 
 SIZE = 10_000
@@ -14,7 +15,9 @@ BOXES = 10
 RULES = [
     "letters of 10 KB, all different, over 10 connections from 2 processes; the clock stops when IMAP STATUS shows the last one",
     "ours: 250 after the fsync of the letter in its mailbox",
+    "neither side asks who sent a letter; `strangers` is the same where both do",
 ]
+UNCHECKED = "\n[authentication]\nenabled = false\n"
 
 
 def measure(plan: Plan) -> figures.Part:
@@ -36,7 +39,7 @@ def measure(plan: Plan) -> figures.Part:
 
 
 def _ours(plan: Plan) -> tuple[list[float], list[float]]:
-    with ours.running(plan.folder / "inbound") as server:
+    with ours.running(plan.folder / "inbound", sending.OURS.format(resolver="127.0.0.1") + UNCHECKED) as server:
         users = server.add_users("inbound", BOXES)
         accounts = [imap_wire.Account(server.address("imaps"), user["Email"], ours.PASSWORD) for user in users]
         return _sides(plan, server.address("smtp"), accounts, seed=9_000)

@@ -127,8 +127,8 @@ def pattern(text: str) -> str:
 
 
 def page(tx: Tx, way: Way) -> list[Rule]:
-    """List all rules of one way, by name."""
-    return [_rule(*row) for row in rows.page(tx, way.value)]
+    """List all rules of one way, first those of the configuration, then by name."""
+    return sorted((_rule(*row) for row in rows.page(tx, way.value)), key=lambda rule: not rule.configured)
 
 
 def get(tx: Tx, way: Way, name: str) -> Rule:

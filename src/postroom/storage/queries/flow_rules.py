@@ -10,9 +10,9 @@ _COLUMNS = "direction, name, action, message, senders, destinations, target, wai
 
 
 def page(tx: Tx, direction: str) -> list[Row]:
-    """List all of one direction as `_COLUMNS` say, first those of the configuration, then in order of name."""
+    """List all of one direction as `_COLUMNS` say, in order of name."""
     return tx.all(
-        f"SELECT {_COLUMNS} FROM flow_rules WHERE organization = :organization AND direction = :direction ORDER BY configured DESC, name",
+        f"SELECT {_COLUMNS} FROM flow_rules WHERE organization = :organization AND direction = :direction ORDER BY name",
         direction=direction,
     )
 

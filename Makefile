@@ -9,11 +9,11 @@ run:            ## start the demo: an organization with two users, on high ports
 	@$(BOOT) run
 	@exec $(BIN)/postroom demo $(ARGS)
 
-test:           ## install what the tests need and run them all
+test:           ## install what the tests need and run them
 	@$(BOOT) dev --system
 	@$(BIN)/python tools/run_tests.py $(ARGS)
 
-test-thorough:  ## the same with whole programs on every engine, and crashes and random operations many times over
+test-thorough:  ## the same with whole programs on every engine, and crashes and random operations at full length
 	@$(BOOT) dev --system
 	@POSTROOM_TEST_THOROUGH=1 $(BIN)/python tools/run_tests.py $(ARGS)
 

@@ -1,7 +1,6 @@
 """A backlog: mail to living servers while very much of it waits for dead ones.
 
-It is measured beside itself: Postfix takes a quarter of an hour to be given such a backlog, and its letters to the living then wait for
-those of its hundred processes that call servers which never answer.
+It is measured beside itself: Postfix took eight minutes for a tenth of this in the one run that was made.
 """
 
 from __future__ import annotations

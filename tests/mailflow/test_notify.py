@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 
+import pytest
 import pytest_asyncio
 
-from postroom.mailflow import submission
+from postroom.mailflow import inbound, interventions, submission
+from postroom.mailflow.assessment import UNKNOWN
 from postroom.mailflow.envelopes import Envelope, Wish
 from postroom.mailflow.resolver import Resolver
 from postroom.storage.engine import Store
@@ -17,7 +19,7 @@ from tests.dns import NameServer
 from tests.mailflow.conftest import MakeCarrier
 from tests.mailflow.letters import LIMITS, Raw, letter
 from tests.mailflow.scripted import Scripted
-from tests.mailflow.test_outbound import bounces, recipient_fields
+from tests.mailflow.test_outbound import bounces, recipient_fields, waiting
 from tests.people import People, add_group, inbox
 
 SUCCESS = Wish("SUCCESS", "rfc822;bob+2Bx@far.test")
@@ -135,6 +137,28 @@ async def test_what_is_to_go_nowhere_in_plain_does_not(store: Store, people: Peo
     (report,) = bounces(store, people)
     assert recipient_fields(report)[0]["Status"] == "5.7.30"
     assert "text of hello" not in report.as_string()
+
+
+async def test_a_stranger_who_may_be_somebody_else_hears_of_no_delivery(store: Store, people: People) -> None:
+    envelope = Envelope("stranger@far.test", ("bob@example.test",), wishes={"bob@example.test": SUCCESS})
+    prepared = inbound.prepare(store, 1, envelope, Raw(letter()), LIMITS, UNKNOWN)
+    with store.transaction(1) as tx:
+        inbound.deliver(tx, envelope, prepared, UNKNOWN)
+    assert len(inbox(store, 1, people.ids["bob"])) == 1
+    assert waiting(store) == []
+
+
+@pytest.mark.parametrize("release", [False, True])
+async def test_a_letter_whose_time_has_not_come_is_not_hurried(store: Store, people: People, clock: Clock, release: bool) -> None:
+    submit(store, people, FAR, hold_until=clock.now + 3600)
+    with store.transaction(1) as tx:
+        if release:
+            interventions.hold(tx, interventions.page(tx, {}), "to see")
+            interventions.release(tx, interventions.page(tx, {}))
+        else:
+            assert interventions.retry(tx, interventions.page(tx, {})) == 0
+        (copy,) = interventions.page(tx, {})
+    assert (copy.state, copy.due_at, copy.queued_at) == ("waiting", clock.now + 3600, clock.now + 3600)
 
 
 async def test_a_letter_waits_until_its_time_for_colleagues_too(

@@ -1,12 +1,9 @@
 """Mail of a sender that is held back in the queue: let go or thrown away, a page to a transaction, and the sender with it."""
 
-from collections.abc import Iterable
-
-from postroom.mailflow import destinations, outgoing, queue
+from postroom.mailflow import outgoing, queue
 from postroom.policy import spikes
 from postroom.policy.spikes import Watch
 from postroom.storage.engine import Tx
-from postroom.storage.queries import queue as rows
 from postroom.storage.queries import senders
 
 PAGE = 200
@@ -20,12 +17,7 @@ def count(tx: Tx, user: str) -> int:
 def release(tx: Tx, user: str) -> int:
     """Let some of a user's mail go that is held back; counts recipients, 0 when there is none left."""
     found = senders.held(tx, outgoing.held_by(user), limit=PAGE)
-    for number, _ in found:
-        senders.let_go(tx, number, notice_at=tx.now + queue.WARNING)
-    for name in _destinations(found):
-        destinations.announce(tx, name, tx.now)
-    tx.changes.wake(queue.TOPIC)
-    return len(found)
+    return queue.release(tx, found)
 
 
 def drop(tx: Tx, watch: Watch) -> int:
@@ -34,14 +26,6 @@ def drop(tx: Tx, watch: Watch) -> int:
     When there is none left, the sender begins anew: what was sent since the alarm counts for nothing.
     """
     found = senders.held(tx, outgoing.held_by(watch.entity), limit=PAGE)
-    for number, _ in found:
-        rows.delete(tx, number, holder="")
-    for name in _destinations(found):
-        destinations.leave(tx, name)
     if not found:
         spikes.disown(tx, watch)
-    return len(found)
-
-
-def _destinations(found: Iterable[tuple[int, str]]) -> Iterable[str]:
-    return dict.fromkeys(destination for _, destination in found)
+    return queue.drop(tx, found)

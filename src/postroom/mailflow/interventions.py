@@ -16,8 +16,7 @@ from postroom.mailflow.trace import without_return_path
 from postroom.model import errors
 from postroom.storage.engine import Tx
 from postroom.storage.queries import destinations as destination_rows
-from postroom.storage.queries import queue as rows
-from postroom.storage.queries import queued, senders
+from postroom.storage.queries import queued
 
 PAGE = 200
 OPERATOR = "operator"
@@ -111,29 +110,21 @@ def hold(tx: Tx, copies: Iterable[Waiting], reason: str) -> int:
 
 def release(tx: Tx, copies: Iterable[Waiting]) -> int:
     """Let copies go that are held back, whoever holds them, as if they were queued now; counts them."""
-    done = [copy for copy in copies if copy.held_by and not copy.holder]
-    for copy in done:
-        senders.let_go(tx, copy.number, notice_at=tx.now + min(queue.WARNING, copy.lifetime))
-    for name in _destinations(done):
-        destinations.announce(tx, name, tx.now)
-    tx.changes.wake(queue.TOPIC)
-    return len(done)
+    return queue.release(tx, [(copy.number, copy.destination) for copy in copies if copy.held_by and not copy.holder])
 
 
 def drop(tx: Tx, copies: Iterable[Waiting], reason: str = "") -> int:
     """Throw copies away that are not being sent; counts them. With a `reason` their authors hear of it, if they are users of ours."""
-    done = []
+    dropped = 0
     for copy in copies:
         raw = _raw(tx, copy) if reason and copy.author and copy.sender else None
-        if copy.holder or not rows.delete(tx, copy.number, holder=""):
+        if copy.holder or not queue.drop(tx, [(copy.number, copy.destination)]):
             continue
-        done.append(copy)
+        dropped += 1
         if raw is not None:
-            domain = copy.sender.rpartition("@")[2]
-            judgement.report(tx, copy.sender, raw, [(copy.recipient, reason)], domain=domain, envelope=Envelope(copy.sender, ()))
-    for name in _destinations(done):
-        destinations.leave(tx, name)
-    return len(done)
+            domain, envelope = copy.sender.rpartition("@")[2], Envelope(copy.sender, (copy.recipient,), require_tls=copy.require_tls)
+            judgement.report(tx, copy.sender, raw, [(copy.recipient, reason)], domain=domain, envelope=envelope)
+    return dropped
 
 
 def _raw(tx: Tx, copy: Waiting) -> bytes | None:

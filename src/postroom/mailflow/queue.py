@@ -232,6 +232,25 @@ def done(tx: Tx, holder: str, copy: Copy) -> bool:
     return queries.delete(tx, copy.number, holder=holder)
 
 
+def release(tx: Tx, found: Iterable[tuple[int, str]]) -> int:
+    """Let copies go that are held back and that no carrier has, as if they were queued now; (number, destination) of each. Counts them."""
+    held = list(found)
+    for number, _ in held:
+        queries.let_go(tx, number, warning=WARNING)
+    for name in dict.fromkeys(destination for _, destination in held):
+        destinations.announce(tx, name, tx.now)
+    tx.changes.wake(TOPIC)
+    return len(held)
+
+
+def drop(tx: Tx, found: Iterable[tuple[int, str]]) -> int:
+    """Throw copies away that no carrier has; (number, destination) of each. Counts those that were still there."""
+    gone = [destination for number, destination in found if queries.delete(tx, number, holder="")]
+    for name in dict.fromkeys(gone):
+        destinations.leave(tx, name)
+    return len(gone)
+
+
 def postpone(tx: Tx, holder: str, parcel: Parcel, copy: Copy, reply: str, *, warned: bool) -> None:
     """Try a copy again later."""
     age = tx.now - parcel.queued_at

@@ -88,17 +88,3 @@ def claimed(tx: Tx) -> list[str]:
         row[0]
         for row in tx.all("SELECT destination FROM queue_destinations WHERE organization = :organization AND claimed_until > 0")
     ]
-
-
-def unblock_all(tx: Tx) -> int:
-    """Let every destination be tried at once, as far as anything of it is due; counts those that were out of reach."""
-    return tx.run(
-        "UPDATE queue_destinations SET blocked_until = :now, due_at = :now WHERE organization = :organization AND blocked_until > :now",
-        now=tx.now,
-    )
-
-
-def count_blocked(tx: Tx) -> int:
-    """Count the destinations that are out of reach."""
-    row = tx.one("SELECT COUNT(*) FROM queue_destinations WHERE organization = :organization AND blocked_until > 0")
-    return row[0] if row else 0

@@ -157,6 +157,24 @@ def put_back(tx: Tx, number: int, *, holder: str, **values: Any) -> bool:
     )
 
 
+def let_go(tx: Tx, number: int, *, warning: float) -> None:
+    """Let a copy go that was held back, as if queued now, but not before its time; its sender hears of it `warning` seconds later."""
+    tx.run(
+        "UPDATE queue_messages SET queued_at = CASE WHEN queued_at > :now THEN queued_at ELSE :now END WHERE organization = :organization"
+        " AND id = (SELECT message FROM queue_recipients WHERE organization = :organization AND id = :id)",
+        id=number,
+        now=tx.now,
+    )
+    tx.run(
+        "UPDATE queue_recipients SET held_by = '', held_for = '', due_at = m.queued_at,"
+        " notice_at = m.queued_at + CASE WHEN m.lifetime < :warning THEN m.lifetime ELSE :warning END FROM queue_messages m"
+        " WHERE queue_recipients.organization = :organization AND queue_recipients.id = :id AND m.organization = :organization"
+        " AND m.id = queue_recipients.message",
+        id=number,
+        warning=warning,
+    )
+
+
 def delete(tx: Tx, number: int, *, holder: str) -> bool:
     """Remove a recipient that is done with, and its message after the last; False when the holder has lost it."""
     row = tx.one(

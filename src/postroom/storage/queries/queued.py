@@ -60,10 +60,12 @@ def hold(tx: Tx, number: int, *, by: str, reason: str) -> bool:
 
 
 def hurry(tx: Tx, number: int) -> bool:
-    """Let a copy be due now that waits for its next attempt; False when it is held back, being sent, or gone."""
+    """Let a copy be due now that waits for its next attempt; False when it is held back, being sent, gone, or not to leave yet."""
     return bool(
         tx.run(
-            "UPDATE queue_recipients SET due_at = :now WHERE organization = :organization AND id = :id AND holder = '' AND held_by = ''",
+            "UPDATE queue_recipients SET due_at = :now WHERE organization = :organization AND id = :id AND holder = '' AND held_by = ''"
+            " AND (SELECT m.queued_at FROM queue_messages m"
+            " WHERE m.organization = :organization AND m.id = queue_recipients.message) <= :now",
             id=number,
             now=tx.now,
         )

@@ -119,20 +119,3 @@ def count_held(tx: Tx, by: str) -> int:
     """Count queued copies that somebody holds back."""
     row = tx.one("SELECT COUNT(*) FROM queue_recipients WHERE organization = :organization AND held_by = :by AND held_by <> ''", by=by)
     return row[0] if row else 0
-
-
-def let_go(tx: Tx, number: int, *, notice_at: float) -> None:
-    """Let a copy go that was held back: it is due as if it were queued now."""
-    tx.run(
-        "UPDATE queue_messages SET queued_at = :now WHERE organization = :organization"
-        " AND id = (SELECT message FROM queue_recipients WHERE organization = :organization AND id = :id)",
-        id=number,
-        now=tx.now,
-    )
-    tx.run(
-        "UPDATE queue_recipients SET held_by = '', held_for = '', due_at = :now, notice_at = :notice_at"
-        " WHERE organization = :organization AND id = :id",
-        id=number,
-        now=tx.now,
-        notice_at=notice_at,
-    )

@@ -15,6 +15,7 @@ from postroom.aws.ses import Ses
 from postroom.aws.settings import Settings as AwsSettings
 from postroom.mailflow.outbound import Carrier, Settings
 from postroom.mailflow.resolver import Resolver
+from postroom.server.relay import SesRelay
 from postroom.storage.engine import Store
 from tests.dns import NameServer
 from tests.mailflow.letters import letter, send
@@ -43,12 +44,8 @@ def account(endpoint: str) -> Any:
 
 
 def carrier(store: Store, resolver: Resolver, endpoint: str, **aws: Any) -> Carrier:
-    relay = Ses(
-        Aws(
-            AwsSettings(**({"enabled": True, "access_key_id": "key", "secret_access_key": "secret", "endpoint": endpoint} | aws)),
-            "us-east-1",
-        )
-    )
+    known = {"enabled": True, "access_key_id": "key", "secret_access_key": "secret", "endpoint": endpoint} | aws
+    relay = SesRelay(Ses(Aws(AwsSettings(**known), "us-east-1")))
     return Carrier(store, resolver, Settings(hostname="mx.example.test", smarthost="ses"), relay=relay)
 
 

@@ -56,6 +56,7 @@ from postroom.server.journals.event_log import EventLog
 from postroom.server.letter_source import LetterSource
 from postroom.server.listeners import Door, Server
 from postroom.server.presented import Presented
+from postroom.server.relay import SesRelay
 from postroom.server.reporting import Ledger
 from postroom.server.schedule import DAY, Job, Schedule
 from postroom.server.settings import Settings
@@ -143,7 +144,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSL
             outcomes=ledger.sink,
             terms=terms(settings),
             gateways=gateways.configured(settings),
-            relay=Ses(lent, settings.mail.ses_configuration_set) if lent else None,
+            relay=SesRelay(Ses(lent, settings.mail.ses_configuration_set)) if lent else None,
         ),
         policies,
         Hooking(store, calls(settings, store, lent), terms(settings)),

@@ -6,7 +6,6 @@ What is demanded of the encryption to a host is found out before it is called (`
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -58,7 +57,6 @@ class Dialler:
         self._outcomes = outcomes
         self._gateways = gateways or {}
         self._relay = relay
-        self._threads = ThreadPoolExecutor(settings.connections_to_smarthost, "relay") if relay else None
 
     async def to(self, hop: Hop) -> Link | RelayLink | Verdict:
         """Open a connection to a next hop that is another server; a verdict when none will do."""
@@ -69,9 +67,9 @@ class Dialler:
     async def to_smarthost(self) -> Link | RelayLink | Verdict:
         """Open a connection to the smarthost; a verdict when it does not answer, which is never final."""
         if self._settings.smarthost == SES:
-            if self._relay is None or self._threads is None:
+            if self._relay is None:
                 return verdicts.deferred("4.3.5", "Amazon SES is the smarthost, and [aws] is not enabled")
-            return RelayLink(self._relay, self._threads)
+            return RelayLink(self._relay)
         return await self._to_relay(self._settings, "smarthost")
 
     async def to_gateway(self, name: str) -> Link | Verdict:

@@ -4,9 +4,7 @@ It stands where a connection stands: a parcel goes in, and for each copy a verdi
 only addresses in ASCII, and wants letters in seven bits.
 """
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from typing import Protocol
 
 from postroom.mailflow import verdicts
@@ -23,20 +21,19 @@ NAME = "Amazon SES"
 class Relay(Protocol):
     """What takes letters; not inside a transaction."""
 
-    def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> str:
+    async def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> str:
         """Hand a letter over; gives what it is known by there. Raises `LetterRefused` or `TryLater`."""
 
 
 class RelayLink:
-    """Hands parcels to a relay, each on one of the threads of `executor`."""
+    """Hands parcels to a relay."""
 
     alive = True
     eight_bit = False
     host = NAME
 
-    def __init__(self, relay: Relay, executor: Executor) -> None:
+    def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._executor = executor
         self.sent = 0
 
     async def send(self, parcel: Parcel, raw: bytes) -> Results:
@@ -60,7 +57,7 @@ class RelayLink:
     async def _hand_over(self, sender: str, copies: Sequence[Copy], raw: bytes) -> Verdict:
         recipients = [copy.recipient for copy in copies]
         try:
-            known = await asyncio.get_running_loop().run_in_executor(self._executor, self._relay.send, sender, recipients, raw)
+            known = await self._relay.send(sender, recipients, raw)
         except errors.LetterRefused as error:
             return verdicts.failed("5.6.0", error.text, NAME)
         except errors.TryLater as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import trustme
 
 from postroom.mailflow import inbound, interventions, submission
 from postroom.mailflow.assessment import UNKNOWN
@@ -137,6 +140,24 @@ async def test_what_is_to_go_nowhere_in_plain_does_not(store: Store, people: Peo
     (report,) = bounces(store, people)
     assert recipient_fields(report)[0]["Status"] == "5.7.30"
     assert "text of hello" not in report.as_string()
+
+
+@pytest.mark.parametrize(("keyword", "taken"), [("REQUIRETLS", 1), ("HELP", 0)])
+async def test_it_goes_to_who_is_known_and_promises_the_same(
+    store: Store, people: People, make_carrier: MakeCarrier, tmp_path: Path, keyword: str, taken: int
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = Recording(keyword.encode())
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    where = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    submit(store, people, FAR, require_tls=True)
+    await make_carrier(smarthost=where, smarthost_tls="implicit", smarthost_ca=str(tmp_path / "ca.pem")).sweep()
+    listener.close()
+    assert len(server.bodies) == taken
+    assert [line.endswith(" REQUIRETLS") for line in server.said if line.startswith("MAIL")] == [True] * taken
+    assert [recipient_fields(report)[0]["Status"] for report in bounces(store, people)] == ["5.7.30"] * (1 - taken)
 
 
 async def test_a_stranger_who_may_be_somebody_else_hears_of_no_delivery(store: Store, people: People) -> None:

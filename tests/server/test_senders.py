@@ -2,86 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import smtplib
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from postroom.server import cli
-from tests.conftest import PROGRAM_ENGINES, new_database
+from tests.conftest import PROGRAM_ENGINES
 from tests.interop.reader import Reader
-from tests.program import Program, User, running
-from tests.server.served import configured, eventually, workmail
+from tests.server.served import eventually
+from tests.server.shop import Shop, opened
 from tests.sink import Sink, Taken
 
-PASSWORD = "Correct-Horse-7x"
 MORE = """
 [spikes]
 least = 3
-[domains]
-base = "postroom.test"
-verify = false
 """
 
 
-class House:
-    """The program, its people, and where their mail goes."""
-
-    def __init__(self, program: Program, config: Path, sink: Sink) -> None:
-        self.program, self.config, self.sink = program, config, sink
-        self.client = workmail(program)
-        self.organization = self.client.create_organization(Alias="shop")["OrganizationId"]
-        eventually(lambda: self.client.describe_organization(OrganizationId=self.organization)["State"] == "Active")
-        self.client.register_mail_domain(OrganizationId=self.organization, DomainName="shop.test")
-        self.people = {name: self.hire(name) for name in ("alice", "bob", "postmaster")}
-
-    def hire(self, name: str) -> User:
-        known: dict[str, Any] = {"OrganizationId": self.organization}
-        user = self.client.create_user(**known, Name=f"{name}-1", DisplayName=name, Password=PASSWORD)["UserId"]
-        self.client.register_to_work_mail(**known, EntityId=user, Email=f"{name}@shop.test")
-        return User(user, f"{name}@shop.test", PASSWORD)
-
-    def send(self, name: str, subject: str, *recipients: str) -> None:
-        """Have somebody send a letter as any program does; raises what smtplib raises when anything but 250 comes."""
-        user, ready = self.people[name], self.program.ready
-        with smtplib.SMTP_SSL(*ready.submissions, context=ready.tls(), timeout=30) as client:
-            client.login(user.email, user.password)
-            refused = client.sendmail(user.email, list(recipients), f"From: {user.email}\r\nSubject: {subject}\r\n\r\nx\r\n")
-        assert refused == {}
-
-    def ask(self, *arguments: str) -> tuple[int, str, str]:
-        """Run the command, in this process beside the server; give its status and what it says."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = cli.main(["senders", "--config", str(self.config), *arguments])
-        return status, out.getvalue(), err.getvalue()
-
-    def command(self, *arguments: str) -> list[str]:
-        status, out, err = self.ask(*arguments)
-        assert status == 0, err
-        return out.splitlines()
-
-    def arrived(self, subject: str) -> list[str]:
-        return sorted(one.recipient for one in self.sink.taken if one.subject == subject)
-
-
 @pytest.fixture(scope="module", params=PROGRAM_ENGINES)
-def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("senders")
-    with new_database() if request.param == "postgresql" else nullcontext("") as dsn, Sink() as sink:
-        storage = f'[storage]\nengine = "postgresql"\ndsn = "{dsn}"\n' if dsn else ""
-        config = configured(folder, MORE + storage)
-        config.write_text(config.read_text().replace("[mail]\n", f'[mail]\nsmarthost = "{sink.where}"\n'))
-        with running(Program(["serve", "--config", str(config)], folder)) as program:
-            yield House(program, config, sink)
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened(tmp_path_factory.mktemp("senders"), request.param, Sink(), "senders", "alice", "bob", "postmaster", more=MORE) as shop:
+        yield shop
 
 
 def of(subject: str) -> Any:
@@ -91,13 +35,13 @@ def of(subject: str) -> Any:
     return wanted
 
 
-def marker(house: House, subject: str) -> None:
+def marker(house: Shop, subject: str) -> None:
     """Wait until a letter that may leave has left: what would have left before it has, too."""
     house.send("bob", subject, "end@far.test")
     house.sink.await_one(of(subject))
 
 
-def test_a_thief_is_answered_250_and_nothing_leaves_until_it_is_released(house: House) -> None:
+def test_a_thief_is_answered_250_and_nothing_leaves_until_it_is_released(house: Shop) -> None:
     house.send("alice", "usual", "a@far.test", "b@far.test")
     house.send("alice", "spike", "a@far.test", "b@far.test", "bob@shop.test")
     house.send("alice", "more", *(f"x{number}@far.test" for number in range(20)))
@@ -108,7 +52,7 @@ def test_a_thief_is_answered_250_and_nothing_leaves_until_it_is_released(house: 
     with Reader(house.program.ready, house.people["postmaster"]) as reader:
         told = reader.await_letter(b"Subject: Mail from alice@shop.test is held back")
     assert b"postroom senders release alice@shop.test" in told
-    head, line = house.command()
+    head, line = house.lines()
     assert line.split()[:3] == ["alice@shop.test", "held", time.strftime("%Y-%m-%d", time.gmtime())]
     assert line.endswith("4 recipients elsewhere in this hour, 0 in the busiest of the 30 days before")
     assert line[head.index("HELD") - 3 :].split()[:2] == ["22", "2"]
@@ -118,50 +62,50 @@ def test_a_thief_is_answered_250_and_nothing_leaves_until_it_is_released(house: 
     with urllib.request.urlopen(house.program.ready.api + "/metrics") as answer:
         assert b"\npostroom_mailflow_spikes_total 1.0\n" in answer.read()
 
-    assert house.command("release", "alice@shop.test")[0].startswith("alice@shop.test: mail goes to 22 recipients; trusted until ")
+    assert house.lines("release", "alice@shop.test")[0].startswith("alice@shop.test: mail goes to 22 recipients; trusted until ")
     eventually(lambda: len(house.arrived("spike")) == 2 and len(house.arrived("more")) == 20)
     house.send("alice", "trusted", *(f"y{number}@far.test" for number in range(20)))
     eventually(lambda: len(house.arrived("trusted")) == 20)
-    assert house.command("list")[1].split()[1] == "trusted"
+    assert house.lines("list")[1].split()[1] == "trusted"
 
 
-def test_what_is_dropped_never_leaves_and_the_user_begins_anew(house: House) -> None:
+def test_what_is_dropped_never_leaves_and_the_user_begins_anew(house: Shop) -> None:
     dora = house.people["dora"] = house.hire("dora")
     house.send("dora", "junk", *(f"x{number}@far.test" for number in range(9)))
-    assert house.command("drop", dora.email) == ["dora@shop.test: mail to 9 recipients thrown away"]
+    assert house.lines("drop", dora.email) == ["dora@shop.test: mail to 9 recipients thrown away"]
     house.send("dora", "honest", "a@far.test")
     house.sink.await_one(of("honest"))
     assert house.arrived("junk") == []
-    assert all("dora@" not in line for line in house.command("list"))
+    assert all("dora@" not in line for line in house.lines("list"))
     assert house.ask("drop", dora.email) == (1, "", "postroom: Nothing of dora@shop.test is held back.\n")
 
 
-def test_who_is_trusted_sends_to_many_and_who_is_watched_again_does_not(house: House) -> None:
+def test_who_is_trusted_sends_to_many_and_who_is_watched_again_does_not(house: Shop) -> None:
     emil = house.people["emil"] = house.hire("emil")
-    house.command("trust", emil.email, "--until", "2")
+    house.lines("trust", emil.email, "--until", "2")
     house.send("emil", "news", *(f"x{number}@far.test" for number in range(30)))
     eventually(lambda: len(house.arrived("news")) == 30)
-    house.command("watch", emil.email)
-    house.command("trust", emil.email)
-    assert any(line.split()[:2] == ["emil@shop.test", "trusted"] and "for good" in line for line in house.command())
-    house.command("watch", emil.email)
+    house.lines("watch", emil.email)
+    house.lines("trust", emil.email)
+    assert any(line.split()[:2] == ["emil@shop.test", "trusted"] and "for good" in line for line in house.lines())
+    house.lines("watch", emil.email)
     house.send("emil", "held", *(f"x{number}@far.test" for number in range(99)))  # with those 30 more than four times 30, the habit of none
     marker(house, "third marker")
     assert house.arrived("held") == []
 
 
-def test_an_administrator_holds_by_hand(house: House) -> None:
+def test_an_administrator_holds_by_hand(house: Shop) -> None:
     fred = house.people["fred"] = house.hire("fred")
-    house.command("hold", fred.email, "--reason", "a call from\nthe bank")
+    house.lines("hold", fred.email, "--reason", "a call from\nthe bank")
     house.send("fred", "one", "a@far.test")
     marker(house, "fourth marker")
     assert house.arrived("one") == []
-    assert any(line.startswith(fred.email) and line.endswith(" a call from the bank") for line in house.command())
+    assert any(line.startswith(fred.email) and line.endswith(" a call from the bank") for line in house.lines())
     for verb in ("trust", "watch"):
         assert house.ask(verb, fred.email) == (1, "", "postroom: Mail of fred@shop.test is held back: release or drop it first.\n")
-    house.command("release", fred.email, "--until", "2999-12-31T02:00+02:00")
+    house.lines("release", fred.email, "--until", "2999-12-31T02:00+02:00")
     house.sink.await_one(of("one"))
-    assert any(line.startswith(fred.email) and " 2999-12-31 00:00Z" in line for line in house.command())
+    assert any(line.startswith(fred.email) and " 2999-12-31 00:00Z" in line for line in house.lines())
 
 
 @pytest.mark.parametrize(
@@ -173,5 +117,5 @@ def test_an_administrator_holds_by_hand(house: House) -> None:
         (["trust", "bob@shop.test", "--until", "0"], "0 is over already."),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(house: House, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_done_is_said_in_a_line(house: Shop, arguments: list[str], said: str) -> None:
     assert house.ask(*arguments) == (1, "", f"postroom: {said}\n")

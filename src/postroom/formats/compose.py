@@ -11,10 +11,6 @@ HEADER_LIMIT = 65_536
 """Octets of the original header that a report returns."""
 
 
-MOST_RETURNED = 1_048_576
-"""Octets of a letter that comes back whole; of a larger one its header does."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one recipient. `action` is failed, delayed, delivered, relayed or expanded; `status` an RFC 3463 code.

@@ -7,7 +7,7 @@ transaction that takes the letter out of the queue.
 
 from collections.abc import Sequence
 
-from postroom.formats import compose, xtext
+from postroom.formats import compose
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import disposition, inbound, queue, srs
@@ -22,10 +22,7 @@ from postroom.storage.engine import Store, Tx
 
 
 def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tuple[Copy, Verdict]], raw: bytes, action: str) -> Prepared:
-    """Write a notification about some copies of a parcel; `action` is `failed`, `delayed`, `delivered` or `relayed`.
-
-    A letter comes back whole where its sender wants that, unless it is large, or was to go nowhere in plain (RFC 3461 §4.3, RFC 8689 §5).
-    """
+    """Write a notification about some copies of a parcel; `action` is `failed`, `delayed`, `delivered` or `relayed`."""
     now = store.now()
     report = compose.report(
         reporting_mta=hostname,
@@ -46,8 +43,8 @@ def prepare(store: Store, hostname: str, parcel: Parcel, outcomes: Sequence[tupl
         ],
         original=without_return_path(raw),
         now=now,
-        whole=action == "failed" and parcel.returns == "FULL" and not parcel.require_tls and parcel.size <= compose.MOST_RETURNED,
-        envelope_id=xtext.decode(parcel.envelope_id),
+        whole=action == "failed" and parcel.envelope.comes_back_whole(parcel.size),
+        envelope_id=parcel.envelope.shown_id,
         arrived_at=parcel.queued_at,
     )
     return contents.prepare(store, parcel.scope, b"Return-Path: <>\r\n" + report)

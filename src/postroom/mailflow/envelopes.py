@@ -41,6 +41,8 @@ class Wish:
 
 
 NOTHING_SAID = Wish()
+MOST_RETURNED = 1_048_576
+"""Octets of a letter that comes back whole; of a larger one its header does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,18 @@ class Envelope:
     wishes: Mapping[str, Wish] = field(default_factory=dict)
     require_tls: bool = False
     hold_until: float = 0.0
+
+    @property
+    def shown_id(self) -> str:
+        """What the sender calls the envelope, as a report shows it (RFC 3464 §2.2.1)."""
+        return xtext.decode(self.envelope_id)
+
+    def comes_back_whole(self, size: int) -> bool:
+        """Say whether a report of a failure brings all of a letter: where its sender wants that and it is not large (RFC 3461 §4.3).
+
+        Of one that was to go nowhere in plain only the header comes back (RFC 8689 §5).
+        """
+        return self.returns == "FULL" and not self.require_tls and size <= MOST_RETURNED
 
     def wish(self, recipient: str) -> Wish:
         """Give what the sender wants to hear of a recipient."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from postroom.formats import compose, xtext
+from postroom.formats import compose
 from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
@@ -126,8 +126,8 @@ def report(
         ],
         original=raw,
         now=tx.now,
-        whole=action == "failed" and envelope.returns == "FULL" and not envelope.require_tls and len(raw) <= compose.MOST_RETURNED,
-        envelope_id=xtext.decode(envelope.envelope_id),
+        whole=action == "failed" and envelope.comes_back_whole(len(raw)),
+        envelope_id=envelope.shown_id,
     )
     text = b"Return-Path: <>\r\n" + text
     prepared = contents.written(tx, text)

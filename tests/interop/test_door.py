@@ -42,7 +42,7 @@ score = {{ "half.test" = 0.6 }}
 domains = {{ "names.test" = 0.6 }}
 [filters.greylisting]
 enabled = true
-delay_seconds = 1.0
+delay_seconds = 10.0
 networks = ["127.1.0.0/16"]
 """
 LISTED, LISTED_BY_HALF, CLEAN, BUSY, GUESSING, CROWD, UNKNOWN = (f"127.1.0.{at}" for at in (2, 3, 4, 5, 6, 7, 8))
@@ -126,8 +126,12 @@ def test_a_stranger_is_told_to_come_again_and_gets_in_then(program: Program) -> 
 
 
 def test_who_brings_too_much_is_told_to_come_later(program: Program) -> None:
-    assert {swaks(program, BUSY)[0] for _ in range(10)} == {0}
-    status, said = swaks(program, BUSY)
+    tries = [swaks(program, BUSY) for _ in range(10)]
+    assert {status for status, _ in tries} == {0}
+    while not (tried := swaks(program, BUSY))[0]:  # what drained meanwhile lets some more in
+        tries.append(tried)
+        assert len(tries) < 30
+    status, said = tried
     assert status == 23
     assert "451 4.7.1 Too many messages from your network; try later" in said
     assert swaks(program, CLEAN)[0] == 0  # which others do not suffer from
@@ -141,7 +145,9 @@ def test_who_guesses_addresses_is_hung_up_on(program: Program) -> None:
 
 
 def test_who_calls_too_often_hears_so_at_once(program: Program) -> None:
-    seen = [swaks(program, CROWD, "--quit-after", "banner") for _ in range(25)]
-    refused = [said for status, said in seen if status]
-    assert 1 <= len(refused) <= 5
-    assert all(said == ["421 4.7.0 Too many connections from your network; try later"] for said in refused)
+    tries = [swaks(program, CROWD, "--quit-after", "banner") for _ in range(20)]
+    assert {status for status, _ in tries} == {0}
+    while not (tried := swaks(program, CROWD, "--quit-after", "banner"))[0]:  # what drained meanwhile lets some more in
+        tries.append(tried)
+        assert len(tries) < 60
+    assert tried[1] == ["421 4.7.0 Too many connections from your network; try later"]

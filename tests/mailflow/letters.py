@@ -52,10 +52,11 @@ def send(
     sender: str | None = None,
     terms: Terms = USUAL,
     international: bool = False,
+    hold_until: float = 0.0,
 ) -> None:
     """Let a user's letter go out."""
     sender = actor.email if sender is None else sender
-    envelope = Envelope(sender, recipients, international=international)
+    envelope = Envelope(sender, recipients, international=international, hold_until=hold_until)
     prepared = submission.prepare(store, actor, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(actor.scope) as tx:
         submission.submit(tx, actor, envelope, prepared, terms)

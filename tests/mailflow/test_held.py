@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroom.mailflow import held, outgoing, queue
+from postroom.mailflow import held, queue
 from postroom.mailflow.outgoing import Terms
 from postroom.policy import spikes
 from postroom.storage.engine import Store
@@ -10,7 +10,7 @@ from postroom.storage.queries import destinations, senders
 from postroom.storage.queries import queue as rows
 from tests.conftest import Clock
 from tests.mailflow.conftest import MakeCarrier, OpenElsewhere
-from tests.mailflow.letters import send
+from tests.mailflow.letters import letter, send
 from tests.mailflow.test_outgoing import queued
 from tests.people import People
 
@@ -97,6 +97,56 @@ def test_what_others_hold_is_not_touched(store: Store, people: People) -> None:
     for name in ("alice", "bob"):
         send(store, people.actor(name), f"{name}@far.test")
     all_of(store, held.release, people.ids["alice"])
-    assert queued(store) == [("alice@far.test", ""), ("bob@far.test", outgoing.held_by(people.ids["bob"]))]
+    assert queued(store) == [("alice@far.test", ""), ("bob@far.test", held.name(people.ids["bob"]))]
     with store.transaction(1, write=False) as tx:
-        assert senders.held(tx, "", limit=9) == []
+        assert senders.held(tx, "", limit=9, sending=True) == []
+
+
+# What had not left yet when the alarm sounded
+
+
+def test_what_still_waits_of_the_last_hours_is_held_too(store: Store, people: People, clock: Clock) -> None:
+    alice = people.actor("alice")
+    send(store, alice, "honest@far.test")
+    clock.advance(held.BEFORE + 1)
+    send(store, people.actor("bob"), "x@far.test")
+    send(store, alice, "a@far.test", "b@farther.test")
+    send(store, alice, "later@far.test", hold_until=clock.now + 900)
+    send(store, alice, "bob@example.test", "carol@example.test", raw=letter(sender=alice.email) + b"x" * 1_100_000)  # carol has no room
+    with store.transaction(1) as tx:
+        queue.lease(tx, "carrier", "farther.test", 9)
+        held.hold(tx, people.ids["alice"], "bank called")
+    name = held.name(people.ids["alice"])
+    assert queued(store) == [
+        ("honest@far.test", ""),
+        ("x@far.test", ""),
+        ("a@far.test", name),
+        ("b@farther.test", name),
+        ("later@far.test", name),
+        ("carol@example.test", ""),
+    ]
+    with store.transaction(1) as tx:
+        watch = spikes.find(tx, people.ids["alice"])
+        assert watch is not None
+        assert (watch.letters, watch.reason) == (2, "bank called")
+        assert watch.octets > 200
+        assert [row[0] for row in rows.due(tx, "far.test", 9)] == [1, 2]  # the first two are due, what is held is not
+
+
+def test_what_is_being_sent_is_let_go_or_dropped_when_it_comes_back(store: Store, people: People, clock: Clock) -> None:
+    alice = people.actor("alice")
+    for address in ("a@far.test", "b@farther.test"):
+        send(store, alice, address)
+    with store.transaction(1) as tx:
+        ((parcel,), _), ((other,), _) = (queue.lease(tx, "carrier", name, 9) for name in ("far.test", "farther.test"))
+        watch = held.hold(tx, people.ids["alice"], "bank called")
+    assert all_of(store, held.drop, watch) == [0]
+    with store.transaction(1) as tx:
+        assert spikes.find(tx, people.ids["alice"]) is not None  # as two may come back
+        queue.postpone(tx, "carrier", parcel, parcel.copies[0], "450 later", warned=False)
+    assert all_of(store, held.drop, watch) == [1, 0]
+    assert all_of(store, held.release, people.ids["alice"]) == [1, 0]
+    assert queued(store) == [("b@farther.test", "")]
+    with store.transaction(1) as tx:
+        queue.postpone(tx, "carrier", other, other.copies[0], "450 later", warned=False)
+        assert rows.first_due(tx, "farther.test") < clock.now + 3600

@@ -11,14 +11,12 @@ import structlog
 
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import events, hooks, inbound, judgement, outgoing, queue, recipients
+from postroom.mailflow import events, held, hooks, inbound, judgement, outgoing, queue, recipients
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.hooks import Call
 from postroom.mailflow.inbound import Answered
 from postroom.mailflow.outgoing import Terms
-from postroom.mailflow.queue import Hold
 from postroom.mailflow.recipients import Division
-from postroom.policy import spikes
 from postroom.policy.flow_rules import Action, Rule, Way
 from postroom.storage.engine import Tx
 from postroom.storage.queries import entities
@@ -80,7 +78,7 @@ def _send(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], pre
         author=passing.author,
         rules=rules,
         terms=terms,
-        hold=_hold(tx, passing.author) if division.elsewhere else None,
+        hold=held.find(tx, passing.author) if division.elsewhere else None,
         answered=answered,
     )
     author = _address(tx, passing.author) or passing.envelope.sender
@@ -95,17 +93,11 @@ def _send_on(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], 
     judgement.tell_rules(tx, passing.trace, rules)
     for address in leaving:
         later = replace(envelope, recipients=(address,))
-        hold = None if recipients.is_ours(tx, address.rpartition("@")[2]) else _hold(tx, passing.forwarder)
+        hold = None if recipients.is_ours(tx, address.rpartition("@")[2]) else held.find(tx, passing.forwarder)
         content = contents.keep(tx, prepared)
         queue.enqueue(tx, later, content, size=prepared.size, assessment=passing.assessment, hold=hold, sealer=passing.sealer)
     back = [(address, rule.message) for address, rule in rules.items() if rule.action is Action.BOUNCE]
     judgement.give_back(tx, envelope, prepared, passing.assessment, back)
-
-
-def _hold(tx: Tx, user: str) -> Hold | None:
-    """Say whether a user's mail for others is held back, and why."""
-    watch = spikes.find(tx, user)
-    return Hold(outgoing.held_by(user), watch.reason) if watch is not None and watch.held else None
 
 
 def _address(tx: Tx, user: str) -> str:

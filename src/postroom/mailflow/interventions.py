@@ -110,7 +110,7 @@ def hold(tx: Tx, copies: Iterable[Waiting], reason: str) -> int:
 
 def release(tx: Tx, copies: Iterable[Waiting]) -> int:
     """Let copies go that are held back, whoever holds them, as if they were queued now; counts them."""
-    return queue.release(tx, [(copy.number, copy.destination) for copy in copies if copy.held_by and not copy.holder])
+    return queue.release(tx, [(copy.number, copy.destination) for copy in copies if copy.held_by])
 
 
 def drop(tx: Tx, copies: Iterable[Waiting], reason: str = "") -> int:

@@ -1,7 +1,8 @@
 """What leaves under a user's name is counted here, whether the user submits it or a script sends it.
 
 It has to be within the day's allowance, and not so much at once that somebody else must be at it. From the moment when it is, the user's
-mail for others is queued but held; the administrators are told by the log, an event, and a letter, once. Mail for colleagues is not held.
+mail for others is queued but held (`held`); the administrators are told by the log, an event, and a letter, once. Mail for colleagues is
+not held.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from prometheus_client import Counter
 
 from postroom.formats import compose
 from postroom.mailbox import contents
-from postroom.mailflow import allowance, events, flow, queue, recipients
+from postroom.mailflow import allowance, events, flow, held, queue, recipients
 from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
@@ -53,15 +54,10 @@ def count(tx: Tx, terms: Terms, user: str, email: str, *, sender: str, here: int
         return None
     spike = spikes.count(tx, user, elsewhere, terms.spikes)
     if watch is None and spike is not None and terms.spikes.enabled:
-        watch = spikes.hold(tx, user, _reason(spike, terms.spikes))
+        watch = held.hold(tx, user, _reason(spike, terms.spikes))
         spikes.keep(tx, watch, octets, terms.spikes)
         _tell(tx, terms, email, spike, watch)
-    return Hold(held_by(user), watch.reason) if watch is not None and watch.held else None
-
-
-def held_by(user: str) -> str:
-    """Give the name under which a user's mail is held in the queue."""
-    return f"spikes:{user}"
+    return Hold(held.name(user), watch.reason) if watch is not None and watch.held else None
 
 
 def _reason(spike: Spike, settings: Settings) -> str:
@@ -99,8 +95,9 @@ def _administrators(tx: Tx, terms: Terms, domain: str) -> tuple[str, ...]:
 def _text(email: str, watch: Watch) -> str:
     return (
         f"{email} has written to {watch.reason}.\n\n"
-        "Perhaps somebody else knows the password. What this user sends to others is therefore taken, but waits in the queue;\n"
-        "mail for colleagues is delivered as ever. Nothing is lost, and the user has not been told.\n\n"
+        "Perhaps somebody else knows the password. What this user sends to others is therefore taken, but waits in the queue,\n"
+        "with what was sent in the last two hours and has not left; mail for colleagues is delivered as ever.\n"
+        "Nothing is lost, and the user has not been told.\n\n"
         f"If it is all right:           postroom senders release {email}\n"
         f"If it is not, first change the password, then\n"
         f"throw away what waits:        postroom senders drop {email}\n"

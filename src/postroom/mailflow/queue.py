@@ -233,7 +233,7 @@ def done(tx: Tx, holder: str, copy: Copy) -> bool:
 
 
 def release(tx: Tx, found: Iterable[tuple[int, str]]) -> int:
-    """Let copies go that are held back and that no carrier has, as if they were queued now; (number, destination) of each. Counts them."""
+    """Let copies go that are held back, as if they were queued now; (number, destination) of each. Counts them."""
     held = list(found)
     for number, _ in held:
         queries.let_go(tx, number, warning=WARNING)

@@ -32,7 +32,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     _add_until(trust, "a date (2027-01-31), or days; else for good")
     watch = actions.add_parser("watch", help="treat a sender like all others again, who was trusted")
     _add_sender(watch, _watch)
-    hold = actions.add_parser("hold", help="hold back what a sender sends to others from now on")
+    hold = actions.add_parser("hold", help="hold back what a sender sends to others from now on, and what waits of the last hours")
     _add_sender(hold, _hold)
     hold.add_argument("--reason", default="by hand", help="what is listed as the reason")
 
@@ -106,6 +106,10 @@ def _drop(store: Store, scope: int, arguments: argparse.Namespace) -> None:
         if not page:
             break
     print(f"{arguments.sender}: mail to {dropped} recipients thrown away")
+    with store.transaction(scope, write=False) as tx:
+        left = held.count(tx, user)
+    if left:
+        print(f"{left} copies are being sent just now and cannot be called back; what comes back is held, so drop again then.")
 
 
 def _trust(store: Store, scope: int, arguments: argparse.Namespace) -> None:
@@ -128,7 +132,7 @@ def _hold(store: Store, scope: int, arguments: argparse.Namespace) -> None:
         user = entities.get(tx, arguments.sender).id
         watch = spikes.find(tx, user)
         if watch is None or not watch.held:
-            spikes.hold(tx, user, " ".join(arguments.reason.split())[:200])
+            held.hold(tx, user, " ".join(arguments.reason.split())[:200])
 
 
 def _refuse_held(tx: Tx, user: str, sender: str) -> None:

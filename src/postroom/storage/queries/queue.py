@@ -158,7 +158,10 @@ def put_back(tx: Tx, number: int, *, holder: str, **values: Any) -> bool:
 
 
 def let_go(tx: Tx, number: int, *, warning: float) -> None:
-    """Let a copy go that was held back, as if queued now, but not before its time; its sender hears of it `warning` seconds later."""
+    """Let a copy go that was held back, as if queued now, but not before its time; its sender hears of it `warning` seconds later.
+
+    One that a carrier has stays with it, and is not held when it comes back.
+    """
     tx.run(
         "UPDATE queue_messages SET queued_at = CASE WHEN queued_at > :now THEN queued_at ELSE :now END WHERE organization = :organization"
         " AND id = (SELECT message FROM queue_recipients WHERE organization = :organization AND id = :id)",
@@ -166,7 +169,8 @@ def let_go(tx: Tx, number: int, *, warning: float) -> None:
         now=tx.now,
     )
     tx.run(
-        "UPDATE queue_recipients SET held_by = '', held_for = '', due_at = m.queued_at,"
+        "UPDATE queue_recipients SET held_by = '', held_for = '',"
+        " due_at = CASE WHEN holder = '' THEN m.queued_at ELSE queue_recipients.due_at END,"
         " notice_at = m.queued_at + CASE WHEN m.lifetime < :warning THEN m.lifetime ELSE :warning END FROM queue_messages m"
         " WHERE queue_recipients.organization = :organization AND queue_recipients.id = :id AND m.organization = :organization"
         " AND m.id = queue_recipients.message",

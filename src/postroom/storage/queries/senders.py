@@ -75,12 +75,13 @@ def put(tx: Tx, entity: str, *, trusted_until: int, reason: str) -> None:
     )
 
 
-def hold(tx: Tx, entity: str, *, octets: int) -> None:
-    """Count a letter that is held back."""
+def hold(tx: Tx, entity: str, *, letters: int, octets: int) -> None:
+    """Count letters that are held back."""
     tx.run(
-        "UPDATE watched_senders SET letters = letters + 1, octets = octets + :octets"
+        "UPDATE watched_senders SET letters = letters + :letters, octets = octets + :octets"
         " WHERE organization = :organization AND entity = :entity",
         entity=entity,
+        letters=letters,
         octets=octets,
     )
 
@@ -104,11 +105,26 @@ def page(tx: Tx, *, after: str, limit: int) -> list[Row]:
     )
 
 
-def held(tx: Tx, by: str, *, limit: int) -> list[tuple[int, str]]:
-    """List (id, destination) of the first queued copies that somebody holds back and no carrier has."""
+def waiting(tx: Tx, author: str, *, since: float) -> list[Row]:
+    """List (id, destination, domain, message, size) of a user's queued copies that nobody holds back, queued since a time, epoch seconds.
+
+    Goes through all queued messages, so it is for alarms.
+    """
+    return tx.all(
+        "SELECT r.id, r.destination, r.domain, m.id, m.size FROM queue_messages m"
+        " JOIN queue_recipients r ON r.organization = m.organization AND r.message = m.id WHERE m.organization = :organization"
+        " AND m.author = :author AND m.queued_at >= :since AND r.held_by = '' ORDER BY r.id",
+        author=author,
+        since=since,
+    )
+
+
+def held(tx: Tx, by: str, *, limit: int, sending: bool) -> list[tuple[int, str]]:
+    """List (id, destination) of the first queued copies that somebody holds back, with those that a carrier has if `sending`."""
+    idle = "" if sending else " AND holder = ''"
     rows = tx.all(
         "SELECT id, destination FROM queue_recipients WHERE organization = :organization AND held_by = :by AND held_by <> ''"
-        " AND holder = '' ORDER BY id LIMIT :limit",
+        f"{idle} ORDER BY id LIMIT :limit",
         by=by,
         limit=limit,
     )

@@ -103,6 +103,7 @@ class Carrier:
         while True:
             for scope in await self._store.run(self._store.scopes):
                 await self._supply.serve(scope)
+            await self._supply.feed()  # whoever asked for a turn while the last worker went
             if not self._supply.lanes:
                 return
             while any(lane.workers for lane in self._supply.lanes.values()):

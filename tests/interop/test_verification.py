@@ -47,6 +47,14 @@ def test_a_server_that_will_not_do_is_sent_nothing(laboratory: Laboratory, sent:
     assert not any(sent[name].encode() in letter for letter in laboratory.postfix.letters("bob"))
 
 
+@pytest.mark.parametrize("name", ["wrong", "badname", "stranger"])
+def test_a_letter_whose_sender_waives_that_is_sent_all_the_same(laboratory: Laboratory, sent: dict[str, str], name: str) -> None:
+    marker = laboratory.send(f"robert@{name}.test", TLS_Required="No")
+    assert b"using TLSv1.3" in laboratory.postfix.await_letter("bob", marker.encode())
+    told = laboratory.told("attempt", to=f"robert@{name}.test")
+    assert (told["outcome"], told["tls"].rpartition(" ")[2]) == ("delivered", "unverified")
+
+
 def test_a_policy_holds_while_its_host_is_away(laboratory: Laboratory, sent: dict[str, str]) -> None:
     laboratory.postfix.await_letter("bob", sent["sts"].encode())
     laboratory.policies.shutdown()

@@ -56,13 +56,13 @@ class Far:
         return Resolver([f"127.0.0.1:{self.dns._transport.get_extra_info('sockname')[1]}"], lifetime=2.0)
 
     async def dial(
-        self, demands: Demands | None = None, domain: str = "far.test", *, smarthost: str = ""
+        self, demands: Demands | None = None, domain: str = "far.test", *, smarthost: str = "", anyhow: bool = False
     ) -> tuple[Link | Verdict, list[TlsOutcome]]:
         """Open a connection, to a domain or a smarthost; gives it, closed again, or the verdict, and how the encryption came out."""
         heard: list[TlsOutcome] = []
         values = Settings(hostname="mx.example.test", port=self.port, greeting_timeout=5, smarthost=smarthost)
         dialler = Dialler(values, self.resolver(), now=lambda: 7.0, demands=demands, outcomes=heard.append)
-        opened = await (dialler.to_domain(domain) if not smarthost else dialler.to_smarthost())
+        opened = await (dialler.to_domain(domain, anyhow=anyhow) if not smarthost else dialler.to_smarthost())
         if isinstance(opened, Link):
             await opened.quit()
         return opened, heard

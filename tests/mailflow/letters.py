@@ -53,10 +53,11 @@ def send(
     terms: Terms = USUAL,
     international: bool = False,
     hold_until: float = 0.0,
+    require_tls: bool = False,
 ) -> None:
     """Let a user's letter go out."""
     sender = actor.email if sender is None else sender
-    envelope = Envelope(sender, recipients, international=international, hold_until=hold_until)
+    envelope = Envelope(sender, recipients, international=international, hold_until=hold_until, require_tls=require_tls)
     prepared = submission.prepare(store, actor, Raw(raw or letter(sender=sender)), LIMITS)
     with store.transaction(actor.scope) as tx:
         submission.submit(tx, actor, envelope, prepared, terms)

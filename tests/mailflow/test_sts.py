@@ -322,10 +322,10 @@ async def test_the_number_of_domains_is_bounded(store: Store, clock: Clock, far:
 
 
 async def dial(
-    store: Store, far: Far, host: PolicyHost, ca: Path, overrides: dict[str, Override] | None = None
+    store: Store, far: Far, host: PolicyHost, ca: Path, overrides: dict[str, Override] | None = None, *, anyhow: bool = False
 ) -> tuple[Link | Verdict, list[TlsOutcome]]:
     demands = Demands(far.resolver(), policies(store, far, host, ca), overrides, str(ca))
-    return await far.dial(demands)
+    return await far.dial(demands, anyhow=anyhow)
 
 
 async def test_a_valid_certificate_under_a_policy(store: Store, far: Far, serving: PolicyHost, ca: Path) -> None:
@@ -481,3 +481,16 @@ async def test_dane_only_with_dane(store: Store, far: Far, serving: PolicyHost, 
     opened, _ = await dial(store, far, serving, ca, {"far.test": "dane-only"})
     assert isinstance(opened, Link)
     assert opened.tls.endswith(" dane")
+
+
+async def test_a_letter_may_waive_what_the_domain_demands_but_not_what_the_operator_does(
+    store: Store, far: Far, serving: PolicyHost, ca: Path
+) -> None:
+    await far.serve("other.test")
+    far.name(f"3 1 1 {'00' * 32}")
+    opened, heard = await dial(store, far, serving, ca, anyhow=True)
+    assert isinstance(opened, Link)
+    assert opened.tls.endswith(" unverified")
+    refused, _ = await dial(store, far, serving, ca, {"far.test": "verified"}, anyhow=True)
+    assert isinstance(refused, Verdict)
+    assert heard == serving.asked == []

@@ -178,3 +178,23 @@ def test_without_a_reverse_path_the_header_still_counts(store: Store, people: Pe
     send(store, people.actor("alice"), "bob@example.test", sender="", raw=letter(sender="alice@example.test"))
     with pytest.raises(errors.SenderNotAllowed):
         send(store, people.actor("alice"), "bob@example.test", sender="", raw=letter(sender="bob@example.test"))
+
+
+@pytest.mark.parametrize(
+    ("header", "require_tls", "destination"),
+    [
+        ("TLS-Required: No\r\n", False, "anyhow:far.test"),
+        ("tls-required:\r\n no \r\n", False, "anyhow:far.test"),
+        ("TLS-Required: No\r\n", True, "far.test"),
+        ("TLS-Required: No\r\nTLS-Required: No\r\n", False, "far.test"),
+        ("TLS-Required: Yes\r\n", False, "far.test"),
+        ("", False, "far.test"),
+    ],
+)
+def test_who_would_rather_have_it_arrive_may_say_so(
+    store: Store, people: People, header: str, require_tls: bool, destination: str
+) -> None:
+    raw = f"From: alice@example.test\r\n{header}\r\nx\r\n".encode()
+    send(store, people.actor("alice"), "x@far.test", raw=raw, require_tls=require_tls)
+    with store.transaction(1, write=False) as tx:
+        assert tx.all("SELECT destination FROM queue_recipients WHERE organization = :organization") == [(destination,)]

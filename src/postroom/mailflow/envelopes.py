@@ -51,7 +51,8 @@ class Envelope:
 
     What the sender wants to hear: `returns` is how much of the letter a report brings back, `FULL` or `HDRS`, `envelope_id` what the
     sender calls the envelope, in xtext, both '' when nothing was said, and `wishes` are by recipient (RFC 3461). With `require_tls` the
-    letter goes nowhere in plain (RFC 8689); it does not go on before `hold_until`, epoch seconds (RFC 4865).
+    letter goes nowhere in plain (RFC 8689); it does not go on before `hold_until`, epoch seconds (RFC 4865). With `tls_optional`
+    it is rather to arrive than to heed what its way demands of encryption (RFC 8689 §3); that has no say beside `require_tls`.
     """
 
     sender: str
@@ -63,6 +64,7 @@ class Envelope:
     wishes: Mapping[str, Wish] = field(default_factory=dict)
     require_tls: bool = False
     hold_until: float = 0.0
+    tls_optional: bool = False
 
     @property
     def shown_id(self) -> str:

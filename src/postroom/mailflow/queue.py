@@ -20,6 +20,7 @@ from itertools import groupby
 from postroom.mailflow import destinations
 from postroom.mailflow.assessment import UNKNOWN, Assessment, pack, unpack
 from postroom.mailflow.envelopes import NOTHING_SAID, Envelope, Wish
+from postroom.mailflow.routes import ANYHOW
 from postroom.model.addresses import domain_key
 from postroom.storage.engine import Tx
 from postroom.storage.queries import destinations as destination_rows
@@ -121,11 +122,12 @@ def enqueue(
     queued_at = max(tx.now, envelope.hold_until)
     due_at = NEVER if hold else queued_at
     names = via or {}
+    anyhow = ANYHOW if envelope.tls_optional and not envelope.require_tls else ""
     recipients = [
         {
             "recipient": address,
             "domain": domain_of(address),
-            "destination": names.get(address) or domain_of(address),
+            "destination": names.get(address) or anyhow + domain_of(address),
             "due_at": due_at,
             "notice_at": queued_at + min(WARNING, lifetime),
             "held_by": hold.by if hold else "",

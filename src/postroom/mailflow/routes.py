@@ -8,6 +8,8 @@ from postroom.mailflow.verdicts import Verdict, failed
 SMTP_PORT = 25
 GATEWAY = "gateway:"
 """How destinations begin that are not domains but gateways by their names."""
+ANYHOW = "anyhow:"
+"""How destinations begin that are domains, for letters that go there whatever is demanded of encryption (RFC 8689 §3, RFC 8460 §3)."""
 LONGEST = 10
 """Exchanges tried of one domain, and addresses of all of them."""
 

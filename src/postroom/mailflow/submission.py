@@ -7,7 +7,7 @@ at that moment, recipients in the organization get their copies, all others beco
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from postroom.formats import headers
@@ -29,11 +29,15 @@ from postroom.storage.engine import Store, Tx
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A completed message, the addresses that stood in it as authors and senders, and what has become of its Sender line."""
+    """A completed message, the addresses that stood in it as authors and senders, and what has become of its Sender line.
+
+    `tls_optional` says that its header waives what its way demands of encryption.
+    """
 
     prepared: Prepared
     heading: Heading
     sender_line: SenderLine
+    tls_optional: bool = False
 
 
 def require_sender(tx: Tx, actor: Actor, address: str) -> None:
@@ -53,7 +57,12 @@ def prepare(store: Store, actor: Actor, source: Source, limits: Limits) -> Lette
     raw = complete(_with_sender(raw, line, actor.email), domain=actor.email.rpartition("@")[2], now=store.now())
     prepared = contents.prepare(store, actor.scope, raw)
     inbound.check_attachments(prepared, limits)
-    return Letter(prepared, heading, line)
+    return Letter(prepared, heading, line, _waives_tls(raw))
+
+
+def _waives_tls(raw: bytes) -> bool:
+    """Say whether a letter bears the line `TLS-Required: No`, once (RFC 8689 §3)."""
+    return [value.strip().lower() for value in headers.find_all(raw, "TLS-Required")] == [b"no"]
 
 
 def _sender_line(store: Store, actor: Actor, heading: Heading) -> SenderLine:
@@ -121,6 +130,7 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, terms: Term
         octets=letter.prepared.size,
     )
     division = _keep_back(division, rules)
+    envelope = replace(envelope, tls_optional=letter.tls_optional)
     if envelope.hold_until > tx.now:
         division = Division((), (*(target.address for target in division.here), *division.elsewhere), ())
     inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules, terms=terms, hold=hold)

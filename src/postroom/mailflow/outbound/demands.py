@@ -66,6 +66,10 @@ class Demands:
             return _refused(demand.by_tlsa(domain.name, records, ()), host, "dane-required", "it has no TLSA records that DNSSEC proves")
         return await self._without_dane(domain, host, records)
 
+    async def waived(self, domain: Domain, host: str, addresses: Answer[str]) -> Demand | Refused:
+        """Say the same for a letter that waives what the domain demands, which what the operator demands stands above (RFC 8689 §3)."""
+        return await self.of(domain, host, addresses) if domain.name in self._overrides else demand.opportunistic(domain.name)
+
     async def _tlsa(self, host: str, name: str, port: int) -> tuple[Tlsa, ...]:
         """Give a host's TLSA records, those at the end of its aliases before those at its own name (RFC 7672 §2.2.2)."""
         for base in dict.fromkeys((name, host)):

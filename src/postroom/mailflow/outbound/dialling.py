@@ -94,12 +94,12 @@ class Dialler:
     async def to_domain(self, domain: str, *, anyhow: bool = False) -> Link | Verdict:
         """Open a connection to the first host of a domain that answers; a verdict when none will do.
 
-        `anyhow` nothing is demanded, and nothing told.
+        `anyhow` nothing is demanded but by the operator, and nothing told.
         """
         hosts = await self._hosts(domain)
         if isinstance(hosts, Verdict):
             return hosts
-        demanded = self._of_nobody if anyhow else partial(self._demands.of, Domain(domain, self._settings.port, hosts.proved))
+        demanded = partial(self._demands.waived if anyhow else self._demands.of, Domain(domain, self._settings.port, hosts.proved))
         opened = await self._first(hosts.names, self._settings.port, demanded, told=not anyhow)
         return opened or verdicts.failed("5.4.4", f"The mail exchangers of {domain} have no addresses")
 
@@ -162,9 +162,6 @@ class Dialler:
 
     async def _addresses(self, host: str) -> Answer[str]:
         return Answer((host,), False, host) if _is_address(host) else await self._resolver.proved_addresses(host)
-
-    async def _of_nobody(self, host: str, addresses: Answer[str]) -> Demand | Refused:
-        return demand.opportunistic("")
 
 
 def _is_address(host: str) -> bool:

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 
 from postroom.directory import domains
 from postroom.mailflow.outbound.settings import Settings
-from postroom.mailflow.routes import GATEWAY
+from postroom.mailflow.routes import ANYHOW, GATEWAY
 from postroom.storage.engine import REGISTRY, Store
 
 SMARTHOST = "smarthost"
-ANYHOW = "anyhow:"
-"""Begins a destination that is a domain, for letters that tell it that its encryption fails (RFC 8460 §3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """A next hop by its name: an organization of this server (`scope`), the smarthost, a `gateway`, or the exchangers of a `domain`.
 
-    To one that is to be reached `anyhow` mail goes whatever it demands of encryption, and how it went is not counted.
+    To one that is to be reached `anyhow` mail goes whatever it demands of encryption itself, and how it went is not counted.
     """
 
     name: str

@@ -12,10 +12,10 @@ from postroom.formats.report_letter import Subject, Submitter
 from postroom.formats.tls_report import Day, Failure, Policy, PolicyText, Report, Summary
 from postroom.mailbox import contents
 from postroom.mailflow import queue
-from postroom.mailflow.outbound.hops import ANYHOW
 from postroom.mailflow.reports import addressees, dmarc_reports
 from postroom.mailflow.reports.dmarc_reports import Letter
 from postroom.mailflow.reports.tls_tally import Kind
+from postroom.mailflow.routes import ANYHOW
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import tls_counts
 

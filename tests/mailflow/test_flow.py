@@ -146,6 +146,29 @@ async def test_a_users_letter_goes_out_and_comes_in_under_two_ids(
     assert b"multipart/report" in read(store, notice)
 
 
+async def test_of_every_attempt_it_is_told_what_the_other_server_said(
+    store: Store, people: People, told: list[MailEvent], make_carrier: MakeCarrier, dns: Any, open_elsewhere: OpenElsewhere, clock: Clock
+) -> None:
+    far = await open_elsewhere()
+    far.answers["x@far.test"] = "450 4.2.1 busy"
+    dns[0].host("far.test")
+    send(store, people.actor("alice"), "x@far.test")
+    carrier = make_carrier(port=far.port)
+    for _ in range(2):
+        await carrier.sweep()
+        clock.advance(3600)
+    del far.answers["x@far.test"]
+    await carrier.sweep()
+    (out,) = flow_ids(told, "OUTGOING_EMAIL_SUBMITTED")
+    later = [(event.name, dict(event.fields)) for event in told if event.trace == out][1:]
+    delay = {"recipient": "x@far.test", "status": "4.2.1", "host": "mx.far.test", "reply": "450 4.2.1 busy"}
+    assert [(name, fields.get("attempt")) for name, fields in later] == [
+        ("OUTGOING_EMAIL_DELAYED", 1), ("OUTGOING_EMAIL_DELAYED", 2), ("OUTGOING_EMAIL_SENT", None)
+    ]  # fmt: skip
+    assert all({**fields, **delay} == fields for name, fields in later[:2])
+    assert later[2][1]["reply"].startswith("250 ")
+
+
 async def test_other_organizations_are_told_of_theirs(
     store: Store, people: People, told: list[MailEvent], make_carrier: MakeCarrier
 ) -> None:

@@ -80,7 +80,10 @@ def test_what_waits_in_the_queue_is_shown_with_its_attempts_and_the_last_reply(t
     assert all(one["attempts"] == 1 and "4.2.0 Not today" in one["lastReply"] for one in found)
     assert all(one["nextAttempt"] < one["givenUp"] for one in found)
     assert re.search(r"WAITS_IN_QUEUE .*recipient=a@one\.test .*attempts=1 nextAttempt=\S+ lastReply=.*Not today", text)
-    assert text.index("OUTGOING_EMAIL_SUBMITTED") < text.index("WAITS_IN_QUEUE")
+    assert text.index("OUTGOING_EMAIL_SUBMITTED") < text.index("OUTGOING_EMAIL_DELAYED") < text.index("WAITS_IN_QUEUE")
+    for address in ("a@one.test", "b@two.test"):
+        told = rf"OUTGOING_EMAIL_DELAYED .*recipient={address} attempt=1 status=4\.2\.0 host=127\.0\.0\.1 reply=.*4\.2\.0 Not today"
+        assert re.search(told, text), text
 
 
 def test_what_is_known_of_a_destination_out_of_reach_is_told_with_its_copies(store, organization, clock):

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from postroom.formats.message import Letterhead
+from postroom.mailflow import verdicts
 from postroom.mailflow.assessment import OURS, Assessment, Authentication, Policy, Result, Verdict
 from postroom.policy.flow_rules import Action, Rule
 from postroom.storage.engine import Tx
@@ -86,14 +87,27 @@ def sender_held(tx: Tx, trace: str, sender: str, *, recipients: int, busiest: in
     _tell(tx, trace, "SENDER_HELD", {"sender": sender, "recipientsThisHour": recipients, "recipientsOfBusiestHour": busiest})
 
 
-def sent(tx: Tx, trace: str, head: Letterhead, recipient: str) -> None:
-    """Tell that a user's letter has arrived with a recipient."""
-    _tell(tx, trace, "OUTGOING_EMAIL_SENT", {"recipient": recipient, **_names(head), "messageId": head.message_id})
+def sent(tx: Tx, trace: str, head: Letterhead, recipient: str, answer: verdicts.Verdict | None = None) -> None:
+    """Tell that a user's letter has arrived with a recipient, and which server has taken it with which `answer`, if another has."""
+    _tell(tx, trace, "OUTGOING_EMAIL_SENT", {"recipient": recipient, **_names(head), "messageId": head.message_id, **_answered(answer)})
+
+
+def delayed(tx: Tx, trace: str, recipient: str, attempt: int, answer: verdicts.Verdict) -> None:
+    """Tell that a user's letter has not reached a recipient at an attempt, and is tried again."""
+    _tell(tx, trace, "OUTGOING_EMAIL_DELAYED", {"recipient": recipient, "attempt": attempt, "status": answer.status, **_answered(answer)})
 
 
 def returned(tx: Tx, trace: str, recipient: str, *, reason: str, status: str) -> None:
     """Tell that a user's letter has not reached a recipient and never will."""
     _tell(tx, trace, "OUTGOING_EMAIL_BOUNCED", _bounced(recipient, reason, status))
+
+
+def _answered(answer: verdicts.Verdict | None) -> dict[str, str]:
+    """Say what a server has answered, and how the connection to it was encrypted: version, cipher and by what it was verified."""
+    if answer is None:
+        return {}
+    said = {"host": answer.host, "reply": answer.text, "tls": answer.tls}
+    return {name: value for name, value in said.items() if value}
 
 
 def _names(head: Letterhead) -> dict[str, str]:

@@ -253,12 +253,12 @@ def drop(tx: Tx, found: Iterable[tuple[int, str]]) -> int:
     return len(gone)
 
 
-def postpone(tx: Tx, holder: str, parcel: Parcel, copy: Copy, reply: str, *, warned: bool) -> None:
-    """Try a copy again later."""
+def postpone(tx: Tx, holder: str, parcel: Parcel, copy: Copy, reply: str, *, warned: bool) -> bool:
+    """Try a copy again later; False when another holder has it by now."""
     age = tx.now - parcel.queued_at
     attempts = copy.attempts + 1
     wait = min(delay(attempts, age), max(parcel.lifetime - age, 1.0))
-    queries.put_back(
+    return queries.put_back(
         tx,
         copy.number,
         holder=holder,

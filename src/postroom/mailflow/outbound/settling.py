@@ -116,7 +116,8 @@ def _write_down(
     ours = [(copy, verdict) for copy, verdict in results if verdict.fate is Fate.DEFERRED or queue.done(tx, holder, copy)]
     for copy, verdict in ours:
         if verdict.fate is Fate.DEFERRED:
-            queue.postpone(tx, holder, parcel, copy, verdict.text, warned=copy.warned or copy.number in warned)
+            if queue.postpone(tx, holder, parcel, copy, verdict.text, warned=copy.warned or copy.number in warned):
+                story.delay(tx, copy, verdict)
         else:
             story.tell(tx, copy, verdict)
     numbers = {copy.number for copy, _ in ours}

@@ -24,6 +24,11 @@ class Story:
         if parcel.author and failed:
             events.returned(tx, trace, copy.recipient, reason=verdict.text, status=verdict.status)
         elif parcel.author:
-            events.sent(tx, trace, self.head, copy.recipient)
+            events.sent(tx, trace, self.head, copy.recipient, verdict if verdict.host else None)
         elif failed and parcel.sender and self.scope is not None:
             events.refused(tx, trace, copy.recipient, reason=verdict.text, status=verdict.status, scope=self.scope)
+
+    def delay(self, tx: Tx, copy: Copy, verdict: Verdict) -> None:
+        """Tell of an attempt that was not the last."""
+        if self.parcel.author and self.parcel.trace:
+            events.delayed(tx, self.parcel.trace, copy.recipient, copy.attempts + 1, verdict)

@@ -43,6 +43,7 @@ def marker(house: Shop, subject: str) -> None:
 
 def test_a_thief_is_answered_250_and_nothing_leaves_until_it_is_released(house: Shop) -> None:
     house.send("alice", "usual", "a@far.test", "b@far.test")
+    eventually(lambda: len(house.arrived("usual")) == 2)
     house.send("alice", "spike", "a@far.test", "b@far.test", "bob@shop.test")
     house.send("alice", "more", *(f"x{number}@far.test" for number in range(20)))
     marker(house, "first marker")

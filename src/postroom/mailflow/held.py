@@ -28,15 +28,18 @@ def find(tx: Tx, user: str) -> Hold | None:
 
 
 def hold(tx: Tx, user: str, reason: str) -> Watch:
-    """Hold the mail of a user for others back, that to come and that of the last hours that still waits."""
+    """Hold the mail of a user for others back, that to come and that of the last hours that still waits.
+
+    What is being sent just now is held if it comes back.
+    """
     watch = spikes.hold(tx, user, reason)
     ours: dict[str, bool] = {}
     left: set[str] = set()
     sizes: dict[int, int] = {}
-    for number, destination, domain, message, size in senders.waiting(tx, user, since=tx.now - BEFORE):
+    for number, destination, domain, carrier, message, size in senders.waiting(tx, user, since=tx.now - BEFORE):
         if domain not in ours:
             ours[domain] = recipients.is_ours(tx, domain)
-        if not ours[domain] and queued.hold(tx, number, by=name(user), reason=reason):
+        if not ours[domain] and queued.hold(tx, number, by=name(user), reason=reason) and not carrier:
             left.add(destination)
             sizes[message] = size
     for destination in left:

@@ -6,7 +6,7 @@ carriers leave it alone.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import structlog
@@ -74,6 +74,10 @@ class Supply:
         """Look at a scope again."""
         self._woken[scope] = None
         self.wake.set()
+
+    def woken(self, scopes: Iterable[int]) -> bool:
+        """Say whether one of some scopes is to be looked at again."""
+        return not self._woken.keys().isdisjoint(scopes)
 
     async def _sleep(self, seconds: float) -> None:
         if self._woken or self._closing:

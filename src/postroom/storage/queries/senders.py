@@ -106,12 +106,12 @@ def page(tx: Tx, *, after: str, limit: int) -> list[Row]:
 
 
 def waiting(tx: Tx, author: str, *, since: float) -> list[Row]:
-    """List (id, destination, domain, message, size) of a user's queued copies that nobody holds back, queued since a time, epoch seconds.
+    """List (id, destination, domain, holder, message, size) of a user's queued copies that nobody holds back, queued since a time.
 
-    Goes through all queued messages, so it is for alarms.
+    The time is in epoch seconds. Goes through all queued messages, so it is for alarms.
     """
     return tx.all(
-        "SELECT r.id, r.destination, r.domain, m.id, m.size FROM queue_messages m"
+        "SELECT r.id, r.destination, r.domain, r.holder, m.id, m.size FROM queue_messages m"
         " JOIN queue_recipients r ON r.organization = m.organization AND r.message = m.id WHERE m.organization = :organization"
         " AND m.author = :author AND m.queued_at >= :since AND r.held_by = '' ORDER BY r.id",
         author=author,

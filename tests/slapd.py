@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.ports import free_port
+
 SUFFIX = "dc=office,dc=test"
 ROOT_DN = f"cn=root,{SUFFIX}"
 READER_DN = f"cn=reader,{SUFFIX}"
@@ -103,7 +105,7 @@ class Slapd:
             blob.write_to_path(str(folder / "server.pem"), append=number > 0)
         text = CONFIGURATION.format(folder=folder, suffix=SUFFIX, root=ROOT_DN, reader=READER_DN, secret=SECRET)
         (folder / "slapd.conf").write_text(text)
-        self.port, self.plain_port = _free_port(), _free_port()
+        self.port, self.plain_port = free_port(), free_port()
         self.url, self.plain_url = f"ldaps://127.0.0.1:{self.port}", f"ldap://127.0.0.1:{self.plain_port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -160,13 +162,6 @@ def _need(name: str, package: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed (apt-get install {package})")
     return path
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def trusting(slapd: Slapd) -> ssl.SSLContext:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import dns.query
 import dns.rdatatype
 
 from tests.interop.tools import need
+from tests.ports import free_port
 
 ZONES = ("test.", "127.in-addr.arpa.", "2.0.192.in-addr.arpa.")
 START = "$TTL 60\n@ SOA ns.invalid. postmaster.invalid. {serial} 3600 600 86400 60\n@ NS ns.invalid.\n"
@@ -54,19 +54,6 @@ stub-zone:
   name: "test."
   stub-addr: 127.0.0.1@{upstream}
 """
-
-
-def free_port() -> int:
-    """Find a port that neither UDP nor TCP uses."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as over_udp, socket.socket() as over_tcp:
-            over_udp.bind(("127.0.0.1", 0))
-            port = int(over_udp.getsockname()[1])
-            try:
-                over_tcp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Knot:

@@ -12,8 +12,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.interop.knot import free_port
 from tests.interop.tools import need
+from tests.ports import free_port
 
 PASSWORD = "teach-me"
 AWAY = (

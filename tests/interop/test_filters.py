@@ -21,6 +21,7 @@ from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.filters.settings import Settings
 from postroom.mailflow.screening import Arrival
+from tests.ports import free_port
 
 CLAMD, SPAMD = "/usr/sbin/clamd", "/usr/sbin/spamd"
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
@@ -39,11 +40,6 @@ class Letter:
 
     def read(self) -> bytes:
         return self.octets
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 
 from tests.interop.nameserver import Nameserver
 from tests.mailflow.test_sealing import ZONE, passed_on, sealed_by_dkimpy
+from tests.ports import free_port
 
 RSPAMD = "/usr/bin/rspamd"
 START_SECONDS = 40.0
@@ -34,11 +35,6 @@ dkim { }
 """
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(not os.path.exists(RSPAMD), reason="Debian's rspamd is not installed")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -34,10 +34,11 @@ import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from tests.interop import isolation
-from tests.interop.knot import Knot, free_port, validator
+from tests.interop.knot import Knot, validator
 from tests.interop.peer import loopback
 from tests.interop.postfix import Postfix
 from tests.interop.tools import need
+from tests.ports import free_port
 from tests.program import Program, Ready, User, hire, running
 
 HOST, STS_HERE = "mx.demo.postroom.test", "letters.test"

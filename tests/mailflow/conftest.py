@@ -18,7 +18,9 @@ from postroom.mailflow.resolver import Resolver
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store
 from tests.dns import NameServer, name_server
+from tests.mailflow.scripted import Answer, Scripted
 from tests.people import People, populate
+from tests.ports import free_port
 
 
 @cache
@@ -85,7 +87,7 @@ async def open_elsewhere() -> AsyncIterator[OpenElsewhere]:
                 place.connections += 1
                 return SMTP(place, hostname=values.get("name", "elsewhere.test"), **{"enable_SMTPUTF8": True, **values.get("smtp", {})})
 
-            listener = await asyncio.get_running_loop().create_server(make, host, port)
+            listener = await asyncio.get_running_loop().create_server(make, host, port or free_port(host))
             stack.callback(listener.close)
             place.host, place.port = listener.sockets[0].getsockname()[:2]
             return place
@@ -116,3 +118,36 @@ async def make_carrier(store: Store, dns: tuple[NameServer, Resolver]) -> AsyncI
     yield make
     for carrier in made:
         await carrier.close(0.5)
+
+
+OpenScripted = Callable[..., Awaitable[Scripted]]
+
+
+@pytest_asyncio.fixture
+async def open_scripted() -> AsyncIterator[OpenScripted]:
+    """Start servers: `await open_scripted(host="127.0.0.2", port=0, RCPT=b"550 No\\r\\n")`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*, host: str = "127.0.0.1", port: int = 0, **answers: Answer) -> Scripted:
+            place = Scripted(**answers)
+            listener = await asyncio.start_server(place.serve, host, port or free_port(host), limit=2**25)
+            stack.callback(listener.close)
+            place.port = listener.sockets[0].getsockname()[1]
+            return place
+
+        yield start
+
+
+@pytest_asyncio.fixture
+async def run(make_carrier: MakeCarrier) -> AsyncIterator[Callable[..., Carrier]]:
+    """Start carriers that run until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        def start(**settings: object) -> Carrier:
+            carrier = make_carrier(**settings)
+            running = asyncio.create_task(carrier.run())
+            stack.push_async_callback(asyncio.wait_for, running, 10)
+            stack.push_async_callback(carrier.close, 0.1)
+            return carrier
+
+        yield start

@@ -1,11 +1,9 @@
 """The queue by destination: who is put off and for how long, who has a turn, and that the dead keep nobody waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 
 import pytest
-import pytest_asyncio
 
 from postroom.mailbox import contents
 from postroom.mailflow import destinations, queue, verdicts
@@ -18,46 +16,14 @@ from postroom.mailflow.resolver import Resolver
 from postroom.storage.engine import Store
 from tests.conftest import Clock
 from tests.dns import NameServer
-from tests.mailflow.conftest import MakeCarrier
+from tests.mailflow.conftest import MakeCarrier, OpenScripted
 from tests.mailflow.letters import lease, letter, send
-from tests.mailflow.scripted import Answer, Scripted
 from tests.mailflow.test_outbound import bounces, recipient_fields, waiting
 from tests.people import People
 
 Dns = tuple[NameServer, Resolver]
-OpenScripted = Callable[..., Awaitable[Scripted]]
 HOUR = 3600.0
 LOST = verdicts.deferred("4.4.1", "Nobody there", "mx.far.test")
-
-
-@pytest_asyncio.fixture
-async def open_scripted() -> AsyncIterator[OpenScripted]:
-    """Start servers: `await open_scripted(host="127.0.0.2", port=0, RCPT=b"550 No\\r\\n")`."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*, host: str = "127.0.0.1", port: int = 0, **answers: Answer) -> Scripted:
-            place = Scripted(**answers)
-            listener = await asyncio.start_server(place.serve, host, port, limit=2**25)
-            stack.callback(listener.close)
-            place.port = listener.sockets[0].getsockname()[1]
-            return place
-
-        yield start
-
-
-@pytest_asyncio.fixture
-async def run(make_carrier: MakeCarrier) -> AsyncIterator[Callable[..., Carrier]]:
-    """Start carriers that run until the test ends."""
-    async with AsyncExitStack() as stack:
-
-        def start(**settings: object) -> Carrier:
-            carrier = make_carrier(**settings)
-            running = asyncio.create_task(carrier.run())
-            stack.push_async_callback(asyncio.wait_for, running, 10)
-            stack.push_async_callback(carrier.close, 0.1)
-            return carrier
-
-        yield start
 
 
 def enqueue(store: Store, *recipients: str, author: str = "somebody", scope: int = 1) -> None:

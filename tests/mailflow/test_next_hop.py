@@ -3,11 +3,9 @@
 import asyncio
 import re
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 
 import pytest
-import pytest_asyncio
 from aiosmtplib.protocol import SMTPProtocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,44 +25,13 @@ from postroom.protocols.smtp.connection import Connection, Content, End
 from postroom.storage.engine import Store
 from tests.conftest import Clock, make_organization
 from tests.dns import NameServer
-from tests.mailflow.conftest import MakeCarrier
+from tests.mailflow.conftest import MakeCarrier, OpenScripted
 from tests.mailflow.letters import letter, receive, send
-from tests.mailflow.scripted import Answer, Scripted
+from tests.mailflow.scripted import Answer
 from tests.mailflow.test_outbound import bounces, recipient_fields, waiting
 from tests.people import People
 
 Dns = tuple[NameServer, Resolver]
-OpenScripted = Callable[..., Awaitable[Scripted]]
-
-
-@pytest_asyncio.fixture
-async def open_scripted() -> AsyncIterator[OpenScripted]:
-    """Start servers: `await open_scripted(host="127.0.0.2", port=0, RCPT=b"550 No\\r\\n")`."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*, host: str = "127.0.0.1", port: int = 0, **answers: Answer) -> Scripted:
-            place = Scripted(**answers)
-            listener = await asyncio.start_server(place.serve, host, port, limit=2**25)
-            stack.callback(listener.close)
-            place.port = listener.sockets[0].getsockname()[1]
-            return place
-
-        yield start
-
-
-@pytest_asyncio.fixture
-async def run(make_carrier: MakeCarrier) -> AsyncIterator[Callable[..., Carrier]]:
-    """Start carriers that run until the test ends."""
-    async with AsyncExitStack() as stack:
-
-        def start(**settings: object) -> Carrier:
-            carrier = make_carrier(**settings)
-            running = asyncio.create_task(carrier.run())
-            stack.push_async_callback(asyncio.wait_for, running, 10)
-            stack.push_async_callback(carrier.close, 0.1)
-            return carrier
-
-        yield start
 
 
 async def test_a_reply_in_the_moment_the_message_ends_is_heard(

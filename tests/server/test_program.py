@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from postroom.server import certificates
 from postroom.storage import keys, sqlite
+from tests.ports import free_port
 from tests.program import COMMAND, Program, demo, hire, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -321,11 +322,6 @@ def laboratory(data: str) -> str:
         f'[imap]\nlisten = {free}\nlisten_tls = {free}\n[managesieve]\nlisten = {free}\n[mail]\nhostname = "mail.lab.test"\n'
         '[domains]\nbase = "lab.test"\nverify = false\n[log]\nlevel = "warning"\n'
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def presents(program: Program, files: certificates.Files) -> bool:

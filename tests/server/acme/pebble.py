@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -17,14 +16,10 @@ from pathlib import Path
 
 from postroom.server import certificates
 from tests.interop.nameserver import Nameserver
+from tests.ports import free_port
 
 ENVIRONMENT = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20", "PEBBLE_AUTHZREUSE": "0"}
 """No pauses; one nonce in five is refused for nothing, as may happen; each order is validated anew."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from postroom.directory import organizations
-from postroom.mailflow import estate, inbound
+from postroom.mailflow import estate, handover, inbound
 from postroom.mailflow.envelopes import Envelope
 from postroom.model import errors
 from postroom.storage.engine import REGISTRY, Store
@@ -56,7 +56,7 @@ def test_what_has_been_handed_over_is_not_passed_on(store: Store, people: People
         ((number, *_),) = rows.page(tx, after=0, limit=10)
     envelope = Envelope("stranger@far.test", ("dave@other.test",))
     with store.transaction(2) as tx:
-        inbound.hand_over(tx, 1, (number,), envelope, inbound.prepare(store, 2, envelope, Raw(letter()), LIMITS))
+        handover.hand_over(tx, 1, (number,), envelope, inbound.prepare(store, 2, envelope, Raw(letter()), LIMITS))
     estate.settle(store, 1)
     assert queued(store, 2) == []
 

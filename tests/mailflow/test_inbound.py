@@ -3,7 +3,7 @@
 import pytest
 
 from postroom.directory import registration
-from postroom.mailflow import inbound, queue, recipients
+from postroom.mailflow import handover, inbound, queue, recipients
 from postroom.mailflow.envelopes import Envelope, Limits
 from postroom.model import errors
 from postroom.storage.engine import Store
@@ -116,7 +116,7 @@ def test_hand_over_delivers_once_however_often_it_is_repeated(store: Store, peop
     prepared = inbound.prepare(store, 1, envelope, Raw(letter()), LIMITS)
     for _ in range(2):
         with store.transaction(1) as tx:
-            outcomes = inbound.hand_over(tx, 2, (7, 8, 9), envelope, prepared)
+            outcomes = handover.hand_over(tx, 2, (7, 8, 9), envelope, prepared)
         assert outcomes[:2] == [None, None]
         assert isinstance(outcomes[2], errors.EntityNotFound)
     assert subjects(store, people, "alice") == subjects(store, people, "bob") == ["hello"]
@@ -128,7 +128,7 @@ def test_what_was_handed_over_is_remembered_as_long_as_it_may_be_repeated(store:
 
     def hand_over(number: int) -> None:
         with store.transaction(1) as tx:
-            assert inbound.hand_over(tx, 2, (number,), envelope, prepared) == [None]
+            assert handover.hand_over(tx, 2, (number,), envelope, prepared) == [None]
 
     hand_over(7)
     clock.advance(queue.LIFETIME)

@@ -11,10 +11,10 @@ import structlog
 
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import events, held, hooks, inbound, judgement, outgoing, queue, recipients
+from postroom.mailflow import distribution, events, held, hooks, judgement, outgoing, queue, recipients
+from postroom.mailflow.distribution import Answered
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.hooks import Call
-from postroom.mailflow.inbound import Answered
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.recipients import Division
 from postroom.policy.flow_rules import Action, Rule, Way
@@ -54,7 +54,7 @@ def _deliver(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], 
     here = Division(division.here, (), ())
     kept = replace(envelope, recipients=tuple(target.address for target in division.here))
     answered = Answered(passing.trace, rules, passing.recorded)
-    inbound.distribute(tx, kept, here, prepared, assessment=passing.assessment, terms=terms, answered=answered)
+    distribution.distribute(tx, kept, here, prepared, assessment=passing.assessment, terms=terms, answered=answered)
     lost = [(address, UNKNOWN) for address in gone if rules[address].action not in (Action.DROP, Action.BOUNCE)]
     lost += [(address, rules[address].message or UNKNOWN) for address in gone if rules[address].action is Action.BOUNCE]
     judgement.give_back(tx, envelope, prepared, passing.assessment, lost)
@@ -70,7 +70,7 @@ def _send(tx: Tx, call: Call, envelope: Envelope, rules: Mapping[str, Rule], pre
     rules = {**rules, **{address: replace(call.rule, action=Action.BOUNCE, message=UNKNOWN) for address in division.unknown}}
     division = replace(division, unknown=())
     answered = Answered(passing.trace, recorded=True)
-    inbound.distribute(
+    distribution.distribute(
         tx,
         envelope,
         division,

@@ -13,7 +13,7 @@ from email.utils import formatdate
 from postroom.formats import headers
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
-from postroom.mailflow import authorship, inbound, judgement, outgoing, recipients
+from postroom.mailflow import authorship, distribution, inbound, judgement, outgoing, recipients
 from postroom.mailflow.authorship import Heading, SenderLine
 from postroom.mailflow.envelopes import Envelope, Limits, Source
 from postroom.mailflow.outgoing import Terms
@@ -133,7 +133,7 @@ def submit(tx: Tx, actor: Actor, envelope: Envelope, letter: Letter, terms: Term
     envelope = replace(envelope, tls_optional=letter.tls_optional)
     if envelope.hold_until > tx.now:
         division = Division((), (*(target.address for target in division.here), *division.elsewhere), ())
-    inbound.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules, terms=terms, hold=hold)
+    distribution.distribute(tx, envelope, division, letter.prepared, author=actor.user_id, rules=rules, terms=terms, hold=hold)
     judgement.return_to_author(tx, actor.email, envelope, letter.prepared, rules)
 
 

@@ -18,7 +18,7 @@ from typing import cast
 import structlog
 
 from postroom.mailbox import contents
-from postroom.mailflow import destinations, inbound, queue, verdicts
+from postroom.mailflow import destinations, handover, queue, verdicts
 from postroom.mailflow.outbound.demands import Demands
 from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.lanes import Lane, Source
@@ -101,10 +101,11 @@ class Carrier:
     async def sweep(self) -> None:
         """Carry all that is due at this moment, and wait for it."""
         while True:
-            for scope in await self._store.run(self._store.scopes):
+            scopes = await self._store.run(self._store.scopes)
+            for scope in scopes:
                 await self._supply.serve(scope)
             await self._supply.feed()  # whoever asked for a turn while the last worker went
-            if not self._supply.lanes:
+            if not self._supply.lanes and not self._supply.woken(scopes):
                 return
             while any(lane.workers for lane in self._supply.lanes.values()):
                 await self._supply.wake.wait()  # every worker says when it has settled something, and when it is done
@@ -324,7 +325,7 @@ class Carrier:
         prepared = await self._store.run(contents.prepare, self._store, scope, raw)
         envelope = parcel.envelope
         numbers = [copy.number for copy in parcel.copies]
-        deliver = partial(inbound.hand_over, trace=parcel.trace, assessment=parcel.assessment, terms=self._terms)
+        deliver = partial(handover.hand_over, trace=parcel.trace, assessment=parcel.assessment, terms=self._terms)
         outcomes = await self._store.transact(scope, deliver, parcel.scope, numbers, envelope, prepared)
         return [(copy, judge(outcome)) for copy, outcome in zip(parcel.copies, outcomes, strict=True)]
 

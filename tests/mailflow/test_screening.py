@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from postroom.mailflow.assessment import Result
+from postroom.mailflow.authentication.settings import Settings
 from postroom.mailflow.envelopes import Envelope
 from postroom.mailflow.filters.filters import Filters
 from postroom.mailflow.filters.settings import Settings as FilterSettings
 from postroom.mailflow.resolver import Resolver
-from postroom.mailflow.screening import Arrival, Screening, Settings
+from postroom.mailflow.screening import Arrival, Screening
 from tests.interop.nameserver import Nameserver
 
 HEAD = b"Return-Path: <a@example.test>\r\nReceived: from x\r\n"

@@ -28,7 +28,8 @@ from postroom.aws.settings import Settings as AwsSettings
 from postroom.formats import availability as protocol
 from postroom.model.availability import EwsProvider, LambdaProvider, Requester
 from postroom.model.errors import TryLater
-from postroom.server.availability import Probe, Settings
+from postroom.server.availability import Probe
+from postroom.server.availability_settings import Settings
 from postroom.server.dns.lookups import Lookups
 from tests.interop.nameserver import Nameserver
 from tests.program import Program, running

@@ -11,7 +11,7 @@ import pytest
 from imapclient import IMAPClient
 
 from postroom.mailbox import access, contents, folders, items
-from postroom.server import configuration, wiring
+from postroom.server import background, configuration
 from postroom.storage import keys, sqlite
 from postroom.storage.engine import Store
 from postroom.storage.queries import leases
@@ -58,7 +58,7 @@ def test_they_are_listed(program: Program, folder: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     settings = configuration.load(folder / "data" / "postroom.toml")
     names = [line.split()[0] for line in listed.stdout.splitlines()[1:]]
-    assert names == [job.name for job in wiring.jobs(settings)]
+    assert names == [job.name for job in background.jobs(settings)]
     assert re.search(r"^retention +daily, 02:30 UTC +moves or removes mail as the retention policy says$", listed.stdout, re.MULTILINE)
     assert re.search(r"^sweep-contents +every 10 min +\w", listed.stdout, re.MULTILINE)
     assert re.search(r"^purge-mailboxes +every 1 h +\w", listed.stdout, re.MULTILINE)

@@ -135,7 +135,7 @@ def test_a_program_that_no_longer_carries_mail_ends_with_1(tmp_path):
     config.write_text(laboratory("data"))
     script = """
 import sys
-from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.outbound.carrier import Carrier
 from postroom.server.cli import main
 
 async def run(self):

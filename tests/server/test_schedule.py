@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from postroom.server import schedule, wiring
+from postroom.server import background, schedule
 from postroom.server.backlog import Backlog
 from postroom.server.schedule import Job, Schedule, run_in, run_once
 from postroom.server.settings import Settings
@@ -169,5 +169,5 @@ async def test_a_job_that_deletes_by_age_waits_for_a_day_when_the_clock_has_leap
 
 
 def test_what_deletes_by_age_says_so():
-    jobs = {job.name for job in wiring.jobs(Settings()) if job.by_age}
+    jobs = {job.name for job in background.jobs(Settings()) if job.by_age}
     assert jobs == {"purge-message-flow", "purge-mailboxes", "purge-exports", "purge-sending", "reports", "retention", "forget-changes"}

@@ -15,13 +15,12 @@ import threading
 from concurrent.futures import Future
 from urllib.parse import urlsplit
 
-import msgspec
-
 from postroom.aws.clients import Aws
 from postroom.formats import availability
 from postroom.model.availability import EwsProvider, LambdaProvider, Provider
 from postroom.model.errors import TryLater
 from postroom.server import pinned
+from postroom.server.availability_settings import Settings
 from postroom.server.dns.lookups import Lookups
 from postroom.server.pinned import Pinned, Unreachable
 
@@ -30,16 +29,6 @@ SECONDS = 25.0
 AT_ONCE = 2
 ANSWER_BYTES = 1024 * 1024
 REASON_LETTERS = 256
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How providers are reached."""
-
-    private_addresses: bool = False
-    """Whether the endpoint of a provider may have an address of a private network or of this machine. Link-local addresses, where
-    clouds keep credentials, are never asked."""
-    ca: str = ""
-    """A PEM file of authorities that are trusted beside those of the machine."""
 
 
 class Failed(Exception):

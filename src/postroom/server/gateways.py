@@ -5,9 +5,9 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 
-from postroom.mailflow.outbound import Settings as OutboundSettings
 from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.gateways import as_smarthost
+from postroom.mailflow.outbound.settings import Settings as OutboundSettings
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.verdicts import Verdict
 from postroom.server.configuration import ConfigurationError

@@ -10,19 +10,19 @@ import msgspec
 from postroom.aws.settings import Settings as AwsSettings
 from postroom.ldap.settings import Settings as LdapSettings
 from postroom.mailflow.allowance import Allowance
+from postroom.mailflow.authentication.settings import Settings as AuthenticationSettings
 from postroom.mailflow.filters.settings import Settings as FilterSettings
-from postroom.mailflow.outbound import Settings as MailSettings
 from postroom.mailflow.outbound.demand import Override
 from postroom.mailflow.outbound.gateways import Gateway as GatewaySettings
+from postroom.mailflow.outbound.settings import Settings as MailSettings
 from postroom.mailflow.outbound.sts_settings import Settings as MtaStsSettings
 from postroom.mailflow.reports.settings import Settings as ReportSettings
-from postroom.mailflow.screening import Settings as AuthenticationSettings
 from postroom.policy.settings import Settings as PolicySettings
 from postroom.policy.spikes import Settings as SpikeSettings
 from postroom.protocols.imap.settings import Settings as ImapSettings
 from postroom.protocols.managesieve.settings import Settings as ManageSieveSettings
 from postroom.protocols.smtp.settings import Settings as SmtpSettings
-from postroom.server.availability import Settings as AvailabilitySettings
+from postroom.server.availability_settings import Settings as AvailabilitySettings
 from postroom.server.flow_settings import Organization
 from postroom.server.hooks.settings import Settings as HookSettings
 from postroom.server.journals.journal import Settings as JournalSettings

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +15,14 @@ from postroom.aws.clients import Aws
 from postroom.aws.log_delivery import LogDelivery
 from postroom.aws.objects import ObjectUpload
 from postroom.aws.ses import Ses
-from postroom.directory import domains, organizations, outside, synchronization
-from postroom.directory.domains import Targets
+from postroom.directory import domains, organizations, outside
 from postroom.directory.outside import Directories
-from postroom.jobs import exports, flow, greylisting, impersonation, keys, lessons, retention, sending, sieve, sweep, tokens, words
+from postroom.jobs import words
 from postroom.jobs.export_folders import FolderUpload
 from postroom.jobs.exports import Places
-from postroom.ldap.directory import Directory
 from postroom.mailbox import contents
-from postroom.mailflow.filters import rspamd
 from postroom.mailflow.filters.filters import Filters
-from postroom.mailflow.outbound import Carrier
+from postroom.mailflow.outbound.carrier import Carrier
 from postroom.mailflow.outbound.demands import Demands
 from postroom.mailflow.outbound.sts import Policies
 from postroom.mailflow.outgoing import Terms
@@ -38,13 +35,12 @@ from postroom.policy.crowd import Crowd
 from postroom.protocols.imap.server import ImapServer
 from postroom.protocols.managesieve.server import ManageSieveServer
 from postroom.protocols.smtp.server import SmtpServer
-from postroom.server import configured, doors, endpoints, gateways, reporting
+from postroom.server import background, doors, endpoints, gateways
 from postroom.server.acme import challenges
 from postroom.server.acme.folder import Folder
 from postroom.server.availability import Probe
 from postroom.server.backlog import Backlog
-from postroom.server.configuration import ConfigurationError, time_of_day
-from postroom.server.dns import domain_work
+from postroom.server.configuration import ConfigurationError
 from postroom.server.dns.lookups import Lookups
 from postroom.server.exporting import Exporter
 from postroom.server.hooks.calls import Calls
@@ -58,7 +54,7 @@ from postroom.server.listeners import Door, Server
 from postroom.server.presented import Presented
 from postroom.server.relay import SesRelay
 from postroom.server.reporting import Ledger
-from postroom.server.schedule import DAY, Job, Schedule
+from postroom.server.schedule import Schedule
 from postroom.server.settings import Settings
 from postroom.server.web import leaving, sts
 from postroom.server.web.site import Site
@@ -120,7 +116,7 @@ class Rooms:
 
 def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSLContext | None = None) -> Rooms:
     """Join the rooms as the settings say; `tls` serves every protocol, but for the web door where that has a context of its own."""
-    outside_ones = directories(settings)
+    outside_ones = background.directories(settings)
     authenticator = Authenticator(store, settings=settings.policy, directories=outside_ones)
     lent = aws(settings)
     audit = audit_log(settings, store)
@@ -132,10 +128,10 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSL
     return Rooms(
         list(_doors(settings, servers, tls, web_tls or tls)),
         list(servers.values()),
-        Schedule(store, list(jobs(settings, lent, outside_ones))),
+        Schedule(store, list(background.jobs(settings, lent, outside_ones))),
         Backlog(store, contents.TOPIC, words.index),
-        Backlog(store, domains.TOPIC, domains_work(settings, lent)),
-        Backlog(store, outside.TOPIC, _once(directories_work(settings, outside_ones))),
+        Backlog(store, domains.TOPIC, background.domains_work(settings, lent)),
+        Backlog(store, outside.TOPIC, background.once(background.directories_work(settings, outside_ones))),
         Carrier(
             store,
             resolver,
@@ -260,90 +256,6 @@ def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext, 
             yield Door(TLS_NAMES[name], server, endpoints.parse(text), web_tls if name == "web" else tls)
 
 
-def jobs(settings: Settings, aws: Aws | None = None, directories: Directories | None = None) -> Iterator[Job]:
-    """List the background work with its intervals, in seconds."""
-    yield Job("sweep-contents", sweep.sweep_contents, 600.0, "deletes contents that nothing refers to")
-    forget = flow.purge if settings.mail.message_flow else flow.forget_all
-    yield Job("purge-message-flow", forget, 600.0, "lets go of letters whose day in the message flow is over", by_age=True)
-    yield Job("sweep-files", sweep.sweep_files, 3600.0, "removes blob files that no content refers to")
-    yield Job("purge-mailboxes", sweep.purge_mailboxes, 3600.0, "deletes mailboxes whose owners left thirty days ago", by_age=True)
-    yield Job("purge-exports", exports.purge, 3600.0, "deletes what is left of old exports", by_age=True)
-    yield Job("purge-impersonation-tokens", impersonation.purge_tokens, 900.0, "deletes impersonation tokens that have expired")
-    yield Job("purge-access-tokens", tokens.purge, 900.0, "deletes personal access tokens that have expired")
-    yield Job("forget-replies", sieve.forget_replies, 3600.0, "forgets who has had an automatic reply, when the next one may be sent")
-    if settings.keys.kms:
-        yield Job("ask-for-keys", keys.ask_again, 600.0, "asks for the keys of organizations again that AWS KMS holds")
-    if settings.filters.greylisting.enabled:
-        forget_networks = greylisting.purge(settings.filters.greylisting)
-        yield Job("purge-greylist", forget_networks, 900.0, "forgets networks that were told to come again and did not", by_age=True)
-    yield lessons_job(settings)
-    forget_sent = sending.purge(settings.spikes)
-    yield Job("purge-sending", forget_sent, 3600.0, "forgets how much users have sent, when it counts no more", by_age=True)
-    yield Job("reports", reporting.work(settings), 900.0, "sends the reports of DMARC and TLS of days that are over", by_age=True)
-    write = configured.work(settings.organizations)
-    yield Job("configured-mail-flow", write, 60.0, "brings the mail rules of organizations in line with the configuration")
-    night = time_of_day(settings.retention.at)
-    yield Job("retention", retention.apply, DAY, "moves or removes mail as the retention policy says", night, by_age=True)
-    yield Job("forget-changes", retention.forget, DAY, "forgets what went from mailboxes long ago", night, by_age=True)
-    yield Job("mail-domains", domains_work(settings, aws), 60.0, "asks DNS about mail domains and makes their keys")
-
-    if settings.directories:
-        work = directories_work(settings, directories or {})
-        yield Job("directories", work, 60.0, "reads the outside directories whose time has come")
-
-
-def lessons_job(settings: Settings) -> Job:
-    """Give the work of teaching rspamd, or of forgetting what nobody is to be taught."""
-    part = settings.filters.rspamd
-    if not (part.controller and part.password):
-        return Job("forget-lessons", lessons.forget, 3600.0, "forgets what no filter is to be taught")
-    client = rspamd.Client(part)
-    teach = lessons.teach(lambda raw, spam: asyncio.run(client.learn(raw, spam=spam)))
-    return Job("teach-filters", teach, 60.0, "teaches rspamd what users have moved into and out of Junk Email")
-
-
-def directories(settings: Settings) -> Directories:
-    """Give the outside directories by their ids; raises ConfigurationError when authorities cannot be read."""
-    found = {}
-    for name, part in settings.directories.items():
-        try:
-            found[part.id] = Directory(name, part)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"[directories.{name}] ca: {error}") from None
-    return found
-
-
-def directories_work(settings: Settings, directories: Directories) -> Callable[[Store, int], int]:
-    """Give the work of synchronizing an organization when its time has come."""
-
-    def work(store: Store, scope: int) -> int:
-        return synchronization.due(store, scope, directories, settings.api.users)
-
-    return work
-
-
-def _once(work: Callable[[Store, int], int]) -> Callable[[Store, int], int]:
-    """Make work that leaves no backlog behind."""
-
-    def page(store: Store, scope: int) -> int:
-        work(store, scope)
-        return 0
-
-    return page
-
-
-def domains_work(settings: Settings, aws: Aws | None) -> Callable[[Store, int], int]:
-    """Give the work that goes on behind mail domains."""
-    lookups = Lookups(settings.dns.nameservers) if settings.domains.verify else None
-    return domain_work.work(lookups=lookups, targets=targets(settings), aws=aws)
-
-
-def targets(settings: Settings) -> Targets:
-    """Give the names that DNS records of mail domains have to point at."""
-    part = settings.domains
-    return Targets(part.mail_host, part.autodiscover_host, part.spf_include, part.dkim_domain)
-
-
 def aws(settings: Settings) -> Aws | None:
     """Give AWS, where the settings let it be asked."""
     return Aws(settings.aws, settings.api.region) if settings.aws.enabled else None
@@ -391,7 +303,7 @@ def api_settings(
     directories: Directories | None = None,
 ) -> ApiSettings:
     """Give the gateway's settings."""
-    policy = MailDomainPolicy(targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
+    policy = MailDomainPolicy(background.targets(settings), trust=not settings.domains.verify, test_suffix=settings.domains.base)
     letters = LetterSource(settings.exports.buckets, aws, settings.smtp.maximum_message)
     return ApiSettings(
         region=settings.api.region,

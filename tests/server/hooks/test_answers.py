@@ -12,7 +12,8 @@ from postroom.mailbox import contents
 from postroom.mailflow import hooks, queue, submission
 from postroom.mailflow.envelopes import Envelope, Wish
 from postroom.mailflow.events import MailEvent
-from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.carrier import Carrier
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.resolver import Resolver
 from postroom.policy import flow_rules, journaling
 from postroom.policy.flow_rules import Action, Rule, Way
@@ -213,7 +214,11 @@ async def test_letters_of_another_organization_wait_here_too(store: Store, peopl
     assert [event.name for event in told if event.scope == 2] == ["ORGANIZATION_EMAIL_RECEIVED", "RULE_APPLIED", "MAILBOX_EMAIL_DELIVERED"]
 
 
-async def test_a_delivery_is_confirmed_once(store: Store, people: People, hook: Hook) -> None:
+@pytest.mark.parametrize(("said", "confirmed"), [("DEFAULT", [1]), ("DROP", [])])
+async def test_a_delivery_is_confirmed_once_and_only_where_there_is_one(
+    store: Store, people: People, hook: Hook, said: str, confirmed: list[int]
+) -> None:
+    hook.reply = lambda event: answer((said, None))
     other = make_organization(store, number=2, alias="other")
     with store.transaction(2) as tx:
         add_user(tx, "dave", other.default_domain)
@@ -225,9 +230,10 @@ async def test_a_delivery_is_confirmed_once(store: Store, people: People, hook: 
         submission.submit(tx, actor, envelope, prepared)
     carrier = Carrier(store, Resolver(["127.0.0.1:9"]), Settings(hostname="mx.example.test"))
     await carrier.sweep()
+    assert inbox(store, 1, people.ids["alice"]) == []
     await working(store, hook).sweep()
     await carrier.sweep()
-    assert [raw.count(b"Action: delivered") for raw in inbox(store, 1, people.ids["alice"])] == [1]
+    assert [raw.count(b"Action: delivered") for raw in inbox(store, 1, people.ids["alice"])] == confirmed
 
 
 async def test_a_letter_without_room_keeps_the_answer_and_is_not_asked_about_again(store: Store, people: People, hook: Hook) -> None:

@@ -34,10 +34,6 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; what went wrong is one line on standard error and exit status 1."""
-    from postroom.model.errors import PostroomError
-    from postroom.server.configuration import ConfigurationError
-    from postroom.server.listeners import PortTaken
-
     options = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="postroom", description="A mail server that is administered through the Amazon WorkMail API.")
     parser.add_argument("--version", action="version", version=f"postroom {postroom.__version__}")
@@ -50,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.describe(verb)
             verb.set_defaults(run=module.run)
     parsed = parser.parse_args(options)
+
+    from postroom.model.errors import PostroomError
+    from postroom.server.configuration import ConfigurationError
+    from postroom.server.listeners import PortTaken
+
     others = os.umask(0o077)  # what any verb makes is for the user that runs it
     try:
         return int(parsed.run(parsed))

@@ -9,7 +9,7 @@ import msgspec
 
 from postroom.directory import dkim
 from postroom.model.errors import PostroomError
-from postroom.server import certificate_findings, dns_findings, findings, gateways, logs, opening, wiring
+from postroom.server import background, certificate_findings, dns_findings, findings, gateways, logs, opening
 from postroom.server.certificates import Files
 from postroom.server.chosen import Chosen
 from postroom.server.cli import domains, options
@@ -50,7 +50,7 @@ def _domain(settings: Settings, arguments: argparse.Namespace) -> int:
     store = opening.open_store(settings)
     try:
         scope, domain = domains.named(store, arguments.domain)
-        targets = wiring.targets(settings)
+        targets = background.targets(settings)
         with store.transaction(scope, write=False) as tx:
             keys = dkim.records(tx, domain, targets)
         situation = Situation(domain, keys, settings, targets, _certificate(settings, targets.mail_host), store.now())
@@ -112,7 +112,7 @@ def _all(settings: Settings, *, dns: bool) -> Iterator[Finding]:
     yield from certificate_findings.of_certificates(settings)
     yield from findings.of_ports(settings)
     yield from findings.of_postmaster(settings)
-    yield from findings.of_directories(wiring.directories(settings))
+    yield from findings.of_directories(background.directories(settings))
     yield from findings.of_filters(settings)
     yield from findings.of_gateways(gateways.tried(settings))
     yield from sts.findings(settings)
@@ -139,7 +139,7 @@ def _of_store(settings: Settings, lookups: Lookups | None) -> Iterator[Finding]:
     try:
         yield Finding(Level.GOOD, "storage", f"{settings.storage.engine}, {len(store.scopes())} organizations")
         if lookups:
-            yield from dns_findings.of_domains(store, lookups, wiring.targets(settings))
+            yield from dns_findings.of_domains(store, lookups, background.targets(settings))
     except (PostroomError, OSError) as error:
         yield Finding(Level.BAD, "storage", f"cannot be read: {error}", "Is the keyring the one the data was made with?")
     finally:

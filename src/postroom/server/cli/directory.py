@@ -9,7 +9,7 @@ from postroom.directory.synchronization import Limits
 from postroom.ldap.directory import Directory
 from postroom.model import errors
 from postroom.model.organizations import Organization
-from postroom.server import logs, opening, wiring
+from postroom.server import background, logs, opening
 from postroom.server.cli import options
 from postroom.server.settings import Settings
 from postroom.storage.engine import REGISTRY, Store
@@ -42,7 +42,7 @@ def _list(settings: Settings, arguments: argparse.Namespace) -> None:
     store = opening.open_store(settings)
     try:
         print(f"{'NAME':<16} {'ID':<12} {'ORGANIZATION':<20} {'READ':<17} OUTCOME")
-        for directory in wiring.directories(settings).values():
+        for directory in background.directories(settings).values():
             print(_line(store, directory))
     finally:
         store.close()
@@ -80,7 +80,7 @@ def _sync(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _directory(settings: Settings, name: str) -> Directory:
-    found = {directory.name: directory for directory in wiring.directories(settings).values()}
+    found = {directory.name: directory for directory in background.directories(settings).values()}
     if name not in found:
         raise errors.InvalidParameter(f"There is no [directories.{name}] in the configuration; there are: {', '.join(found) or 'none'}.")
     return found[name]

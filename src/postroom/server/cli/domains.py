@@ -9,7 +9,7 @@ from postroom.jobs.dkim import make_keys
 from postroom.model.addresses import domain_key
 from postroom.model.entities import MailDomain
 from postroom.model.errors import DomainNotFound
-from postroom.server import dns_findings, opening, wiring
+from postroom.server import background, dns_findings, opening
 from postroom.server.cli import options
 from postroom.server.dns import second_signatures, verification
 from postroom.server.dns.lookups import Lookups, NoAnswer
@@ -66,7 +66,7 @@ def _list(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
 
 def _records(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
     _, domain = named(store, arguments.domain)
-    targets = wiring.targets(settings)
+    targets = background.targets(settings)
     for record in domains.records(domain, targets):
         print(record.line)
     print("; for a second signature, by Ed25519, which GetMailDomain does not list")
@@ -87,7 +87,7 @@ def _keys(store: Store, settings: Settings, arguments: argparse.Namespace) -> in
             pass
         for domain in [only[1]] if only else _of(store, scope):
             with store.transaction(scope, write=False) as tx:
-                found = dkim.records(tx, domain, wiring.targets(settings))
+                found = dkim.records(tx, domain, background.targets(settings))
                 signing = [selector for selector, _ in dkim.signers(tx, domain.domain)] or [dkim.signing(tx, domain)]
             print(f"; {domain.domain}, signs with {' and '.join(signing) or 'none'}", *(record.line for record in found), sep="\n")
     return 0
@@ -105,7 +105,7 @@ def _rotate(store: Store, settings: Settings, arguments: argparse.Namespace) -> 
 def _verify(store: Store, settings: Settings, arguments: argparse.Namespace) -> int:
     """Ask DNS and note what it says; exit status 1 while the domain takes no mail."""
     scope, domain = named(store, arguments.domain)
-    lookups, targets = Lookups(settings.dns.nameservers), wiring.targets(settings)
+    lookups, targets = Lookups(settings.dns.nameservers), background.targets(settings)
     try:
         if PENDING in (domain.ownership, domain.dkim):
             verification.settle(store, scope, domain, lookups, targets)

@@ -13,7 +13,8 @@ from aiosmtpd.smtp import SMTP
 
 from postroom.directory import dkim, domains
 from postroom.directory.dkim import Key
-from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.carrier import Carrier
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.resolver import Resolver
 from postroom.model.organizations import Organization
 from postroom.storage.engine import Store

@@ -7,10 +7,10 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from postroom.mailflow.outbound import Settings
 from postroom.mailflow.outbound.demands import Demands
 from postroom.mailflow.outbound.dialling import Dialler
 from postroom.mailflow.outbound.link import Link
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.tls_outcome import TlsOutcome
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.verdicts import Verdict

@@ -9,9 +9,10 @@ from postroom.mailbox import contents
 from postroom.mailflow import destinations, queue, verdicts
 from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
-from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.carrier import Carrier
 from postroom.mailflow.outbound.hops import Hop
 from postroom.mailflow.outbound.lanes import Lane, Turns
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.resolver import Resolver
 from postroom.storage.engine import Store
 from tests.conftest import Clock

@@ -7,8 +7,9 @@ import trustme
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from postroom.mailflow import destinations
-from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.carrier import Carrier
 from postroom.mailflow.outbound.gateways import Gateway, as_smarthost, check
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.resolver import Resolver
 from postroom.policy import flow_rules
 from postroom.policy.flow_rules import Action, Rule, Way

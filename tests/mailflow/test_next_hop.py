@@ -15,10 +15,11 @@ from postroom.mailbox import contents
 from postroom.mailflow import queue, routes
 from postroom.mailflow.assessment import OURS
 from postroom.mailflow.envelopes import Envelope
-from postroom.mailflow.outbound import Carrier, Settings
 from postroom.mailflow.outbound.calling import Place
+from postroom.mailflow.outbound.carrier import Carrier
 from postroom.mailflow.outbound.demand import opportunistic
 from postroom.mailflow.outbound.link import Link, _blocks
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.resolver import Resolver
 from postroom.mailflow.verdicts import Fate
 from postroom.protocols.smtp.connection import Connection, Content, End

@@ -16,14 +16,16 @@ from postroom.mailflow import inbound, interventions, submission
 from postroom.mailflow.assessment import UNKNOWN
 from postroom.mailflow.envelopes import Envelope, Wish
 from postroom.mailflow.resolver import Resolver
+from postroom.policy import flow_rules
+from postroom.policy.flow_rules import Action, Rule, Way
 from postroom.storage.engine import Store
-from tests.conftest import Clock
+from tests.conftest import Clock, make_organization
 from tests.dns import NameServer
 from tests.mailflow.conftest import MakeCarrier
 from tests.mailflow.letters import LIMITS, Raw, letter
 from tests.mailflow.scripted import Scripted
 from tests.mailflow.test_outbound import bounces, recipient_fields, waiting
-from tests.people import People, add_group, inbox
+from tests.people import People, add_group, add_user, inbox
 
 SUCCESS = Wish("SUCCESS", "rfc822;bob+2Bx@far.test")
 FAR = "x@far.test"
@@ -158,6 +160,19 @@ async def test_it_goes_to_who_is_known_and_promises_the_same(
     assert len(server.bodies) == taken
     assert [line.endswith(" REQUIRETLS") for line in server.said if line.startswith("MAIL")] == [True] * taken
     assert [recipient_fields(report)[0]["Status"] for report in bounces(store, people)] == ["5.7.30"] * (1 - taken)
+
+
+@pytest.mark.parametrize(("action", "confirmed"), [(Action.DROP, 0), (Action.JUNK, 1)])
+async def test_what_another_organization_drops_is_not_confirmed(
+    store: Store, people: People, make_carrier: MakeCarrier, action: Action, confirmed: int
+) -> None:
+    other = make_organization(store, number=2, alias="other")
+    with store.transaction(2) as tx:
+        add_user(tx, "dave", other.default_domain)
+        flow_rules.put(tx, Rule(Way.INBOUND, "all", action))
+    submit(store, people, "dave@other.test", wishes={"dave@other.test": Wish("SUCCESS")})
+    await make_carrier().sweep()
+    assert (waiting(store), len(bounces(store, people))) == ([], confirmed)
 
 
 async def test_a_stranger_who_may_be_somebody_else_hears_of_no_delivery(store: Store, people: People) -> None:

@@ -9,7 +9,8 @@ from postroom.directory import addresses
 from postroom.mailflow import allowance, outgoing
 from postroom.mailflow.allowance import Allowance
 from postroom.mailflow.events import MailEvent
-from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.carrier import Carrier
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outgoing import Terms
 from postroom.mailflow.resolver import Resolver
 from postroom.model import errors

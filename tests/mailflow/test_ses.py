@@ -13,7 +13,8 @@ from moto.server import ThreadedMotoServer
 from postroom.aws.clients import Aws
 from postroom.aws.ses import Ses
 from postroom.aws.settings import Settings as AwsSettings
-from postroom.mailflow.outbound import Carrier, Settings
+from postroom.mailflow.outbound.carrier import Carrier
+from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.resolver import Resolver
 from postroom.server.relay import SesRelay
 from postroom.storage.engine import Store

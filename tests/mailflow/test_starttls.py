@@ -5,10 +5,10 @@ import ssl
 
 import trustme
 
-from postroom.mailflow.outbound import Settings
 from postroom.mailflow.outbound.calling import Place
 from postroom.mailflow.outbound.demand import opportunistic
 from postroom.mailflow.outbound.link import Link
+from postroom.mailflow.outbound.settings import Settings
 
 
 async def test_replies_put_before_the_handshake_are_dropped() -> None:

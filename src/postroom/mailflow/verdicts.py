@@ -33,7 +33,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A fate, its RFC 3463 status, who said what, how the connection was encrypted, and whether that server confirms deliveries."""
+    """A fate, its RFC 3463 status, who said what, how the connection was encrypted, and whether who has taken it confirms the delivery."""
 
     fate: Fate
     status: str

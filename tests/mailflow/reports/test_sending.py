@@ -22,8 +22,8 @@ from postroom.jobs import reports
 from postroom.jobs.dkim import make_keys
 from postroom.jobs.reports import NotPosted, Outside
 from postroom.mailbox import contents
-from postroom.mailflow.outbound import Carrier
-from postroom.mailflow.outbound import Settings as MailSettings
+from postroom.mailflow.outbound.carrier import Carrier
+from postroom.mailflow.outbound.settings import Settings as MailSettings
 from postroom.mailflow.outbound.tls_outcome import TlsOutcome
 from postroom.mailflow.reports import dmarc_counts, tls_tally
 from postroom.mailflow.reports.settings import Settings

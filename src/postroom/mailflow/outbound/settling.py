@@ -13,6 +13,7 @@ from postroom.formats.message import Letterhead
 from postroom.mailbox import contents
 from postroom.mailbox.contents import Prepared
 from postroom.mailflow import bounces, destinations, queue, verdicts
+from postroom.mailflow.handover import Outcome
 from postroom.mailflow.outbound.link import Results
 from postroom.mailflow.outbound.settings import Settings
 from postroom.mailflow.outbound.story import Story
@@ -69,15 +70,14 @@ class Settling:
         return await self._store.transact(parcel.scope, _write_down, *known, back, self._terms)
 
     def _told(self, parcel: Parcel, final: Results, age: float, *, here: bool) -> dict[str, Results]:
-        """Sort out of what the sender is to hear; of success by us, unless another server has taken that over (RFC 3461 §5.2)."""
+        """Sort out of what the sender is to hear; of success by us, unless whoever has taken it sees to that (RFC 3461 §5.2)."""
         if not bounces.wanted(parcel):
             return {}
         success = [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.DELIVERED and copy.wish.success]
         return {
             "failed": [(copy, verdict) for copy, verdict in final if verdict.fate is Fate.FAILED and copy.wish.failure],
             "delayed": [(copy, verdict) for copy, verdict in final if self._warns(parcel, copy, verdict, age)],
-            "delivered": success if here else [],
-            "relayed": [] if here else [(copy, verdict) for copy, verdict in success if not verdict.confirms],
+            "delivered" if here else "relayed": [(copy, verdict) for copy, verdict in success if not verdict.confirms],
         }
 
     def _warns(self, parcel: Parcel, copy: Copy, verdict: Verdict, age: float) -> bool:
@@ -142,10 +142,10 @@ def _unread(results: Results, error: errors.PostroomError) -> Results:
     return [(copy, waiting if verdict.fate is Fate.FAILED else verdict) for copy, verdict in results]
 
 
-def judge(outcome: errors.PostroomError | None) -> Verdict:
-    """Judge a delivery on this server; a full mailbox may be emptied."""
-    if outcome is None:
-        return Verdict(Fate.DELIVERED, "2.0.0", "Delivered")
+def judge(outcome: Outcome) -> Verdict:
+    """Judge a delivery on this server; a full mailbox may be emptied. What was taken and lies in no mailbox is not confirmed."""
+    if not isinstance(outcome, errors.PostroomError):
+        return Verdict(Fate.DELIVERED, "2.0.0", "Delivered" if outcome is None else "Taken", confirms=outcome is not None)
     if isinstance(outcome, errors.OverQuota):
         return verdicts.deferred("4.2.2", outcome.text)
     if isinstance(outcome, errors.LetterRefused):

@@ -111,6 +111,28 @@ def test_a_content_is_indexed_once_and_forgotten_when_swept(desk: Desk) -> None:
     assert items.search(desk.tx, inbox, Text("one")) == [2]
 
 
+def test_what_is_only_under_way_is_indexed_once_it_lies_in_a_mailbox(desk: Desk) -> None:
+    content = contents.keep(desk.tx, contents.written(desk.tx, letter("one")))
+    assert contents.unindexed(desk.tx, 10) == []
+    desk.put(letter("one"))
+    desk.put(letter("one"))
+    entries = contents.unindexed(desk.tx, 10)
+    assert [entry.content for entry in entries] == [content]
+    assert items.search(desk.tx, desk.folder().id, Text("one")) == [1, 2]
+    contents.index(desk.tx, entries)
+    desk.put(letter("one"))
+    assert contents.unindexed(desk.tx, 10) == []
+    assert items.search(desk.tx, desk.folder().id, Text("one")) == [1, 2, 3]
+
+
+def test_what_nobody_ever_had_is_swept(desk: Desk) -> None:
+    contents.keep(desk.tx, contents.written(desk.tx, letter("one")))
+    desk.put(letter("two"))
+    contents.index(desk.tx, contents.unindexed(desk.tx, 10))
+    assert contents.sweep(desk.tx, unused_for=-1)[1] == 1
+    assert items.search(desk.tx, desk.folder().id, Text("two")) == [1]
+
+
 def test_a_letter_of_too_many_words_is_still_found(desk: Desk) -> None:
     desk.put(letter("many", " ".join(f"word{n}" for n in range(25_000)) + " zzlast " + "y" * 300))
     contents.index(desk.tx, contents.unindexed(desk.tx, 10))

@@ -56,7 +56,7 @@ def keep(tx: Tx, prepared: Prepared) -> int:
     if known is not None:
         return known
     summary = prepared.summary
-    content = queries.insert(
+    return queries.insert(
         tx,
         {
             "hash": prepared.blob.hash,
@@ -81,9 +81,12 @@ def keep(tx: Tx, prepared: Prepared) -> int:
         },
         prepared.blob.data,
     )
+
+
+def await_index(tx: Tx, content: int) -> None:
+    """Have the words of a content indexed that lies in a mailbox by now, unless they are; what is only under way nobody searches."""
     words.await_index(tx, content)
     tx.changes.wake(TOPIC)
-    return content
 
 
 def read(tx: Tx, content: int) -> bytes:

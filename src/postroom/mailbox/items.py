@@ -216,6 +216,7 @@ def _keep(
     """Insert an item that has been charged already."""
     size = prepared.size
     content = contents.keep(tx, prepared)
+    contents.await_index(tx, content)
     uid, uidvalidity = _take_uids(tx, folder_id, 1, unseen=int(not flags & _SEEN), size=size, modseq=modseq)
     item = queries.insert(
         tx,

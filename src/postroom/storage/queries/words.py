@@ -58,7 +58,8 @@ def insert(tx: Tx, entries: Sequence[Entry]) -> None:
     """Index contents."""
     if tx.engine == "postgresql":
         tx.many(
-            "INSERT INTO words (organization, id, head, body) VALUES (:organization, :id, :head, :body)",
+            "INSERT INTO words (organization, id, head, body) VALUES (:organization, :id, :head, :body)"
+            " ON CONFLICT (organization, id) DO NOTHING",
             _rows(entries),
         )
         return
@@ -67,7 +68,7 @@ def insert(tx: Tx, entries: Sequence[Entry]) -> None:
     tx.many("INSERT OR IGNORE INTO known_words (word) VALUES (:word)", [{"word": word} for word in sorted(known)])
     for one in entries:
         if one.partial:
-            await_index(tx, one.content, partial=True)
+            tx.run("INSERT INTO unindexed (organization, content, partial) VALUES (:organization, :content, 1)", content=one.content)
 
 
 def delete(tx: Tx, content: int) -> None:
@@ -79,12 +80,13 @@ def delete(tx: Tx, content: int) -> None:
     tx.run("DELETE FROM unindexed WHERE organization = :organization AND content = :content", content=content)
 
 
-def await_index(tx: Tx, content: int, *, partial: bool = False) -> None:
-    """Note that a content is not indexed yet, or only in part."""
+def await_index(tx: Tx, content: int) -> None:
+    """Note that a content is not indexed yet, unless it is, or waits already."""
+    known = "words w WHERE w.organization = :organization AND w.id" if tx.engine == "postgresql" else "words_docsize w WHERE w.id"
     tx.run(
-        "INSERT INTO unindexed (organization, content, partial) VALUES (:organization, :content, :partial)",
+        "INSERT INTO unindexed (organization, content, partial) SELECT :organization, :content, 0"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {known} = :content) ON CONFLICT (organization, content) DO NOTHING",
         content=content,
-        partial=int(partial),
     )
 
 

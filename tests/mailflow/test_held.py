@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroom.mailflow import held, queue
+from postroom.mailflow import held, interventions, queue
 from postroom.mailflow.outgoing import Terms
 from postroom.policy import spikes
 from postroom.storage.engine import Store
@@ -150,3 +150,17 @@ def test_what_is_being_sent_is_let_go_or_dropped_when_it_comes_back(store: Store
     with store.transaction(1) as tx:
         queue.postpone(tx, "carrier", other, other.copies[0], "450 later", warned=False)
         assert rows.first_due(tx, "farther.test") < clock.now + 3600
+
+
+def test_an_operator_lets_a_copy_go_that_is_being_sent(store: Store, people: People) -> None:
+    send(store, people.actor("alice"), "a@far.test")
+    with store.transaction(1) as tx:
+        ((parcel,), _) = queue.lease(tx, "carrier", "far.test", 9)
+        assert interventions.hold(tx, interventions.page(tx, {}), "to see") == 1
+        assert interventions.release(tx, interventions.page(tx, {})) == 1
+        (copy,) = interventions.page(tx, {})
+        assert (copy.state, copy.holder, copy.due_at) == ("sending", "carrier", tx.now + queue.LEASE)
+        assert queue.postpone(tx, "carrier", parcel, parcel.copies[0], "450 later", warned=False)
+        (copy,) = interventions.page(tx, {})
+        assert (copy.state, copy.last_reply) == ("waiting", "450 later")
+        assert copy.due_at < queue.NEVER

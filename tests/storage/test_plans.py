@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import apsw
 import pytest
 
 from postroom.model.entities import Kind
 from postroom.model.organizations import Organization
 from postroom.storage import keys, sqlite
-from postroom.storage.queries import entities, folders, permissions
+from postroom.storage.queries import entities, flow_rules, folders, permissions
 from tests.conftest import Clock, make_organization
 
 LOOK_UPS = {
@@ -34,6 +35,8 @@ LOOK_UPS = {
     "somebody's busiest hour": "SELECT MAX(busiest) FROM sending_hours WHERE organization = :organization AND entity = 'x' AND day >= 1 AND day < 9",
     "what somebody holds back": "SELECT id, destination FROM queue_recipients WHERE organization = :organization AND held_by = 'x' AND held_by <> ''"
     " AND holder = '' ORDER BY id LIMIT 9",
+    "what somebody holds back, being sent or not": "SELECT id, destination FROM queue_recipients WHERE organization = :organization"
+    " AND held_by = 'x' AND held_by <> '' ORDER BY id LIMIT 9",
     "hours that count no more": "SELECT entity, day FROM sending_hours WHERE organization = :organization AND day < 1 ORDER BY day LIMIT 9",
     "days that count no more": "SELECT entity, day, kind FROM sending WHERE organization = :organization AND day < 1 ORDER BY day LIMIT 9",
 }
@@ -70,6 +73,22 @@ def test_who_belongs_together_is_found_from_one_to_the_next_not_among_everybody(
 ) -> None:
     plan = plan_of(tmp_path, clock, function, values)
     assert not any(step.endswith("(organization=?)") for step in plan), plan
+
+
+def test_a_statement_that_sorts_is_compiled_once_whatever_it_is_asked_for(tmp_path: Path, clock: Clock) -> None:
+    store = sqlite.open_store(tmp_path / "data", keys.LocalKeyring(tmp_path / "keyring.json"), clock)
+    make_organization(store)
+    sizes: list[int] = []
+    with store.transaction(1, write=False) as tx:
+        flow_rules.page(tx, "INBOUND")
+        connection = tx._session._connection  # type: ignore[attr-defined]
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, lambda event: sizes.append(event["stmt_status"]["SQLITE_STMTSTATUS_MEMUSED"]))
+        for direction in ("INBOUND", "OUTBOUND") * 5:
+            flow_rules.page(tx, direction)
+        connection.trace_v2(0, None)
+    store.close()
+    assert len(sizes) == 10
+    assert len(set(sizes)) == 1  # one that is compiled again has another size
 
 
 def plan_of(tmp_path: Path, clock: Clock, function: Callable[..., object], values: dict[str, object]) -> list[str]:

@@ -16,6 +16,7 @@ from postroom.model import errors
 from postroom.storage.engine import Tx
 
 Outcome = errors.PostroomError | Fate | None
+"""Why a copy was kept out, its fate where it was taken and lies in no mailbox, or None when it has been delivered."""
 
 
 def hand_over(
@@ -31,9 +32,8 @@ def hand_over(
 ) -> list[Outcome]:
     """Deliver queued copies, each at most once ever; `numbers` are the ids of the recipients' rows in scope `source`.
 
-    Gives for each the error that kept it out, its fate where it lies in no mailbox, or None when it has been delivered. What was taken
-    before a crash is not taken again. A letter that waited here for room keeps its `trace`, one from another organization gets one of ours.
-    It is judged by the `assessment` with which it came.
+    What was taken before a crash is not taken again. A letter that waited here for room keeps its `trace`, one from another organization
+    gets one of ours. It is judged by the `assessment` with which it came.
     """
     outcomes: list[Outcome] = []
     served: set[str] = set()

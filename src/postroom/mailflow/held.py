@@ -23,8 +23,12 @@ def name(user: str) -> str:
 
 def find(tx: Tx, user: str) -> Hold | None:
     """Say whether a user's mail for others is held back, and why."""
-    watch = spikes.find(tx, user)
-    return Hold(name(user), watch.reason) if watch is not None and watch.held else None
+    return of(spikes.find(tx, user))
+
+
+def of(watch: Watch | None) -> Hold | None:
+    """Give the hold under which mail of a sender is queued, if the sender's mail is held back."""
+    return Hold(name(watch.entity), watch.reason) if watch is not None and watch.held else None
 
 
 def hold(tx: Tx, user: str, reason: str) -> Watch:
@@ -45,7 +49,7 @@ def hold(tx: Tx, user: str, reason: str) -> Watch:
     for destination in left:
         destinations.leave(tx, destination)
     if sizes:
-        spikes.note(tx, user, letters=len(sizes), octets=sum(sizes.values()))
+        senders.hold(tx, user, letters=len(sizes), octets=sum(sizes.values()))
     return watch
 
 

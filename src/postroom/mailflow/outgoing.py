@@ -57,7 +57,7 @@ def count(tx: Tx, terms: Terms, user: str, email: str, *, sender: str, here: int
         watch = held.hold(tx, user, _reason(spike, terms.spikes))
         spikes.keep(tx, watch, octets, terms.spikes)
         _tell(tx, terms, email, spike, watch)
-    return Hold(held.name(user), watch.reason) if watch is not None and watch.held else None
+    return held.of(watch)
 
 
 def _reason(spike: Spike, settings: Settings) -> str:

@@ -98,12 +98,7 @@ def keep(tx: Tx, watch: Watch, octets: int, settings: Settings) -> None:
     """Count a letter that is held back; raises `LimitExceeded` where there is no room for it."""
     if watch.octets + octets > settings.held_octets:
         raise errors.LimitExceeded("Your mail is held back until an administrator has looked at it; no more of it is taken now")
-    note(tx, watch.entity, letters=1, octets=octets)
-
-
-def note(tx: Tx, entity: str, *, letters: int, octets: int) -> None:
-    """Count letters that are held back, whatever room there is."""
-    queries.hold(tx, entity, letters=letters, octets=octets)
+    queries.hold(tx, watch.entity, letters=1, octets=octets)
 
 
 def trust(tx: Tx, entity: str, until: float, reason: str) -> None:

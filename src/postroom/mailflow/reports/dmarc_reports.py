@@ -100,10 +100,9 @@ def send(tx: Tx, case: Case, letters: Iterable[Letter]) -> int:
     return sum(queue_letter(tx, letter) for letter in letters)
 
 
-def queue_letter(tx: Tx, letter: Letter, destination: str = "") -> int:
-    """Queue a report for a day at the most; nobody hears of it when it fails. `destination` is one other than the recipient's domain."""
-    envelope = Envelope("", (letter.recipient,), international=not letter.recipient.isascii())
+def queue_letter(tx: Tx, letter: Letter, *, tls_optional: bool = False) -> int:
+    """Queue a report for a day at the most; nobody hears of it when it fails. `tls_optional` is as in `Envelope`."""
+    envelope = Envelope("", (letter.recipient,), international=not letter.recipient.isascii(), tls_optional=tls_optional)
     content = contents.keep(tx, letter.prepared)
-    via = {letter.recipient: destination} if destination else None
-    queue.enqueue(tx, envelope, content, size=letter.prepared.size, assessment=OURS, lifetime=queue.SHORT_LIFETIME, via=via)
+    queue.enqueue(tx, envelope, content, size=letter.prepared.size, assessment=OURS, lifetime=queue.SHORT_LIFETIME)
     return 1

@@ -11,11 +11,9 @@ from postroom.formats import report_letter, tls_report
 from postroom.formats.report_letter import Subject, Submitter
 from postroom.formats.tls_report import Day, Failure, Policy, PolicyText, Report, Summary
 from postroom.mailbox import contents
-from postroom.mailflow import queue
 from postroom.mailflow.reports import addressees, dmarc_reports
 from postroom.mailflow.reports.dmarc_reports import Letter
 from postroom.mailflow.reports.tls_tally import Kind
-from postroom.mailflow.routes import ANYHOW
 from postroom.storage.engine import Store, Tx
 from postroom.storage.queries import tls_counts
 
@@ -75,7 +73,7 @@ def send(tx: Tx, about: Subject, letters: Sequence[Letter]) -> int:
     """
     if not tls_counts.note_sent(tx, about.day, about.domain):
         return 0
-    return sum(dmarc_reports.queue_letter(tx, letter, ANYHOW + queue.domain_of(letter.recipient)) for letter in letters)
+    return sum(dmarc_reports.queue_letter(tx, letter, tls_optional=True) for letter in letters)
 
 
 def is_sent(tx: Tx, about: Subject) -> bool:

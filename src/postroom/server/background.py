@@ -92,6 +92,11 @@ def targets(settings: Settings) -> Targets:
     return Targets(part.mail_host, part.autodiscover_host, part.spf_include, part.dkim_domain)
 
 
+def aws(settings: Settings) -> Aws | None:
+    """Give AWS, where the settings let it be asked."""
+    return Aws(settings.aws, settings.api.region) if settings.aws.enabled else None
+
+
 def once(work: Callable[[Store, int], int]) -> Callable[[Store, int], int]:
     """Make work that leaves no backlog behind."""
 

@@ -118,7 +118,7 @@ def wire(settings: Settings, store: Store, tls: ssl.SSLContext, web_tls: ssl.SSL
     """Join the rooms as the settings say; `tls` serves every protocol, but for the web door where that has a context of its own."""
     outside_ones = background.directories(settings)
     authenticator = Authenticator(store, settings=settings.policy, directories=outside_ones)
-    lent = aws(settings)
+    lent = background.aws(settings)
     audit = audit_log(settings, store)
     gateway = Gateway(store, api_settings(settings, lent, probe(settings, lent), audit, outside_ones))
     servers = _servers(settings, store, tls, authenticator, gateway)
@@ -254,11 +254,6 @@ def _doors(settings: Settings, servers: dict[str, Server], tls: ssl.SSLContext, 
             yield Door(name, server, endpoints.parse(text))
         for text in getattr(table, "listen_tls", ()):
             yield Door(TLS_NAMES[name], server, endpoints.parse(text), web_tls if name == "web" else tls)
-
-
-def aws(settings: Settings) -> Aws | None:
-    """Give AWS, where the settings let it be asked."""
-    return Aws(settings.aws, settings.api.region) if settings.aws.enabled else None
 
 
 def places(settings: Settings, aws: Aws | None) -> Places:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from postroom.directory import organizations
 from postroom.model import errors
-from postroom.server import background, logs, opening, schedule, wiring
+from postroom.server import background, logs, opening, schedule
 from postroom.server.cli import options
 from postroom.server.schedule import Job
 from postroom.server.settings import Settings
@@ -50,7 +50,7 @@ def _run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _job(settings: Settings, name: str) -> Job:
-    jobs = {job.name: job for job in background.jobs(settings, wiring.aws(settings), background.directories(settings))}
+    jobs = {job.name: job for job in background.jobs(settings, background.aws(settings), background.directories(settings))}
     if name not in jobs:
         raise errors.InvalidParameter(f"There is no job {name}; there are: {', '.join(jobs)}.")
     return jobs[name]
